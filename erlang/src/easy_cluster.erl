@@ -1,0 +1,147 @@
+%% Clustering for ejabberd and any other Mnesia application that cannot lose data and explains itself.
+%%
+%% In `ejabberdctl debug' on the node that shall join:
+%%
+%%   1> easy_cluster:test_node('ejabberd@foo.bar').
+%%   ejabberd@foo.bar is reachable: OTP 25, Mnesia 4.21.3, ejabberd 23.01; 1 member, 39 tables
+%%   ok
+%%   2> easy_cluster:join_as_master('ejabberd@foo.bar').
+%%   join_as_master: ejabberd@hello.world becomes a full replica of the cluster of ejabberd@foo.bar
+%%     ...
+%%   ok
+%%
+%% A node is given as an atom, a string or a binary; a bare host gets this node's own name part. Errors are
+%% `{error, {Code, Details}}'; docs/errors.md lists all of them. The words are those of 2012: the master is the node whose
+%% database the cluster keeps, a slave shares it.
+-module(easy_cluster).
+
+%% Looking
+-export([test_node/1, test_node/2]).
+-export([plan/1, plan/2]).
+-export([status/0]).
+
+%% Changing
+-export([join/1, join/2]).
+-export([join_as_master/1, join_as_master/2]).
+-export([sync_node/1, sync_node/2]).
+-export([commit/1]).
+
+%% Reading
+-export([help/0]).
+-export([format_error/1]).
+
+-type node_name() :: node() | string() | binary().
+-type operation() :: {join | join_as_master | sync_node, node_name()}.
+-type options() :: #{dry_run => boolean(),
+                     timeout => pos_integer(),
+                     local_rows => archive | merge,
+                     yes => boolean()}.
+-type plan() :: easy_cluster_planner:plan().
+-type error() :: easy_cluster_planner:error().
+-export_type([node_name/0, operation/0, options/0, plan/0, error/0]).
+
+%% Whether Node could be joined: names, DNS, epmd, port, cookie, Mnesia. Prints what it found.
+-spec test_node(node_name()) -> ok | error().
+test_node(Node) ->
+    test_node(Node, #{}).
+
+%% Options: timeout.
+-spec test_node(node_name(), options()) -> ok | error().
+test_node(Node, Opts) ->
+    easy_cluster_shell:tested(easy_cluster_planner:test(Node, Opts)).
+
+%% What an operation would do. Looks only; prints the plan in words and returns it for commit/1.
+-spec plan(operation()) -> {ok, plan()} | error().
+plan(Operation) ->
+    plan(Operation, #{}).
+
+-spec plan(operation(), options()) -> {ok, plan()} | error().
+plan(Operation, Opts) ->
+    easy_cluster_shell:planned(planned(Operation, Opts)).
+
+%% The members of this node's cluster, stopped ones included, what is wrong with it, and what is under way.
+-spec status() -> {ok, map()} | error().
+status() ->
+    easy_cluster_shell:status(with_application(fun easy_cluster_planner:status/0)).
+
+%% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
+%% ejabberd's own modules copy when they start. This node's database is kept.
+-spec join(node_name()) -> ok | {ok, plan()} | error().
+join(Node) ->
+    join(Node, #{}).
+
+%% Options: dry_run (returns {ok, Plan}), timeout (milliseconds that a silent node is waited for), local_rows (archive or
+%% merge), yes (agrees to long stalls).
+-spec join(node_name(), options()) -> ok | {ok, plan()} | error().
+join(Node, Opts) ->
+    operate({join, Node}, Opts).
+
+%% Becomes a full replica of Node's cluster, after which either can fail. This node's database is kept.
+-spec join_as_master(node_name()) -> ok | {ok, plan()} | error().
+join_as_master(Node) ->
+    join_as_master(Node, #{}).
+
+-spec join_as_master(node_name(), options()) -> ok | {ok, plan()} | error().
+join_as_master(Node, Opts) ->
+    operate({join_as_master, Node}, Opts).
+
+%% Copies every table of the cluster that this node lacks, with Node's storage types. Copies nothing when run again.
+-spec sync_node(node_name()) -> ok | {ok, plan()} | error().
+sync_node(Node) ->
+    sync_node(Node, #{}).
+
+-spec sync_node(node_name(), options()) -> ok | {ok, plan()} | error().
+sync_node(Node, Opts) ->
+    operate({sync_node, Node}, Opts).
+
+%% Carries out a plan, or refuses it when the cluster has changed since it was made.
+-spec commit(plan()) -> ok | error().
+commit(Plan) ->
+    easy_cluster_shell:finished(
+      with_application(fun() -> easy_cluster_server:run(Plan, easy_cluster_shell:reporter(Plan)) end)).
+
+%% An error of any function here in words: code, evidence, cause, fix.
+-spec format_error(term()) -> unicode:chardata().
+format_error({error, Reason}) ->
+    format_error(Reason);
+format_error({Code, Details}) when is_atom(Code), is_map(Details) ->
+    easy_cluster_shell:problems(Details, {Code, Details});
+format_error(Other) ->
+    io_lib:format("~tp~n", [Other]).
+
+-spec help() -> ok.
+help() ->
+    io:put_chars(
+      "easy_cluster: clustering that cannot lose data\n"
+      "\n"
+      "  test_node(Node)       can Node be joined? names, DNS, epmd, port, cookie, Mnesia\n"
+      "  plan({join_as_master, Node})\n"
+      "                        what would be done; also {join, Node}, {sync_node, Node}\n"
+      "  commit(Plan)          do it, if nothing has changed since\n"
+      "  join(Node)            become a slave: tables are read where they are\n"
+      "  join_as_master(Node)  become a full replica: either node can fail\n"
+      "  sync_node(Node)       copy every table that is missing here\n"
+      "  status()              who belongs, who runs, what is wrong\n"
+      "  format_error(Error)   an error in words\n"
+      "\n"
+      "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"
+      "Each takes a map of options behind it: dry_run, timeout, local_rows => archive | merge, yes.\n"
+      "This node's old database is kept in the folder easy_cluster of the Mnesia directory.\n").
+
+operate(Operation, Opts) ->
+    case planned(Operation, Opts) of
+        {ok, #{options := #{dry_run := true}}} = Planned -> easy_cluster_shell:planned(Planned);
+        {ok, Plan} ->
+            easy_cluster_shell:show(Plan),
+            commit(Plan);
+        {error, Reason} -> easy_cluster_shell:failed(Reason)
+    end.
+
+planned(Operation, Opts) ->
+    with_application(fun() -> easy_cluster_planner:plan(Operation, Opts) end).
+
+with_application(Fun) ->
+    case easy_cluster_app:ensure_started() of
+        ok -> Fun();
+        {error, Reason} -> {error, {application_not_started, #{reason => iolist_to_binary(io_lib:format("~tp", [Reason]))}}}
+    end.

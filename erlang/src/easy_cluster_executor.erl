@@ -1,0 +1,175 @@
+%% Carries out a plan: for each step journals the intent, does it, checks it, journals the outcome. When one fails, either
+%% takes back what was begun, or stops with what is good in itself.
+-module(easy_cluster_executor).
+
+-export([commit/2]).
+-export([unfinished/1]).
+
+-type report() :: fun((event()) -> ok).
+%% What an operation tells while it runs.
+-type event() :: {step, begun | done, map(), map()} |
+                 {progress, map()} |
+                 {undo, easy_cluster_step:action()}.
+-export_type([report/0, event/0]).
+
+%% Takes the cluster's lock, refuses a plan that no longer fits, and carries it out.
+-spec commit(easy_cluster_planner:plan(), report()) -> {ok, map()} | easy_cluster_planner:error().
+commit(#{members := Members, node := Node, options := #{timeout := Timeout}} = Plan, Report) when Node =:= node() ->
+    case connect(Members, Timeout) of
+        {ok, _} -> locked(easy_cluster_lock:take([node() | Members]), [node() | Members], Plan, Report);
+        {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => print(Reason)}}}
+    end;
+commit(#{node := Node, id := _}, _Report) ->
+    {error, {bad_plan, #{reason => print({made_on, Node})}}};
+commit(Other, _Report) ->
+    {error, {bad_plan, #{reason => print(Other)}}}.
+
+connect(Members, Timeout) ->
+    easy_cluster_step:run({connect, #{nodes => Members}}, #{timeout => Timeout}).
+
+locked(ok, Nodes, Plan, Report) ->
+    try checked(easy_cluster_planner:recheck(Plan), Plan, Report)
+    after easy_cluster_lock:release(Nodes)
+    end;
+locked({error, Reason}, _Nodes, _Plan, _Report) ->
+    {error, Reason}.
+
+checked(ok, #{id := Id} = Plan, Report) ->
+    Directory = mnesia:system_info(directory),
+    case easy_cluster_journal:create(easy_cluster_directory:journals(Directory), Id, {begun, Plan}) of
+        {ok, Journal} -> run(maps:get(steps, Plan), Journal, context(Plan, Directory, Report));
+        {error, Reason} -> {error, Reason}
+    end;
+checked({error, Reason}, _Plan, _Report) ->
+    {error, Reason}.
+
+context(#{id := Id, options := #{timeout := Timeout}} = Plan, Directory, Report) ->
+    #{id => Id, plan => Plan, directory => Directory, timeout => Timeout, started => #{},
+      configured_directory => application:get_env(mnesia, dir),
+      progress => fun(Progress) -> Report({progress, Progress}) end,
+      report => Report}.
+
+%%% Forward
+
+run([], Journal, #{plan := Plan}) ->
+    finish(Journal, done, #{}),
+    {ok, Plan};
+run([#{number := Number, action := Action} = Step | Steps], Journal, #{report := Report} = Context) ->
+    Report({step, begun, Step, #{}}),
+    case journaled({intent, Number, Action}, Journal, fun() -> easy_cluster_step:run(Action, Context) end) of
+        {ok, Evidence, Journal1} ->
+            case easy_cluster_journal:append(Journal1, {done, Number, Evidence}) of
+                {ok, Journal2} ->
+                    Report({step, done, Step, Evidence}),
+                    run(Steps, Journal2, remember(Evidence, Context));
+                {error, Reason} ->
+                    failed(Step, Reason, Journal1, Context)
+            end;
+        {error, Reason, Journal1} ->
+            failed(Step, Reason, Journal1, Context)
+    end.
+
+%% Without a record of the intent, nothing is done.
+journaled(Intent, Journal, Fun) ->
+    case easy_cluster_journal:append(Journal, Intent) of
+        {ok, Journal1} ->
+            case attempt(Fun) of
+                {ok, Evidence} -> {ok, Evidence, Journal1};
+                {error, Reason} -> {error, Reason, Journal1}
+            end;
+        {error, Reason} ->
+            {error, Reason, Journal}
+    end.
+
+%% A step that crashes has failed like any other: the way back has to run.
+attempt(Fun) ->
+    try Fun()
+    catch Class:Reason:Stack -> {error, {Class, Reason, Stack}}
+    end.
+
+%% How an application was started, and where Mnesia's directory was configured, come back from the steps that changed it.
+remember(Evidence, #{started := Started} = Context) ->
+    Known = Context#{started := maps:merge(Started, maps:get(started, Evidence, #{}))},
+    maps:merge(Known, maps:with([configured_directory], Evidence)).
+
+failed(#{on_failure := keep} = Step, Reason, Journal, Context) ->
+    Journal1 = note(Journal, {failed, maps:get(number, Step), Reason}),
+    finish(Journal1, stopped, #{}),
+    step_failed(Step, Reason, <<"What was done before is good in itself and stays">>, Context);
+failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan := #{undo := Undo}} = Context) ->
+    Journal1 = note(Journal, {failed, Number, Reason}),
+    WayBack = [Action || #{since := Since, action := Action} <- Undo, Since =< Number],
+    undo(WayBack, Journal1, Context, Step, Reason, []).
+
+%%% Back
+
+undo([], Journal, Context, Step, Reason, Pending) ->
+    finish(Journal, undone, #{pending => Pending}),
+    easy_cluster_server:pending(Pending),
+    step_failed(Step, Reason, undone(Pending), Context);
+undo([Action | Rest], Journal, #{report := Report} = Context, Step, Reason, Pending) ->
+    Report({undo, Action}),
+    Journal1 = note(Journal, {undo, Action}),
+    case attempt(fun() -> easy_cluster_step:run(Action, Context) end) of
+        {ok, Evidence} ->
+            More = maps:get(pending, Evidence, []),
+            undo(Rest, note(Journal1, {undone, Action, Evidence}), Context, Step, Reason, Pending ++ More);
+        {error, Why} ->
+            Stuck = note(Journal1, {undo_failed, Action, Why}),
+            ok = easy_cluster_journal:close(Stuck),
+            step_failed(Step, Reason, print_stuck(Action, Why), Context)
+    end.
+
+undone([]) ->
+    <<"Everything was taken back: this node is what it was">>;
+undone(Pending) ->
+    iolist_to_binary(["Everything was taken back here; ", lists:join(", ", [atom_to_list(Node) || Node <- Pending]),
+                      " cannot be reached and will be told to forget this node when back"]).
+
+print_stuck(Action, Why) ->
+    unicode:characters_to_binary(io_lib:format("The way back stopped at ~ts: ~ts; the kept database and the journal are "
+                                               "in the folder easy_cluster of the Mnesia directory",
+                                               [name(Action), print(Why)])).
+
+step_failed(#{number := Number, action := Action}, Reason, Outcome, #{id := Id}) ->
+    {error, {step_failed, #{id => Id, number => Number, step => name(Action), reason => print(Reason),
+                            outcome => Outcome}}}.
+
+%% On the way back a journal that cannot be written must not keep the database from coming back.
+note(Journal, Event) ->
+    case easy_cluster_journal:append(Journal, Event) of
+        {ok, Journal1} -> Journal1;
+        {error, Reason} ->
+            logger:error(#{what => easy_cluster_journal, event => element(1, Event), reason => Reason}),
+            Journal
+    end.
+
+finish(Journal, Outcome, Details) ->
+    ok = easy_cluster_journal:close(note(Journal, {outcome, Outcome, Details})).
+
+name({Name, _Args}) -> atom_to_binary(Name);
+name(Name) -> atom_to_binary(Name).
+
+print(Reason) ->
+    unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).
+
+%%% What the journals say
+
+%% The operation in a Mnesia directory that was begun and has no outcome, if any.
+-spec unfinished(file:filename()) -> binary() | undefined.
+unfinished(Directory) ->
+    Folder = easy_cluster_directory:journals(Directory),
+    case easy_cluster_journal:list(Folder) of
+        {error, {Code, _Details}} -> atom_to_binary(Code);
+        Ids -> first([Id || Id <- Ids, is_unfinished(easy_cluster_journal:read(Folder, Id))])
+    end.
+
+first([]) -> undefined;
+first([Id | _]) -> Id.
+
+is_unfinished({ok, #{events := Entries}}) -> not lists:any(fun is_outcome/1, Entries);
+%% One that cannot be read may hide anything.
+is_unfinished({error, _Damaged}) -> true.
+
+is_outcome({_Sequence, _WallClock, {outcome, _Outcome, _Details}}) -> true;
+is_outcome(_Entry) -> false.

@@ -1,0 +1,307 @@
+%% Gathers the snapshot that every decision is made from: what each member says of itself, of the others and of the
+%% tables. Only reads. The layout is that of `model::snapshot' in the core.
+-module(easy_cluster_gather).
+
+-export([snapshot/2]).
+-export([release/1]).
+-export([until/2]).
+
+-type snapshot() :: map().
+-export_type([snapshot/0]).
+
+%% Definitions are equal when all of these are; where_to_write differs from node to node and is joined instead.
+-define(DEFINITION, [type, ram_copies, disc_copies, disc_only_copies, external_copies, attributes, record_name, index,
+                     local_content, majority, load_order, cookie, version, user_properties, storage_properties,
+                     frag_properties]).
+-define(DYNAMIC, [where_to_write, size, memory]).
+
+%% The snapshot of this node, the nodes given, and all that any of them lists as a member; and the connections that
+%% were opened for it, for release/1. A node that does not answer costs Timeout once, however many there are.
+-spec snapshot([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
+snapshot(Nodes, Timeout) ->
+    Answers = ask_all(lists:usort([node() | Nodes]), Timeout, #{}),
+    Opened = [Node || {Node, #{connection := opened}} <- maps:to_list(Answers)],
+    {assemble(Answers), Opened}.
+
+-spec release([node()]) -> ok.
+release(Opened) ->
+    lists:foreach(fun easy_cluster_rpc:disconnect_hidden/1, Opened).
+
+%% Waits until Fun says true; there is no event for most of what Mnesia does.
+-spec until(fun(() -> boolean()), timeout()) -> ok | timeout.
+until(Fun, Timeout) ->
+    until_deadline(Fun, erlang:monotonic_time(millisecond) + Timeout).
+
+until_deadline(Fun, Deadline) ->
+    case Fun() of
+        true -> ok;
+        false ->
+            case erlang:monotonic_time(millisecond) >= Deadline of
+                true -> timeout;
+                false ->
+                    receive after 5 -> until_deadline(Fun, Deadline) end
+            end
+    end.
+
+%%% Asking
+
+ask_all([], _Timeout, Answers) ->
+    Answers;
+ask_all(Nodes, Timeout, Answers) ->
+    New = [{Node, flatten(Answer)}
+           || {Node, Answer} <- easy_cluster_rpc:parallel(fun(Node) -> ask(Node, Timeout) end, Nodes, Timeout + 500)],
+    All = maps:merge(Answers, maps:from_list(New)),
+    Listed = lists:usort(lists:append([maps:get(db_nodes, Facts) || {_, #{facts := Facts}} <- New])),
+    ask_all([Node || Node <- Listed, not is_map_key(Node, All)], Timeout, All).
+
+flatten({ok, Answer}) -> Answer;
+flatten({error, Reason}) -> #{silent => Reason}.
+
+ask(Node, Timeout) ->
+    maybe_connected(easy_cluster_rpc:connect_hidden(Node, Timeout), Node, Timeout).
+
+maybe_connected({error, Reason}, _Node, _Timeout) ->
+    #{silent => Reason};
+maybe_connected({ok, Connection}, Node, Timeout) ->
+    case facts(Node, Timeout) of
+        {ok, Facts, Tables} -> #{connection => Connection, facts => Facts, tables => Tables};
+        {error, Reason} -> #{connection => Connection, silent => Reason}
+    end.
+
+facts(Node, Timeout) ->
+    Before = erlang:system_time(millisecond),
+    Calls = [{erlang, system_info, [otp_release]},
+             {erlang, system_info, [wordsize]},
+             {erlang, system_time, [millisecond]},
+             {erlang, nodes, []},
+             {net_kernel, get_net_ticktime, []},
+             {application, which_applications, []},
+             {application, loaded_applications, []},
+             {mnesia, system_info, [is_running]}],
+    case easy_cluster_rpc:batch(Node, Calls, Timeout) of
+        {ok, [Release, WordSize, Clock, Connected, TickTime, Running, Loaded, Mnesia]} ->
+            After = erlang:system_time(millisecond),
+            Common = #{otp_release => list_to_binary(Release),
+                       versions => versions(Loaded),
+                       applications => dependents(Node, Running),
+                       mnesia => Mnesia,
+                       connected => Connected,
+                       tick_time => tick_time(TickTime),
+                       clock_offset => Clock - (Before + After) div 2},
+            with_mnesia(Node, Mnesia, WordSize, Common, Timeout);
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+tick_time({ongoing_change_to, Seconds}) -> Seconds;
+tick_time(ignored) -> 0;
+tick_time(Seconds) -> Seconds.
+
+versions(Loaded) ->
+    maps:from_list([{atom_to_binary(App), unicode:characters_to_binary(Version)}
+                    || {App, _Description, Version} <- Loaded, lists:member(App, [mnesia, ejabberd, easy_cluster])]).
+
+%% Running applications that need Mnesia, dependents first: `which_applications' has the last started first. ejabberd
+%% does not name Mnesia among its applications, as it starts it by itself.
+dependents(Node, _Running) when Node =/= node() ->
+    [];
+dependents(_Here, Running) ->
+    [App || {App, _, _} <- Running, App =/= easy_cluster, App =:= ejabberd orelse needs_mnesia(App)].
+
+needs_mnesia(App) ->
+    {ok, Needs} = application:get_key(App, applications),
+    lists:member(mnesia, Needs).
+
+with_mnesia(Node, yes, WordSize, Common, Timeout) ->
+    Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, directory, tables],
+    Calls = [{mnesia, system_info, [Item]} || Item <- Items] ++ [{mnesia_recover, get_master_nodes, [schema]}],
+    case easy_cluster_rpc:batch(Node, Calls, Timeout) of
+        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Directory, Tables, Masters]} ->
+            Facts = Common#{db_nodes => DbNodes, running_db_nodes => RunningNodes, extra_db_nodes => ExtraNodes,
+                            use_dir => UseDir, directory => unicode:characters_to_binary(Directory),
+                            master_nodes => Masters},
+            with_tables(Node, tables(Node, Tables -- [schema], WordSize, Timeout), Facts);
+        {error, Reason} ->
+            {error, Reason}
+    end;
+with_mnesia(Node, _NotRunning, _WordSize, Common, _Timeout) ->
+    Facts = Common#{db_nodes => [], running_db_nodes => [], extra_db_nodes => [], use_dir => false,
+                    directory => <<>>, master_nodes => []},
+    with_tables(Node, {ok, []}, Facts).
+
+with_tables(Node, {ok, Tables}, Facts) -> {ok, maps:merge(Facts, capacity(Node, Facts)), Tables};
+with_tables(_Node, {error, Reason}, _Facts) -> {error, Reason}.
+
+%% Every property of every table in one round trip, then sizes of those that have a copy there: Mnesia would ask yet
+%% another node for the others.
+tables(Node, Names, WordSize, Timeout) ->
+    case table_info(Node, Names, ?DEFINITION, Timeout) of
+        {ok, Definitions} -> sizes(Node, lists:zip(Names, Definitions), WordSize, Timeout);
+        {error, Reason} -> {error, Reason}
+    end.
+
+sizes(Node, Definitions, WordSize, Timeout) ->
+    Held = [Name || {Name, Values} <- Definitions, storage(Node, Values) =/= none],
+    case table_info(Node, Held, ?DYNAMIC, Timeout) of
+        {ok, Dynamic} ->
+            Sizes = maps:from_list(lists:zip(Held, Dynamic)),
+            {ok, [{Name, Values, size(maps:get(Name, Sizes, none), storage(Node, Values), WordSize)}
+                  || {Name, Values} <- Definitions]};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+size(none, none, _WordSize) -> none;
+size([Writers, Size, Bytes], disc_only_copies, _WordSize) -> {Writers, Size, Bytes};
+size([Writers, Size, Words], _Ets, WordSize) -> {Writers, Size, Words * WordSize}.
+
+storage(Node, [_Type, Ram, Disc, DiscOnly, External | _]) ->
+    Found = [Storage || {Storage, Nodes} <- [{ram_copies, Ram}, {disc_copies, Disc}, {disc_only_copies, DiscOnly},
+                                             {external, External}],
+                        is_member(Node, Nodes)],
+    case Found of
+        [] -> none;
+        [Storage | _] -> Storage
+    end.
+
+%% External copies are listed under their alias.
+is_member(Node, Nodes) ->
+    lists:any(fun({_Alias, Holders}) -> lists:member(Node, Holders);
+                 (Holder) -> Holder =:= Node
+              end, Nodes).
+
+table_info(Node, Names, Items, Timeout) ->
+    Tables = [Name || Name <- Names, _ <- Items],
+    Wanted = lists:append(lists:duplicate(length(Names), Items)),
+    case easy_cluster_rpc:call(Node, lists, zipwith, [fun mnesia:table_info/2, Tables, Wanted], Timeout) of
+        {ok, Values} -> {ok, chunks(Values, length(Items))};
+        {error, Reason} -> {error, Reason}
+    end.
+
+chunks([], _Size) -> [];
+chunks(Values, Size) ->
+    {Chunk, Rest} = lists:split(Size, Values),
+    [Chunk | chunks(Rest, Size)].
+
+%%% What only this node is asked
+
+capacity(Node, Facts) when Node =:= node() ->
+    #{mnesia := Mnesia, directory := Directory} = Facts,
+    Local = #{memory_free => memory_free(), unfinished => undefined},
+    case Mnesia of
+        yes -> maps:merge(Local, directory(unicode:characters_to_list(Directory)));
+        _ -> Local
+    end;
+capacity(_Node, _Facts) ->
+    #{}.
+
+directory(Directory) ->
+    #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
+      directory_writable => easy_cluster_directory:writable(Directory) =:= ok,
+      unfinished => easy_cluster_executor:unfinished(Directory)}.
+
+free_bytes({ok, Bytes}) -> Bytes;
+free_bytes({error, _Unknown}) -> undefined.
+
+memory_free() ->
+    Limits = [machine_memory(), container_memory(), operator_memory()],
+    case [Free || Free <- Limits, is_integer(Free)] of
+        [] -> undefined;
+        Known -> max(0, lists:min(Known))
+    end.
+
+machine_memory() ->
+    case file:read_file("/proc/meminfo") of
+        {ok, Text} ->
+            case re:run(Text, "^MemAvailable:\\s+(\\d+) kB", [multiline, {capture, all_but_first, binary}]) of
+                {match, [KiloBytes]} -> binary_to_integer(KiloBytes) * 1024;
+                nomatch -> unknown
+            end;
+        {error, _NoProc} -> unknown
+    end.
+
+container_memory() ->
+    case {cgroup("memory.max"), cgroup("memory.current")} of
+        {Max, Current} when is_integer(Max), is_integer(Current) -> Max - Current;
+        _NoLimit -> unknown
+    end.
+
+cgroup(Name) ->
+    case file:read_file(filename:join("/sys/fs/cgroup", Name)) of
+        {ok, Text} ->
+            try binary_to_integer(string:trim(Text))
+            catch error:badarg -> unknown
+            end;
+        {error, _NoCgroup} -> unknown
+    end.
+
+operator_memory() ->
+    case application:get_env(easy_cluster, memory_limit) of
+        {ok, Limit} -> Limit - erlang:memory(total);
+        undefined -> unknown
+    end.
+
+%%% Putting the answers together
+
+assemble(Answers) ->
+    Here = node(),
+    Nodes = [Here | lists:delete(Here, lists:sort(maps:keys(Answers)))],
+    {Members, Sets1} = lists:mapfoldl(fun(Node, Sets) -> member(Node, maps:get(Node, Answers), Sets) end, #{}, Nodes),
+    {Tables, Sets2} = lists:mapfoldl(fun table/2, Sets1, merge_tables(Nodes, Answers)),
+    InOrder = [Set || {_Index, Set} <- lists:sort([{Index, Set} || {Set, Index} <- maps:to_list(Sets2)])],
+    #{format => 1, node => Here, members => Members, tables => Tables, node_sets => InOrder}.
+
+member(Node, #{silent := Reason}, Sets) ->
+    {#{node => Node, answer => {silent, iolist_to_binary(io_lib:format("~tp", [Reason]))}}, Sets};
+member(Node, #{facts := Facts}, Sets) ->
+    {Indexed, Sets1} = intern([db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes], Facts, Sets),
+    {#{node => Node, answer => {facts, Indexed}}, Sets1}.
+
+%% One entry a definition: #{seen_by, active, and size and memory as the first active holder counts them}.
+merge_tables(Nodes, Answers) ->
+    Seen = [{Node, Table} || Node <- Nodes, Table <- maps:get(tables, maps:get(Node, Answers), [])],
+    Merged = lists:foldl(fun merge_table/2, #{}, Seen),
+    [Table#{name => Name, definition => Definition} || {{Name, Definition}, Table} <- lists:sort(maps:to_list(Merged))].
+
+merge_table({Node, {Name, Definition, Size}}, Merged) ->
+    Key = {Name, Definition},
+    Table = maps:get(Key, Merged, #{seen_by => [], active => [], size => 0, memory => 0, counted => false}),
+    Merged#{Key => counted(Size, Node, Table#{seen_by := [Node | maps:get(seen_by, Table)]})}.
+
+counted(none, _Node, Table) ->
+    Table;
+counted({Writers, Size, Bytes}, Node, #{active := Active, counted := Counted} = Table) ->
+    Joined = Table#{active := lists:usort(Writers ++ Active)},
+    case lists:member(Node, Writers) andalso not Counted of
+        true -> Joined#{size := Size, memory := Bytes, counted := true};
+        false -> Joined
+    end.
+
+table(#{name := Name, definition := Definition} = Table, Sets) ->
+    Values = maps:from_list(lists:zip(?DEFINITION, Definition)),
+    #{external_copies := External, index := Index, cookie := Cookie, version := Version} = Values,
+    Properties = [maps:get(Item, Values) || Item <- [user_properties, storage_properties, frag_properties]],
+    Flat = maps:without([user_properties, storage_properties, frag_properties], Values),
+    Whole = maps:merge(maps:with([seen_by, active, size, memory], Table),
+                       Flat#{name => Name, index := print(Index), cookie := print(Cookie), version := print(Version),
+                             properties => print(Properties),
+                             external_copies := lists:append([holders(Copy) || Copy <- External])}),
+    intern([seen_by, active, ram_copies, disc_copies, disc_only_copies, external_copies], Whole, Sets).
+
+holders({_Alias, Nodes}) -> Nodes;
+holders(Node) -> [Node].
+
+print(Term) ->
+    unicode:characters_to_binary(io_lib:format("~tw", [Term])).
+
+intern(Keys, Map, Sets) ->
+    lists:foldl(fun(Key, {M, S}) ->
+                        {Index, S1} = intern_set(lists:usort(maps:get(Key, M)), S),
+                        {M#{Key := Index}, S1}
+                end, {Map, Sets}, Keys).
+
+intern_set(Set, Sets) ->
+    case Sets of
+        #{Set := Index} -> {Index, Sets};
+        #{} -> {map_size(Sets), Sets#{Set => map_size(Sets)}}
+    end.

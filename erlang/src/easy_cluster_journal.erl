@@ -1,0 +1,255 @@
+%% What an operation did, one file each, kept outside the Mnesia files so that it outlives any exchange of them.
+%%
+%%     1> {ok, Journal} = easy_cluster_journal:create(Dir, <<"join-1">>, {begun, join}).
+%%     2> {ok, Journal1} = easy_cluster_journal:append(Journal, {intent, 1}).
+%%     3> ok = easy_cluster_journal:close(Journal1).
+%%     4> easy_cluster_journal:read(Dir, <<"join-1">>).
+%%     {ok, #{events => [{1, 1700000000000000, {begun, join}}, {2, 1700000000000100, {intent, 1}}], tail => clean}}
+%%
+%% An event is on disc when create/3 or append/2 has returned. Reading never changes a file. Only the
+%% process that opened a journal can append to it: its file is a raw one, as Erlang's file server ends a file at the
+%% first write that fails.
+-module(easy_cluster_journal).
+
+%% Writing
+-export([create/3]).
+-export([open/2]).
+-export([append/2]).
+-export([close/1]).
+%% Reading
+-export([read/2]).
+-export([list/1]).
+-export([is_id/1]).
+-export_type([journal/0, id/0, entry/0, tail/0, contents/0, problem/0]).
+
+-define(KIND, <<"ecjournl">>).
+-define(EXTENSION, ".journal").
+
+-opaque journal() :: #{
+    file := file:fd(),
+    path := file:filename(),
+    size := non_neg_integer(),
+    sequence := non_neg_integer()
+}.
+-type id() :: binary().
+%% Letters, digits, `.', `_' and `-'; at most 100 of them, the first a letter or a digit.
+-type entry() :: {Sequence :: pos_integer(), WallClockMicroseconds :: integer(), Event :: term()}.
+-type tail() :: clean | {torn, Offset :: non_neg_integer(), Bytes :: pos_integer()}.
+%% Bytes after the last good record: what was being written when the machine died.
+-type contents() :: #{events := [entry()], tail := tail()}.
+-type problem() :: {
+    bad_id
+    | journal_corrupt
+    | journal_exists
+    | journal_missing
+    | journal_read
+    | journal_version
+    | journal_write,
+    #{path := file:filename() | binary(), reason := term(), offset => non_neg_integer()}
+}.
+
+%% Dir is the folder of all journals; it is made when missing.
+-spec create(file:filename(), id(), Event :: term()) -> {ok, journal()} | {error, problem()}.
+create(Dir, Id, Event) ->
+    with_path(Dir, Id, fun(Path) -> create_file(Dir, Path, Event) end).
+
+create_file(Dir, Path, Event) ->
+    case easy_cluster_files:make_folder(Dir) of
+        ok -> started(file:open(Path, [write, read, raw, binary, exclusive]), Dir, Path, Event);
+        {error, Details} -> {error, {journal_write, Details}}
+    end.
+
+started({ok, File}, Dir, Path, Event) ->
+    Journal = #{file => File, path => Path, size => 0, sequence => 0},
+    case write(Journal, [easy_cluster_frame:header(?KIND), record(1, Event)], 1) of
+        {ok, Written} -> named(easy_cluster_files:sync_folder(Dir), Written);
+        {error, _} = Error -> never_was(Error, Journal)
+    end;
+started({error, eexist}, _Dir, Path, _Event) ->
+    problem(journal_exists, Path, eexist);
+started({error, Reason}, _Dir, Path, _Event) ->
+    problem(journal_write, Path, Reason).
+
+named(ok, Journal) -> {ok, Journal};
+named({error, Details}, Journal) -> never_was({error, {journal_write, Details}}, Journal).
+
+%% So that the same id can be asked for again.
+never_was(Error, #{file := File, path := Path}) ->
+    _ = easy_cluster_files:delete(Path),
+    abandoned(Error, File).
+
+abandoned(Error, File) ->
+    _ = file:close(File),
+    Error.
+
+%% Opens for appending. A torn tail is first copied to `<Id>.torn-<n>' beside the journal, then cut off.
+-spec open(file:filename(), id()) -> {ok, journal()} | {error, problem()}.
+open(Dir, Id) ->
+    with_path(Dir, Id, fun(Path) -> open_file(Dir, Id, Path) end).
+
+open_file(Dir, Id, Path) ->
+    case read_file(Path) of
+        {ok, #{events := Events, tail := Tail}, Bytes} -> open_whole(Dir, Id, Path, length(Events), Tail, Bytes);
+        {error, _} = Error -> Error
+    end.
+
+open_whole(_Dir, _Id, Path, Sequence, clean, Bytes) ->
+    reopened(Path, Sequence, byte_size(Bytes));
+open_whole(Dir, Id, Path, Sequence, {torn, Offset, Size}, Bytes) ->
+    case put_aside(Dir, Id, binary:part(Bytes, Offset, Size), 1) of
+        ok -> reopened(Path, Sequence, Offset);
+        {error, Details} -> {error, {journal_write, Details}}
+    end.
+
+put_aside(Dir, Id, Torn, Number) ->
+    Name = unicode:characters_to_list([Id, ".torn-", integer_to_list(Number)]),
+    Aside = filename:join(Dir, Name),
+    case easy_cluster_files:info(Aside) of
+        missing -> easy_cluster_files:write(Aside, Torn);
+        {ok, _Earlier} -> put_aside(Dir, Id, Torn, Number + 1);
+        {error, _} = Error -> Error
+    end.
+
+reopened(Path, Sequence, Size) ->
+    case file:open(Path, [write, read, raw, binary]) of
+        {ok, File} -> trimmed(#{file => File, path => Path, size => Size, sequence => Sequence});
+        {error, Reason} -> problem(journal_write, Path, Reason)
+    end.
+
+%% A header that was torn is written anew.
+trimmed(#{file := File, size := Size} = Journal) ->
+    Trimmed = trim(Journal),
+    case {Trimmed, Size} of
+        {ok, 0} -> headed(write(Journal, easy_cluster_frame:header(?KIND), 0), File);
+        {ok, _} -> {ok, Journal};
+        {{error, _} = Error, _} -> abandoned(Error, File)
+    end.
+
+headed({ok, Journal}, _File) -> {ok, Journal};
+headed({error, _} = Error, File) -> abandoned(Error, File).
+
+trim(#{file := File, path := Path, size := Size}) ->
+    Result = easy_cluster_files:in_order([
+        fun() -> moved(file:position(File, Size)) end,
+        fun() -> file:truncate(File) end,
+        fun() -> file:sync(File) end
+    ]),
+    case Result of
+        ok -> ok;
+        {error, Reason} -> problem(journal_write, Path, Reason)
+    end.
+
+moved({ok, _Position}) -> ok;
+moved({error, _} = Error) -> Error.
+
+%% On an error the journal that was given in stays good: what was half written is cut off, or written over by the
+%% next append.
+-spec append(journal(), Event :: term()) -> {ok, journal()} | {error, problem()}.
+append(#{sequence := Sequence} = Journal, Event) ->
+    write(Journal, record(Sequence + 1, Event), Sequence + 1).
+
+record(Sequence, Event) ->
+    easy_cluster_frame:record({Sequence, os:system_time(microsecond), Event}).
+
+write(#{file := File, path := Path, size := Size} = Journal, Data, Sequence) ->
+    Result = easy_cluster_files:in_order([
+        fun() -> file:pwrite(File, Size, Data) end,
+        fun() -> file:datasync(File) end
+    ]),
+    case Result of
+        ok ->
+            {ok, Journal#{size := Size + iolist_size(Data), sequence := Sequence}};
+        {error, Reason} ->
+            _ = trim(Journal),
+            problem(journal_write, Path, Reason)
+    end.
+
+-spec close(journal()) -> ok | {error, problem()}.
+close(#{file := File, path := Path}) ->
+    case file:close(File) of
+        ok -> ok;
+        {error, Reason} -> problem(journal_write, Path, Reason)
+    end.
+
+-spec read(file:filename(), id()) -> {ok, contents()} | {error, problem()}.
+read(Dir, Id) ->
+    with_path(Dir, Id, fun(Path) -> contents(read_file(Path)) end).
+
+contents({ok, Contents, _Bytes}) -> {ok, Contents};
+contents({error, _} = Error) -> Error.
+
+read_file(Path) ->
+    case file:read_file(Path) of
+        {ok, Bytes} -> parsed(Path, Bytes, parse(Bytes));
+        {error, enoent} -> problem(journal_missing, Path, enoent);
+        {error, Reason} -> problem(journal_read, Path, Reason)
+    end.
+
+parsed(_Path, Bytes, {ok, Contents}) ->
+    {ok, Contents, Bytes};
+parsed(Path, _Bytes, {version, Version}) ->
+    problem(journal_version, Path, {unknown_version, Version});
+parsed(Path, _Bytes, {corrupt, Offset, Reason}) ->
+    {error, {journal_corrupt, #{path => Path, reason => Reason, offset => Offset}}}.
+
+parse(Bytes) ->
+    case easy_cluster_frame:check_header(?KIND, Bytes) of
+        {ok, Records} -> entries(Records, byte_size(Bytes) - byte_size(Records), 1, []);
+        torn -> {ok, #{events => [], tail => torn_tail(0, byte_size(Bytes))}};
+        {version, Version} -> {version, Version};
+        bad -> {corrupt, 0, bad_header}
+    end.
+
+torn_tail(_Offset, 0) -> clean;
+torn_tail(Offset, Size) -> {torn, Offset, Size}.
+
+entries(Bytes, Offset, Sequence, Entries) ->
+    case easy_cluster_frame:next(Bytes) of
+        {ok, {Sequence, At, _Event} = Entry, Rest} when is_integer(At) ->
+            entries(Rest, Offset + byte_size(Bytes) - byte_size(Rest), Sequence + 1, [Entry | Entries]);
+        {ok, _Other, _Rest} ->
+            {corrupt, Offset, out_of_sequence};
+        done ->
+            {ok, #{events => lists:reverse(Entries), tail => clean}};
+        bad ->
+            ended(easy_cluster_frame:holds_record(Bytes), Bytes, Offset, Entries)
+    end.
+
+ended(true, _Bytes, Offset, _Entries) ->
+    {corrupt, Offset, bad_record};
+ended(false, Bytes, Offset, Entries) ->
+    {ok, #{events => lists:reverse(Entries), tail => {torn, Offset, byte_size(Bytes)}}}.
+
+%% Sorted; a missing folder holds none.
+-spec list(file:filename()) -> [id()] | {error, problem()}.
+list(Dir) ->
+    case easy_cluster_files:names(Dir) of
+        {ok, Names} -> lists:sort(lists:filtermap(fun named_id/1, Names));
+        {error, #{reason := enoent}} -> [];
+        {error, Details} -> {error, {journal_read, Details}}
+    end.
+
+named_id(Name) when is_list(Name) ->
+    Id = unicode:characters_to_binary(filename:basename(Name, ?EXTENSION)),
+    case filename:extension(Name) =:= ?EXTENSION andalso is_id(Id) of
+        true -> {true, Id};
+        false -> false
+    end;
+named_id(_NotUnicode) ->
+    false.
+
+%% Whether it can be the name of an operation, and so of its file and folders.
+-spec is_id(term()) -> boolean().
+is_id(Id) when is_binary(Id) ->
+    re:run(Id, "\\A[A-Za-z0-9][A-Za-z0-9._-]{0,99}\\z", [{capture, none}]) =:= match;
+is_id(_) ->
+    false.
+
+with_path(Dir, Id, Fun) ->
+    case is_id(Id) of
+        true -> Fun(filename:join(Dir, binary_to_list(Id) ++ ?EXTENSION));
+        false -> problem(bad_id, Dir, {bad_id, Id})
+    end.
+
+problem(Code, Path, Reason) ->
+    {error, {Code, #{path => Path, reason => Reason}}}.

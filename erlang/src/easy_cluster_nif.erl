@@ -1,0 +1,51 @@
+%% The native library. A module that cannot load it still loads, and answers every call with the reason.
+-module(easy_cluster_nif).
+
+-export([call/1, call_io/1]).
+-export([version/0]).
+-on_load(load/0).
+
+%% Written by c_src/Makefile with the version of the library, or with the reason why there is none.
+-include("../include/easy_cluster_native.hrl").
+
+%% A request and its answer in external term format; on a dirty CPU scheduler.
+-spec call(binary()) -> binary() | not_loaded().
+call(_Request) -> not_loaded().
+
+%% The same on a dirty I/O scheduler, for what waits for the network.
+-spec call_io(binary()) -> binary() | not_loaded().
+call_io(_Request) -> not_loaded().
+
+-type not_loaded() :: {error, {native_library, #{path := binary(), reason := binary()}}}.
+
+-spec version() -> string().
+version() -> ?EASY_CLUSTER_VERSION.
+
+%% on_load must not fail: a module that is not there explains nothing.
+load() ->
+    Path = path(),
+    case erlang:load_nif(Path, 0) of
+        ok ->
+            ok;
+        {error, {Reason, Text}} ->
+            persistent_term:put({?MODULE, not_loaded},
+                                #{path => unicode:characters_to_binary([Path, ".so"]),
+                                  reason => unicode:characters_to_binary(io_lib:format("~ts: ~ts", [Reason, Text]))})
+    end.
+
+%% The file carries the version, as an upgrade leaves the old one beside it.
+path() ->
+    Name = "easy_cluster-" ++ ?EASY_CLUSTER_VERSION,
+    Folders = [Folder || Folder <- [code:priv_dir(easy_cluster), beside_beam()], is_list(Folder)],
+    Found = [Folder || Folder <- Folders, filelib:is_regular(filename:join(Folder, Name ++ ".so"))],
+    filename:join(hd(Found ++ Folders), Name).
+
+beside_beam() ->
+    case code:which(?MODULE) of
+        Beam when is_list(Beam) -> filename:join(filename:dirname(filename:dirname(Beam)), "priv");
+        _NotAFile -> "priv"
+    end.
+
+not_loaded() ->
+    Unknown = #{path => <<"?">>, reason => <<"not tried">>},
+    {error, {native_library, persistent_term:get({?MODULE, not_loaded}, Unknown)}}.

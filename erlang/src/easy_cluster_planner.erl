@@ -1,0 +1,161 @@
+%% From what an operator asked for to a plan: looks, asks the core, changes nothing.
+-module(easy_cluster_planner).
+
+-export([plan/2]).
+-export([test/2]).
+-export([status/0]).
+-export([recheck/1]).
+-export([node_name/1]).
+-export([look/2]).
+
+-type error() :: {error, {Code :: atom(), Details :: map()}}.
+-type plan() :: map().
+-type operation() :: {join | join_as_master | sync_node, node() | string() | binary()}.
+-export_type([error/0, plan/0, operation/0]).
+
+-define(OPERATIONS, [join, join_as_master, sync_node]).
+
+%% A plan, or what forbids it.
+-spec plan(operation(), map()) -> {ok, plan()} | error().
+plan({Name, Typed}, Opts) when is_map(Opts) ->
+    case lists:member(Name, ?OPERATIONS) of
+        true -> with_node(Name, node_name(Typed), options(Opts));
+        false -> bad_operation({Name, Typed})
+    end;
+plan(Operation, Opts) when is_map(Opts) ->
+    bad_operation(Operation);
+plan(_Operation, Opts) ->
+    {error, {bad_option, #{option => <<"the options">>, value => print(Opts), expected => <<"a map">>}}}.
+
+bad_operation(Operation) ->
+    Known = iolist_to_binary(lists:join(", ", [io_lib:format("{~s, Node}", [Name]) || Name <- ?OPERATIONS])),
+    {error, {bad_operation, #{operation => print(Operation), known => Known}}}.
+
+%% The node that an operator means by an atom, a string or a binary.
+-spec node_name(term()) -> {ok, node()} | error().
+node_name(Typed) ->
+    case easy_cluster_native:call(node_name, #{text => text(Typed), here => node()}) of
+        %% The one place that may make an atom of what was typed, and only of what the core calls a node's name.
+        {ok, Name} -> {ok, binary_to_atom(Name)};
+        {error, Reason} -> {error, Reason}
+    end.
+
+text(Typed) when is_atom(Typed) -> atom_to_binary(Typed);
+text(Typed) when is_binary(Typed) -> utf8(Typed, Typed);
+text(Typed) when is_list(Typed) -> utf8(Typed, Typed);
+text(Typed) -> print(Typed).
+
+utf8(Chars, Typed) ->
+    try unicode:characters_to_binary(Chars) of
+        Text when is_binary(Text) -> Text;
+        _NotText -> print(Typed)
+    catch error:badarg -> print(Typed)
+    end.
+
+options(Opts) ->
+    Values = maps:from_list([{text(Key), option(Value)} || {Key, Value} <- maps:to_list(Opts)]),
+    easy_cluster_native:call(options, #{options => Values}).
+
+option(Value) when is_boolean(Value) -> Value;
+option(Value) when is_integer(Value), abs(Value) < 1 bsl 60 -> Value;
+option(Value) when is_atom(Value) -> atom_to_binary(Value);
+option(Value) -> print(Value).
+
+print(Term) ->
+    unicode:characters_to_binary(io_lib:format("~tp", [Term])).
+
+with_node(Name, {ok, Node}, {ok, Options}) -> looked(Name, Node, Options);
+with_node(_Name, {error, Reason}, _Options) -> {error, Reason};
+with_node(_Name, _Node, {error, Reason}) -> {error, Reason}.
+
+looked(_Name, Node, _Options) when Node =:= node() ->
+    {error, {cannot_join_itself, #{node => Node}}};
+looked(Name, Node, #{timeout := Timeout} = Options) ->
+    case look(Node, Timeout) of
+        {ok, Snapshot, Opened} ->
+            Plan = compared({Name, Node}, Options, Snapshot),
+            easy_cluster_gather:release(Opened),
+            Plan;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% A snapshot of this node and the cluster of Node, after a probe has shown layer by layer that Node can be reached.
+-spec look(node(), timeout()) -> {ok, easy_cluster_gather:snapshot(), Opened :: [node()]} | error().
+look(Node, Timeout) ->
+    case reach(Node, Timeout) of
+        ok ->
+            {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
+            {ok, Snapshot, Opened};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+reach(Node, Timeout) ->
+    case lists:member(Node, [node() | nodes(connected)]) of
+        true -> ok;
+        false -> easy_cluster_reach:check(Node, Timeout)
+    end.
+
+compared(Operation, #{timeout := Timeout} = Options, Snapshot) ->
+    case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
+        {ok, Tables} -> with_rows(Operation, Options, Snapshot, compare_rows(Tables, element(2, Operation), Timeout, []));
+        {error, Reason} -> {error, Reason}
+    end.
+
+compare_rows([], _Node, _Timeout, Rows) ->
+    {ok, Rows};
+compare_rows([Table | Tables], Node, Timeout, Rows) ->
+    case easy_cluster_rows:compare(Table, Node, #{timeout => Timeout}) of
+        {ok, Row} -> compare_rows(Tables, Node, Timeout, [Row | Rows]);
+        {error, Reason} -> {error, {rows_not_compared, #{table => Table, reason => print(Reason)}}}
+    end.
+
+with_rows(Operation, Options, Snapshot, {ok, Rows}) ->
+    easy_cluster_native:call(plan, #{operation => Operation, options => Options, snapshot => Snapshot, rows => Rows,
+                                     at => timestamp()});
+with_rows(_Operation, _Options, _Snapshot, {error, Reason}) ->
+    {error, Reason}.
+
+%% Whether a node could be joined, and what it says of itself.
+-spec test(term(), map()) -> {ok, #{text := unicode:chardata()}} | error().
+test(Typed, Opts) when is_map(Opts) ->
+    case {node_name(Typed), options(Opts)} of
+        {{ok, Node}, {ok, #{timeout := Timeout}}} -> tested(Node, look(Node, Timeout));
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end.
+
+tested(Node, {ok, Snapshot, Opened}) ->
+    easy_cluster_gather:release(Opened),
+    easy_cluster_native:call(test_node, #{node => Node, snapshot => Snapshot});
+tested(_Node, {error, Reason}) ->
+    {error, Reason}.
+
+%% This node's cluster as its members see it, and what is under way here.
+-spec status() -> {ok, map()} | error().
+status() ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
+    easy_cluster_gather:release(Opened),
+    case easy_cluster_native:call(status, #{snapshot => Snapshot}) of
+        {ok, Status} -> {ok, maps:merge(Status, easy_cluster_server:state())};
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% Whether a plan still fits the cluster, which is looked at again.
+-spec recheck(plan()) -> ok | error().
+recheck(#{operation := {_Name, Node}, options := #{timeout := Timeout}} = Plan) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
+    Answer = easy_cluster_native:call(recheck, #{plan => Plan, snapshot => Snapshot}),
+    easy_cluster_gather:release(Opened),
+    case Answer of
+        {ok, _Still} -> ok;
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% UTC with microseconds, which is enough to name plans of one node apart and sorts by time.
+timestamp() ->
+    Now = erlang:system_time(microsecond),
+    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Now, microsecond),
+    iolist_to_binary(io_lib:format("~4..0w~2..0w~2..0wT~2..0w~2..0w~2..0w.~6..0wZ",
+                                   [Year, Month, Day, Hour, Minute, Second, Now rem 1000000])).

@@ -1,0 +1,503 @@
+%% Rows of tables: compared with another cluster, written to archives, merged from them.
+%%
+%%     1> easy_cluster_rows:compare(passwd, 'ejabberd@foo.bar', #{}).
+%%     {ok, #{table => passwd, here => 3, only_here => 1, different => 0}}
+%%     2> easy_cluster_rows:archive(passwd, "/var/lib/ejabberd/easy_cluster/archive/1/passwd.rows").
+%%     {ok, #{table => passwd, rows => 3, bytes => 412, ...}}
+%%     3> easy_cluster_rows:merge("/var/lib/ejabberd/easy_cluster/archive/1/passwd.rows", "passwd.conflicts").
+%%     {ok, #{table => passwd, added => 1, same => 2, conflicts => 0}}
+%%
+%% The other cluster needs nothing of ours. At most a chunk of rows is held at a time: 1,000, or fewer when they are
+%% large; of a bag, all rows of one key.
+-module(easy_cluster_rows).
+
+-include_lib("kernel/include/file.hrl").
+
+%% Comparing
+-export([compare/3]).
+%% Archives
+-export([archive/2]).
+-export([read_archive/1]).
+-export([fold_archive/3]).
+-export([merge/2]).
+-export_type([difference/0, options/0, description/0, merged/0, problem/0]).
+
+-define(KIND, <<"ecarchiv">>).
+-define(ROWS, 1000).
+-define(BYTES, 4194304).
+-define(TIMEOUT, 15000).
+
+-type difference() :: #{
+    table := atom(),
+    here := non_neg_integer(),
+    only_here := non_neg_integer(),
+    different := non_neg_integer()
+}.
+%% Rows here; those whose key the cluster lacks; those whose key it has with other contents. A bag is compared by
+%% keys, each with all its rows.
+-type options() :: #{timeout => timeout()}.
+%% `timeout' is for one chunk, in milliseconds.
+-type description() :: #{
+    table := atom(),
+    definition := [{atom(), term()}],
+    storage := atom() | tuple(),
+    node := node(),
+    at := integer(),
+    rows := non_neg_integer(),
+    bytes := non_neg_integer()
+}.
+%% `definition' is what mnesia:create_table/2 takes, without the nodes; `at' is microseconds of the wall clock.
+-type merged() :: #{
+    table := atom(),
+    added := non_neg_integer(),
+    same := non_neg_integer(),
+    conflicts := non_neg_integer()
+}.
+-type problem() :: {
+    archive_corrupt
+    | archive_error
+    | archive_missing
+    | archive_version
+    | bad_timeout
+    | definition_differs
+    | merge_aborted
+    | no_local_copy
+    | no_such_table
+    | node_unreachable
+    | rpc_failed
+    | table_unreadable
+    | unknown_option,
+    map()
+}.
+
+%% Rows that change meanwhile are counted as they were found.
+-spec compare(atom(), node(), options()) -> {ok, difference()} | {error, problem()}.
+compare(Table, Node, Options) ->
+    case timeout(Options) of
+        {ok, Timeout} -> compare_local(local_copy(Table), Table, Node, Timeout);
+        {error, _} = Error -> Error
+    end.
+
+timeout(Options) ->
+    case {maps:keys(maps:without([timeout], Options)), maps:get(timeout, Options, ?TIMEOUT)} of
+        {[], infinity} -> {ok, infinity};
+        {[], Timeout} when is_integer(Timeout), Timeout >= 0 -> {ok, Timeout};
+        {[], Timeout} -> {error, {bad_timeout, #{timeout => Timeout}}};
+        {[Option | _], _} -> {error, {unknown_option, #{option => Option, known => [timeout]}}}
+    end.
+
+compare_local({ok, Type, Storage}, Table, Node, Timeout) ->
+    Start = #{table => Table, here => 0, only_here => 0, different => 0},
+    Compare = fun(Groups, Counts) -> compare_chunk(Groups, Counts, Node, Timeout) end,
+    walk(Table, Type, Storage, Compare, Start);
+compare_local({error, _} = Error, _Table, _Node, _Timeout) ->
+    Error.
+
+compare_chunk(Groups, #{table := Table} = Counts, Node, Timeout) ->
+    Keys = [Key || {Key, _Rows} <- Groups],
+    Tables = lists:duplicate(length(Keys), Table),
+    %% External funs need no code of ours over there.
+    Args = [fun mnesia:dirty_read/2, Tables, Keys],
+    case easy_cluster_rpc:call(Node, lists, zipwith, Args, Timeout) of
+        {ok, Theirs} when length(Theirs) =:= length(Keys) ->
+            {ok, lists:foldl(fun count/2, Counts, lists:zip(Groups, Theirs))};
+        {ok, Other} ->
+            {error, {rpc_failed, #{table => Table, node => Node, reason => {unexpected, Other}}}};
+        {error, Reason} ->
+            {error, remote_problem(Reason, Table, Node)}
+    end.
+
+count({{_Key, Ours}, Theirs}, #{here := Here} = Counts) ->
+    Rows = length(Ours),
+    Counted = Counts#{here := Here + Rows},
+    case {Theirs, lists:sort(Ours) =:= lists:sort(Theirs)} of
+        {[], _} -> add(only_here, Rows, Counted);
+        {_, true} -> Counted;
+        {_, false} -> add(different, Rows, Counted)
+    end.
+
+add(Name, Number, Counts) ->
+    maps:update_with(Name, fun(Count) -> Count + Number end, Counts).
+
+remote_problem({aborted, {no_exists, _}}, Table, Node) ->
+    {no_such_table, #{table => Table, node => Node}};
+remote_problem({aborted, {node_not_running, Other}}, Table, Node) ->
+    {node_unreachable, #{table => Table, node => Node, reason => {mnesia_not_running, Other}}};
+remote_problem(Reason, Table, Node) when Reason =:= noconnection; Reason =:= timeout ->
+    {node_unreachable, #{table => Table, node => Node, reason => Reason}};
+remote_problem(Reason, Table, Node) ->
+    {rpc_failed, #{table => Table, node => Node, reason => Reason}}.
+
+%% Walking a local table: Fun gets lists of {Key, Rows} and answers {ok, Acc}, or {error, _} and the walk ends.
+
+local_copy(Table) ->
+    try {mnesia:table_info(Table, type), mnesia:table_info(Table, storage_type)} of
+        {_Type, unknown} -> {error, {no_local_copy, #{table => Table, node => node()}}};
+        {Type, Storage} -> {ok, Type, Storage}
+    catch
+        exit:{aborted, _Reason} -> {error, {no_such_table, #{table => Table, node => node()}}}
+    end.
+
+walk(Table, Type, Storage, Fun, Acc) ->
+    try fixed(Table, Storage, fun() -> mnesia:async_dirty(fun() -> walk(Table, Type, Fun, Acc) end) end) of
+        Result -> Result
+    catch
+        exit:Reason -> unreadable(Table, Reason);
+        error:badarg -> unreadable(Table, badarg)
+    end.
+
+%% A table that vanished under the walk is told from one that cannot be read.
+unreadable(Table, Reason) ->
+    case local_copy(Table) of
+        {ok, _, _} -> {error, {table_unreadable, #{table => Table, node => node(), reason => Reason}}};
+        {error, _} = Error -> Error
+    end.
+
+%% Rows that others write or delete meanwhile neither end a walk nor make it visit a row twice.
+fixed(Table, disc_only_copies, Fun) ->
+    _ = dets:safe_fixtable(Table, true),
+    try Fun() of
+        Result -> Result
+    after
+        dets:safe_fixtable(Table, false)
+    end;
+fixed(Table, Storage, Fun) when Storage =:= ram_copies; Storage =:= disc_copies ->
+    true = ets:safe_fixtable(Table, true),
+    try Fun() of
+        Result -> Result
+    after
+        release(Table)
+    end;
+fixed(_Table, _External, Fun) ->
+    Fun().
+
+release(Table) ->
+    case ets:whereis(Table) of
+        undefined -> ok;
+        Id -> ets:safe_fixtable(Id, false)
+    end.
+
+%% Select may cut between the rows of one key of a bag, so a bag is walked by its keys.
+walk(Table, bag, Fun, Acc) ->
+    by_key(Table, mnesia:first(Table), Fun, Acc, [], 0, 0);
+walk(Table, _SetOrOrderedSet, Fun, Acc) ->
+    by_rows(mnesia:select(Table, [{'_', [], ['$_']}], ?ROWS, read), Fun, Acc).
+
+by_rows('$end_of_table', _Fun, Acc) ->
+    {ok, Acc};
+by_rows({Rows, Continuation}, Fun, Acc) ->
+    case in_pieces([{element(2, Row), [Row]} || Row <- Rows], Fun, Acc, [], 0) of
+        {ok, Next} -> by_rows(mnesia:select(Continuation), Fun, Next);
+        {error, _} = Error -> Error
+    end.
+
+%% A thousand large rows are more than one message should carry.
+in_pieces([], Fun, Acc, Piece, _Bytes) ->
+    visit(Piece, Fun, Acc);
+in_pieces(Groups, Fun, Acc, Piece, Bytes) when Bytes >= ?BYTES ->
+    case visit(Piece, Fun, Acc) of
+        {ok, Next} -> in_pieces(Groups, Fun, Next, [], 0);
+        {error, _} = Error -> Error
+    end;
+in_pieces([Group | Groups], Fun, Acc, Piece, Bytes) ->
+    in_pieces(Groups, Fun, Acc, [Group | Piece], Bytes + erlang:external_size(Group)).
+
+visit([], _Fun, Acc) -> {ok, Acc};
+visit(Piece, Fun, Acc) -> Fun(lists:reverse(Piece), Acc).
+
+by_key(_Table, '$end_of_table', Fun, Acc, Piece, _Rows, _Bytes) ->
+    visit(Piece, Fun, Acc);
+by_key(Table, Key, Fun, Acc, Piece, Rows, Bytes) when Rows >= ?ROWS; Bytes >= ?BYTES ->
+    case visit(Piece, Fun, Acc) of
+        {ok, Next} -> by_key(Table, Key, Fun, Next, [], 0, 0);
+        {error, _} = Error -> Error
+    end;
+by_key(Table, Key, Fun, Acc, Piece, Rows, Bytes) ->
+    case mnesia:read(Table, Key) of
+        %% Deleted since the key was found.
+        [] ->
+            by_key(Table, mnesia:next(Table, Key), Fun, Acc, Piece, Rows, Bytes);
+        Found ->
+            Group = {Key, Found},
+            Next = mnesia:next(Table, Key),
+            by_key(Table, Next, Fun, Acc, [Group | Piece], Rows + length(Found), Bytes + erlang:external_size(Group))
+    end.
+
+%% Writes all rows of the local copy to File, which is there as a whole or not at all.
+-spec archive(atom(), file:filename()) -> {ok, description()} | {error, problem()}.
+archive(Table, File) ->
+    case local_copy(Table) of
+        {ok, Type, Storage} -> archive(Table, Type, Storage, File);
+        {error, _} = Error -> Error
+    end.
+
+archive(Table, Type, Storage, File) ->
+    Head = head(Table, Storage),
+    Fill = fun(Writer) ->
+        case walk(Table, Type, Storage, fun put_groups/2, Writer) of
+            {ok, Written} -> {ok, {Written, none}};
+            {error, _} = Error -> Error
+        end
+    end,
+    case write_archive(Head, File, Fill) of
+        {ok, Rows, Bytes, none} -> {ok, Head#{rows => Rows, bytes => Bytes}};
+        {error, _} = Error -> Error
+    end.
+
+put_groups(Groups, Writer) ->
+    put_rows(lists:append([Rows || {_Key, Rows} <- Groups]), Writer).
+
+head(Table, Storage) ->
+    #{
+        table => Table,
+        definition => definition(Table),
+        storage => Storage,
+        node => node(),
+        at => os:system_time(microsecond)
+    }.
+
+%% Fragments are archived as the tables that they are, so frag_properties stay out.
+definition(Table) ->
+    Options = [
+        type,
+        record_name,
+        attributes,
+        index,
+        local_content,
+        majority,
+        load_order,
+        access_mode,
+        user_properties,
+        storage_properties
+    ],
+    [{Option, mnesia:table_info(Table, Option)} || Option <- Options].
+
+%% Fill writes the rows and answers {ok, {Writer, Result}}. Until it is whole an archive has another name.
+write_archive(Head, File, Fill) ->
+    New = unicode:characters_to_list([File, ".new"]),
+    case easy_cluster_files:make_folder(filename:dirname(File)) of
+        ok -> filled(file:open(New, [write, raw, binary]), Head, New, File, Fill);
+        {error, Details} -> {error, {archive_error, Details}}
+    end.
+
+filled({ok, Fd}, Head, New, File, Fill) ->
+    Result = fill(#{fd => Fd, path => New, rows => 0, bytes => 0}, Head, Fill),
+    Closed = file:close(Fd),
+    settled(Result, Closed, New, File);
+filled({error, Reason}, _Head, New, _File, _Fill) ->
+    {error, {archive_error, #{path => New, reason => Reason}}}.
+
+fill(Empty, Head, Fill) ->
+    case put_bytes([easy_cluster_frame:header(?KIND), easy_cluster_frame:record({archive, Head})], Empty) of
+        {ok, Begun} -> finish(Fill(Begun));
+        {error, _} = Error -> Error
+    end.
+
+finish({ok, {#{rows := Rows} = Writer, Result}}) ->
+    case put_bytes(easy_cluster_frame:record({rows_end, Rows}), Writer) of
+        {ok, Written} -> synced(Written, Result);
+        {error, _} = Error -> Error
+    end;
+finish({error, _} = Error) ->
+    Error.
+
+synced(#{fd := Fd, path := Path} = Writer, Result) ->
+    case file:sync(Fd) of
+        ok -> {ok, {Writer, Result}};
+        {error, Reason} -> {error, {archive_error, #{path => Path, reason => Reason}}}
+    end.
+
+settled({ok, {#{rows := Rows, bytes := Bytes}, Result}}, ok, New, File) ->
+    Settled = easy_cluster_files:in_order([
+        fun() -> easy_cluster_files:rename(New, File) end,
+        fun() -> easy_cluster_files:sync_folder(filename:dirname(File)) end
+    ]),
+    case Settled of
+        ok -> {ok, Rows, Bytes, Result};
+        {error, Details} -> {error, {archive_error, Details}}
+    end;
+settled({ok, _}, {error, Reason}, New, _File) ->
+    _ = easy_cluster_files:delete(New),
+    {error, {archive_error, #{path => New, reason => Reason}}};
+settled({error, _} = Error, _Closed, New, _File) ->
+    _ = easy_cluster_files:delete(New),
+    Error.
+
+put_rows([], Writer) ->
+    {ok, Writer};
+put_rows(Rows, #{rows := Count} = Writer) ->
+    put_bytes(easy_cluster_frame:record({rows, Rows}), Writer#{rows := Count + length(Rows)}).
+
+put_bytes(Data, #{fd := Fd, path := Path, bytes := Bytes} = Writer) ->
+    case file:write(Fd, Data) of
+        ok -> {ok, Writer#{bytes := Bytes + iolist_size(Data)}};
+        {error, Reason} -> {error, {archive_error, #{path => Path, reason => Reason}}}
+    end.
+
+%% Reads the archive to its end: what it answers is true of the whole file.
+-spec read_archive(file:filename()) -> {ok, description()} | {error, problem()}.
+read_archive(File) ->
+    Count = fun(Rows, Sum) -> {ok, Sum + length(Rows)} end,
+    case fold_pieces(Count, 0, File) of
+        {ok, Head, Rows, Bytes} -> {ok, Head#{rows => Rows, bytes => Bytes}};
+        {error, _} = Error -> Error
+    end.
+
+%% Rows come in the order of the archive. After an error nothing is known of the rows that follow.
+-spec fold_archive(fun((Row :: tuple(), Acc) -> Acc), Acc, file:filename()) -> {ok, Acc} | {error, problem()}.
+fold_archive(Fun, Acc, File) ->
+    Fold = fun(Rows, Folded) -> {ok, lists:foldl(Fun, Folded, Rows)} end,
+    case fold_pieces(Fold, Acc, File) of
+        {ok, _Head, Result, _Bytes} -> {ok, Result};
+        {error, _} = Error -> Error
+    end.
+
+fold_pieces(Fun, Acc, File) ->
+    case file:open(File, [read, raw, binary, read_ahead]) of
+        {ok, Fd} ->
+            Result = fold_opened(Fun, Acc, Fd, File),
+            _ = file:close(Fd),
+            Result;
+        {error, enoent} ->
+            {error, {archive_missing, #{path => File, reason => enoent}}};
+        {error, Reason} ->
+            {error, {archive_error, #{path => File, reason => Reason}}}
+    end.
+
+fold_opened(Fun, Acc, Fd, File) ->
+    Reader = #{fd => Fd, path => File, at => easy_cluster_frame:header_size()},
+    case {file:read_file_info(File, [raw, {time, posix}]), file:read(Fd, easy_cluster_frame:header_size())} of
+        {{ok, #file_info{size = Size}}, {ok, Header}} ->
+            fold_checked(easy_cluster_frame:check_header(?KIND, Header), Fun, Acc, Reader#{size => Size});
+        {{ok, _}, eof} ->
+            corrupt(Reader#{at := 0}, bad_header);
+        {{error, Reason}, _} ->
+            {error, {archive_error, #{path => File, reason => Reason}}};
+        {_, {error, Reason}} ->
+            {error, {archive_error, #{path => File, reason => Reason}}}
+    end.
+
+fold_checked({ok, <<>>}, Fun, Acc, Reader) ->
+    case next(Reader) of
+        {ok, {archive, #{table := _, definition := _} = Head}, Records} -> fold_records(Fun, Acc, 0, Head, Records);
+        {ok, _Other, _} -> corrupt(Reader, no_head);
+        {error, _} = Error -> Error
+    end;
+fold_checked({version, Version}, _Fun, _Acc, #{path := File}) ->
+    {error, {archive_version, #{path => File, reason => {unknown_version, Version}}}};
+fold_checked(_TornOrBad, _Fun, _Acc, Reader) ->
+    corrupt(Reader#{at := 0}, bad_header).
+
+fold_records(Fun, Acc, Count, Head, Reader) ->
+    case next(Reader) of
+        {ok, {rows, Rows}, Records} -> fold_rows(Fun(Rows, Acc), Fun, Count + length(Rows), Head, Records);
+        {ok, {rows_end, Count}, #{at := Size, size := Size}} -> {ok, Head, Acc, Size};
+        {ok, _Other, _Records} -> corrupt(Reader, rows_missing_or_added);
+        {error, _} = Error -> Error
+    end.
+
+fold_rows({ok, Acc}, Fun, Count, Head, Reader) -> fold_records(Fun, Acc, Count, Head, Reader);
+fold_rows({error, _} = Error, _Fun, _Count, _Head, _Reader) -> Error.
+
+%% A length is believed only as far as there are bytes, or a damaged one would take all memory.
+next(#{fd := Fd, at := At, size := Size} = Reader) ->
+    case file:read(Fd, 12) of
+        {ok, Start} -> payload(easy_cluster_frame:payload_size(Start), Start, Size - At - 12, Reader);
+        eof -> corrupt(Reader, truncated);
+        {error, Reason} -> unreadable_file(Reader, Reason)
+    end.
+
+payload({ok, Length}, Start, Left, #{fd := Fd, at := At} = Reader) when Length =< Left ->
+    case file:read(Fd, Length) of
+        {ok, Payload} -> decoded(easy_cluster_frame:next(<<Start/binary, Payload/binary>>), Reader, At + 12 + Length);
+        eof -> corrupt(Reader, truncated);
+        {error, Reason} -> unreadable_file(Reader, Reason)
+    end;
+payload({ok, _Length}, _Start, _Left, Reader) ->
+    corrupt(Reader, truncated);
+payload(bad, _Start, _Left, Reader) ->
+    corrupt(Reader, bad_record).
+
+decoded({ok, Term, <<>>}, Reader, At) -> {ok, Term, Reader#{at := At}};
+decoded(_Bad, Reader, _At) -> corrupt(Reader, bad_record).
+
+corrupt(#{path := Path, at := At}, Reason) ->
+    {error, {archive_corrupt, #{path => Path, reason => Reason, offset => At}}}.
+
+unreadable_file(#{path := Path}, Reason) ->
+    {error, {archive_error, #{path => Path, reason => Reason}}}.
+
+%% Writes the archive's rows to the cluster that this node is in, whether or not it has a copy of the table. A key that
+%% the cluster lacks is added; a row that it has is the same; of one that differs the cluster's stays and ours goes to
+%% the archive ConflictFile, which is written also when it stays empty. A bag becomes the union of both, so nothing in
+%% it conflicts. Run again it ends the same, with what it added before counted as the same.
+-spec merge(file:filename(), file:filename()) -> {ok, merged()} | {error, problem()}.
+merge(File, ConflictFile) ->
+    case read_archive(File) of
+        {ok, Description} -> merge_checked(maps:without([rows, bytes], Description), File, ConflictFile);
+        {error, _} = Error -> Error
+    end.
+
+merge_checked(#{table := Table, definition := Definition} = Head, File, ConflictFile) ->
+    case same_definition(Table, Definition) of
+        {ok, Type} -> merge_rows(Head, Type, File, ConflictFile);
+        {error, _} = Error -> Error
+    end.
+
+same_definition(Table, Definition) ->
+    Shape = [Option || {Name, _} = Option <- Definition, lists:member(Name, [type, record_name, attributes])],
+    try [{Name, mnesia:table_info(Table, Name)} || {Name, _} <- Shape] of
+        Shape -> {ok, proplists:get_value(type, Shape)};
+        Other -> {error, {definition_differs, #{table => Table, archive => Shape, cluster => Other}}}
+    catch
+        exit:{aborted, _Reason} -> {error, {no_such_table, #{table => Table, node => node()}}}
+    end.
+
+merge_rows(#{table := Table} = Head, Type, File, ConflictFile) ->
+    Start = #{table => Table, added => 0, same => 0, conflicts => 0},
+    Merge = fun(Rows, {Writer, Counts}) -> merge_piece(Table, Type, Rows, Writer, Counts) end,
+    Fill = fun(Writer) ->
+        case fold_pieces(Merge, {Writer, Start}, File) of
+            {ok, _Head, Merged, _Bytes} -> {ok, Merged};
+            {error, _} = Error -> Error
+        end
+    end,
+    case write_archive(Head, ConflictFile, Fill) of
+        {ok, _Rows, _Bytes, Merged} -> {ok, Merged};
+        {error, _} = Error -> Error
+    end.
+
+merge_piece(Table, Type, Rows, Writer, Counts) ->
+    Merge = fun() -> lists:foldl(fun(Row, Fates) -> merge_row(Table, Type, Row, Fates) end, {0, 0, []}, Rows) end,
+    case mnesia:transaction(Merge) of
+        {atomic, {Added, Same, Conflicts}} ->
+            Counted = add(added, Added, add(same, Same, add(conflicts, length(Conflicts), Counts))),
+            put_conflicts(lists:reverse(Conflicts), Writer, Counted);
+        {aborted, Reason} ->
+            {error, {merge_aborted, #{table => Table, reason => Reason}}}
+    end.
+
+put_conflicts(Conflicts, Writer, Counts) ->
+    case put_rows(Conflicts, Writer) of
+        {ok, Written} -> {ok, {Written, Counts}};
+        {error, _} = Error -> Error
+    end.
+
+merge_row(Table, Type, Row, {Added, Same, Conflicts}) ->
+    case fate(Type, Row, mnesia:read(Table, element(2, Row), write)) of
+        new ->
+            ok = mnesia:write(Table, Row, write),
+            {Added + 1, Same, Conflicts};
+        same ->
+            {Added, Same + 1, Conflicts};
+        conflict ->
+            {Added, Same, [Row | Conflicts]}
+    end.
+
+fate(_Type, _Row, []) -> new;
+fate(bag, Row, Theirs) -> bag_fate(lists:any(fun(Their) -> Their =:= Row end, Theirs));
+fate(_Type, Row, [Row]) -> same;
+fate(_Type, _Row, [_Their]) -> conflict.
+
+bag_fate(true) -> same;
+bag_fate(false) -> new.

@@ -1,0 +1,78 @@
+%% Asking other nodes through functions that they have anyway: nothing of ours need be installed there.
+-module(easy_cluster_rpc).
+
+-export([connect_hidden/2, disconnect_hidden/1]).
+-export([call/5, batch/3]).
+-export([parallel/3]).
+
+-type mfargs() :: {module(), atom(), [term()]}.
+-export_type([mfargs/0]).
+
+%% Connects without telling `global' and the rest of the world, so that looking at a cluster changes nothing in it.
+%% `opened' when the connection is ours to close.
+%% Source: net_kernel:hidden_connect_node/1, on OTP 24 to 29.
+-spec connect_hidden(node(), timeout()) -> {ok, opened | there} | {error, term()}.
+connect_hidden(Node, _Timeout) when Node =:= node() ->
+    {ok, there};
+connect_hidden(Node, Timeout) ->
+    case lists:member(Node, nodes(connected)) of
+        true -> {ok, there};
+        false -> open_hidden(Node, Timeout)
+    end.
+
+open_hidden(Node, Timeout) ->
+    %% net_kernel waits for its own set-up time, which may be longer than ours.
+    case parallel(fun net_kernel:hidden_connect_node/1, [Node], Timeout) of
+        [{Node, {ok, true}}] -> {ok, opened};
+        [{Node, {ok, _NotConnected}}] -> {error, noconnection};
+        [{Node, {error, Reason}}] -> {error, Reason}
+    end.
+
+%% Closes a connection that connect_hidden/2 opened, unless it has become a visible one meanwhile.
+-spec disconnect_hidden(node()) -> ok.
+disconnect_hidden(Node) ->
+    case lists:member(Node, nodes(hidden)) of
+        true -> _ = erlang:disconnect_node(Node), ok;
+        false -> ok
+    end.
+
+-spec call(node(), module(), atom(), [term()], timeout()) -> {ok, term()} | {error, term()}.
+call(Node, Module, Function, Args, Timeout) ->
+    try erpc:call(Node, Module, Function, Args, Timeout) of
+        Result -> {ok, Result}
+    catch
+        error:{erpc, Reason} -> {error, Reason};
+        error:{exception, Reason, _Stack} -> {error, Reason};
+        exit:{exception, Reason} -> {error, Reason};
+        exit:{signal, Reason} -> {error, Reason};
+        throw:Reason -> {error, {throw, Reason}}
+    end.
+
+%% Several calls in one round trip: `erlang:apply/3' mapped over them by `lists', both of which every node has.
+-spec batch(node(), [mfargs()], timeout()) -> {ok, [term()]} | {error, term()}.
+batch(Node, Calls, Timeout) ->
+    {Modules, Functions, Args} = lists:unzip3(Calls),
+    call(Node, lists, zipwith3, [fun erlang:apply/3, Modules, Functions, Args], Timeout).
+
+%% Fun of each key in a process of its own; whoever is not done after Timeout is given up, all at the same moment.
+-spec parallel(fun((Key) -> term()), [Key], timeout()) -> [{Key, {ok, term()} | {error, term()}}].
+parallel(Fun, Keys, Timeout) ->
+    Workers = [{Key, spawn_monitor(fun() -> exit({done, Fun(Key)}) end)} || Key <- Keys],
+    Deadline = deadline(Timeout),
+    [{Key, await(Worker, Deadline)} || {Key, Worker} <- Workers].
+
+await({Pid, Monitor}, Deadline) ->
+    receive
+        {'DOWN', Monitor, process, Pid, {done, Result}} -> {ok, Result};
+        {'DOWN', Monitor, process, Pid, Reason} -> {error, Reason}
+    after remaining(Deadline) ->
+        erlang:demonitor(Monitor, [flush]),
+        exit(Pid, kill),
+        {error, timeout}
+    end.
+
+deadline(infinity) -> infinity;
+deadline(Timeout) -> erlang:monotonic_time(millisecond) + Timeout.
+
+remaining(infinity) -> infinity;
+remaining(Deadline) -> max(0, Deadline - erlang:monotonic_time(millisecond)).

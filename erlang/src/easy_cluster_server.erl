@@ -1,0 +1,116 @@
+%% Runs operations in processes of their own, one at a time, so that neither a shell that goes away nor the stop of ejabberd
+%% ends them. Remembers members that still have to forget this node and tries again.
+-module(easy_cluster_server).
+-behaviour(gen_server).
+
+-export([start_link/0]).
+-export([run/2]).
+-export([pending/1]).
+-export([state/0]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-define(RETRY_INTERVAL, 1000).
+-define(RETRY_TIMEOUT, 3000).
+
+-record(state, {operation = none :: none | operation(),
+                pending = [] :: [node()]}).
+-type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid(), tag := reference(),
+                       step := term()}.
+
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+
+%% Commits a plan and returns how it ended; Report is called in this process with each event.
+-spec run(easy_cluster_planner:plan(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
+run(Plan, Report) ->
+    Monitor = erlang:monitor(process, ?MODULE),
+    case gen_server:call(?MODULE, {run, Plan}, infinity) of
+        {ok, Tag} -> follow(Tag, Monitor, Report);
+        {error, Reason} ->
+            erlang:demonitor(Monitor, [flush]),
+            {error, Reason}
+    end.
+
+follow(Tag, Monitor, Report) ->
+    receive
+        {Tag, event, Event} ->
+            ok = Report(Event),
+            follow(Tag, Monitor, Report);
+        {Tag, result, Result} ->
+            erlang:demonitor(Monitor, [flush]),
+            Result;
+        {'DOWN', Monitor, process, _, Reason} ->
+            {error, {operation_died, #{id => <<"?">>, reason => print(Reason)}}}
+    end.
+
+%% Members that have to be told to forget this node when they are back.
+-spec pending([node()]) -> ok.
+pending(Nodes) ->
+    gen_server:cast(?MODULE, {pending, Nodes}).
+
+-spec state() -> #{operation := none | map(), pending := [node()]}.
+state() ->
+    gen_server:call(?MODULE, state).
+
+init([]) ->
+    {ok, #state{}}.
+
+handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
+    Tag = make_ref(),
+    Server = self(),
+    Report = fun(Event) -> Server ! {Tag, event, Event}, ok end,
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({result, easy_cluster_executor:commit(Plan, Report)}) end),
+    Operation = #{id => maps:get(id, Plan, <<>>), pid => Pid, monitor => Monitor, owner => Owner, tag => Tag,
+                  step => none},
+    {reply, {ok, Tag}, State#state{operation = Operation}};
+handle_call({run, _Plan}, _From, State) ->
+    {reply, {error, {operation_in_progress, #{holder => node()}}}, State};
+handle_call(state, _From, #state{operation = none, pending = Pending} = State) ->
+    {reply, #{operation => none, pending => Pending}, State};
+handle_call(state, _From, #state{operation = Operation, pending = Pending} = State) ->
+    {reply, #{operation => maps:with([id, step], Operation), pending => Pending}, State}.
+
+handle_cast({pending, []}, State) ->
+    {noreply, State};
+handle_cast({pending, Nodes}, #state{pending = Pending} = State) ->
+    retry_later(),
+    {noreply, State#state{pending = lists:usort(Nodes ++ Pending)}}.
+
+handle_info({Tag, event, Event}, #state{operation = #{tag := Tag, owner := Owner} = Operation} = State) ->
+    Owner ! {Tag, event, Event},
+    {noreply, State#state{operation = Operation#{step := last_step(Event, Operation)}}};
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor} = Operation} = State) ->
+    #{id := Id, owner := Owner, tag := Tag} = Operation,
+    Owner ! {Tag, result, result(Id, Reason)},
+    {noreply, State#state{operation = none}};
+handle_info(retry, #state{pending = []} = State) ->
+    {noreply, State};
+%% Not while an operation runs, which may be about the same members.
+handle_info(retry, #state{operation = none, pending = Pending} = State) ->
+    Results = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end, Pending,
+                                        4 * ?RETRY_TIMEOUT),
+    Left = [Node || {Node, Result} <- Results, Result =/= {ok, forgotten}],
+    log_forgotten(Pending -- Left),
+    retry_later(),
+    {noreply, State#state{pending = Left}};
+handle_info(retry, State) ->
+    retry_later(),
+    {noreply, State}.
+
+retry_later() ->
+    _ = erlang:send_after(?RETRY_INTERVAL, self(), retry),
+    ok.
+
+log_forgotten([]) -> ok;
+log_forgotten(Nodes) -> logger:notice(#{what => easy_cluster_forgotten_by, members => Nodes}).
+
+last_step({step, _, Step, _}, _Operation) -> Step;
+last_step({undo, Action}, _Operation) -> {undo, Action};
+last_step({progress, _}, #{step := Step}) -> Step.
+
+result(_Id, {result, Result}) -> Result;
+result(Id, Reason) -> {error, {operation_died, #{id => Id, reason => print(Reason)}}}.
+
+print(Reason) ->
+    unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).

@@ -1,0 +1,130 @@
+%% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
+-module(easy_cluster_shell).
+
+-export([tested/1, planned/1, show/1, status/1]).
+-export([reporter/1, finished/1]).
+-export([failed/1, problems/2]).
+
+-define(BAR_WIDTH, 24).
+
+-spec tested({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+tested({ok, #{text := Text}}) ->
+    io:put_chars([Text, $\n]);
+tested({error, Reason}) ->
+    failed(Reason).
+
+-spec planned({ok, Plan} | easy_cluster_planner:error()) -> {ok, Plan} | easy_cluster_planner:error().
+planned({ok, Plan}) ->
+    show(Plan),
+    {ok, Plan};
+planned({error, Reason}) ->
+    failed(Reason).
+
+-spec show(easy_cluster_planner:plan()) -> ok.
+show(Plan) ->
+    io:put_chars(words(render_plan, #{plan => Plan})).
+
+-spec status({ok, map()} | easy_cluster_planner:error()) -> {ok, map()} | easy_cluster_planner:error().
+status({ok, #{text := Text} = Status}) ->
+    io:put_chars(Text),
+    {ok, maps:remove(text, Status)};
+status({error, Reason}) ->
+    failed(Reason).
+
+%% One line a step. While a table is copied, a terminal shows a bar; elsewhere a line now and then.
+-spec reporter(easy_cluster_planner:plan()) -> easy_cluster_executor:report().
+reporter(#{steps := Steps}) ->
+    Total = length(Steps),
+    Terminal = is_terminal(),
+    fun(Event) -> event(Event, Total, Terminal) end;
+reporter(_NotAPlan) ->
+    fun(_Event) -> ok end.
+
+is_terminal() ->
+    case io:columns() of
+        {ok, _Columns} -> true;
+        {error, enotsup} -> false
+    end.
+
+event({step, begun, #{action := Action} = Step, _}, Total, true) ->
+    io:put_chars([position(Step, Total), describe(Action)]);
+event({step, begun, _Step, _}, _Total, false) ->
+    ok;
+event({step, done, #{action := Action} = Step, Evidence}, Total, Terminal) ->
+    Clear = [["\r", clear_to_end()] || Terminal],
+    io:put_chars([Clear, position(Step, Total), describe(Action), evidence(Evidence), $\n]);
+event({progress, #{table := Table} = Progress}, _Total, true) ->
+    io:put_chars(["\r", clear_to_end(), io_lib:format("  copying ~ts ", [Table]), bar(Progress), amount(Progress)]);
+event({progress, #{table := Table} = Progress}, _Total, false) ->
+    io:put_chars([io_lib:format("          ~ts: ", [Table]), amount(Progress), $\n]);
+event({undo, Action}, _Total, _Terminal) ->
+    io:put_chars(["\n  undo: ", describe(Action)]).
+
+clear_to_end() -> "\e[K".
+
+position(#{number := Number}, Total) ->
+    io_lib:format("  [~*w/~w] ", [length(integer_to_list(Total)), Number, Total]).
+
+describe(Action) ->
+    words(describe, #{action => Action}).
+
+evidence(#{rows := Rows}) -> io_lib:format(", ~w rows arrived", [Rows]);
+evidence(_Nothing) -> "".
+
+bar(#{rows := Rows, of_rows := Of}) when Of > 0 ->
+    Full = min(?BAR_WIDTH, Rows * ?BAR_WIDTH div Of),
+    [$[, lists:duplicate(Full, $#), lists:duplicate(?BAR_WIDTH - Full, $-), "] "];
+bar(_Empty) ->
+    "".
+
+amount(#{rows := Rows, of_rows := OfRows, bytes := Bytes, of_bytes := OfBytes}) ->
+    io_lib:format("~w of ~w rows, ~.1f of ~.1f MB", [Rows, OfRows, Bytes / 1.0e6, OfBytes / 1.0e6]).
+
+-spec finished({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+finished({ok, #{steps := Steps}}) ->
+    io:format("  done: ~w steps, each checked~n", [length(Steps)]);
+finished({error, Reason}) ->
+    io:nl(),
+    failed(Reason).
+
+%% Prints a problem and hands it on.
+-spec failed({atom(), map()}) -> easy_cluster_planner:error().
+failed({_Code, Details} = Reason) ->
+    io:put_chars(problems(Details, Reason)),
+    {error, Reason}.
+
+-spec problems(map(), {atom(), map()}) -> unicode:chardata().
+problems(#{problems := All}, _First) ->
+    words(render_problems, #{problems => [printable(Problem) || Problem <- All]});
+problems(_Details, One) ->
+    words(render_problems, #{problems => [printable(One)]}).
+
+%% Reasons come as terms of all kinds from all over OTP; the catalogue takes names, numbers and text.
+printable({Code, Details}) ->
+    {Code, maps:map(fun(_Key, Value) -> printable_value(Value) end, Details)}.
+
+printable_value(Value) when is_atom(Value); is_number(Value); is_binary(Value) -> Value;
+printable_value(Value) when is_list(Value) ->
+    case lists:all(fun is_atom/1, Value) of
+        true -> Value;
+        false -> print_value(Value)
+    end;
+printable_value(Value) -> print_value(Value).
+
+print_value(Value) ->
+    case io_lib:printable_unicode_list(Value) of
+        true -> unicode:characters_to_binary(Value);
+        false -> unicode:characters_to_binary(io_lib:format("~tP", [Value, 30]))
+    end.
+
+%% Without the core there are no words, but the term says the same.
+words(Operation, #{problems := Problems} = Args) ->
+    case easy_cluster_native:call(Operation, Args) of
+        {ok, Text} -> Text;
+        {error, _Why} -> [io_lib:format("~tp~n", [Problem]) || Problem <- Problems]
+    end;
+words(Operation, Args) ->
+    case easy_cluster_native:call(Operation, Args) of
+        {ok, Text} -> Text;
+        {error, Why} -> io_lib:format("~tp~n", [Why])
+    end.

@@ -1,0 +1,301 @@
+%% Carries out one action of a plan: does it, checks that it took effect. Each can be run again with the same end.
+%% What each does, checks and undoes is documented at `plan::step::Action' in the core, which decides on them.
+-module(easy_cluster_step).
+
+-export([run/2]).
+
+-type action() :: atom() | {atom(), map()}.
+-type context() :: #{id := binary(),
+                     plan := map(),
+                     directory := file:filename(),
+                     timeout := timeout(),
+                     progress := fun((map()) -> ok),
+                     %% How the applications were started, to start them likewise: filled in by the steps.
+                     started := #{atom() => permanent | transient | temporary},
+                     %% What the variable `dir' of Mnesia said before it was pointed at the staging directory.
+                     configured_directory := {ok, term()} | undefined}.
+-type evidence() :: map().
+-export_type([action/0, context/0]).
+
+-define(OTHER_SIDE_TIMEOUT, 10000).
+
+-spec run(action(), context()) -> {ok, evidence()} | {error, term()}.
+run({connect, #{nodes := Nodes}}, _Context) ->
+    all(fun connect/1, Nodes);
+run(dump_log, _Context) ->
+    case mnesia:dump_log() of
+        dumped -> {ok, #{}};
+        Other -> {error, {dump_log, Other}}
+    end;
+run({stop_application, #{application := App}}, _Context) ->
+    stop_application(App);
+run({start_application, #{application := App}}, Context) ->
+    start_application(App, started_as(App, Context));
+run({archive_rows, #{tables := Tables}}, Context) ->
+    all(fun(Table) -> easy_cluster_rows:archive(Table, archive_file(Table, Context)) end, Tables);
+run({merge_rows, #{tables := Tables}}, Context) ->
+    merge_rows(Tables, Context, #{});
+run(stop_mnesia, _Context) ->
+    stop_application(mnesia);
+run(close_staging, _Context) ->
+    stop_application(mnesia);
+run(open_staging, Context) ->
+    open_staging(Context);
+run({join_schema, #{node := Node, members := Members}}, Context) ->
+    join_schema(Node, Members, Context);
+run(schema_to_disc, Context) ->
+    schema_to_disc(Context);
+run(keep_database, Context) ->
+    directory_step(keep, Context);
+run(delete_logs, #{directory := Directory}) ->
+    evidence(easy_cluster_directory:delete_logs(Directory));
+run(commit_schema, Context) ->
+    directory_step(commit_schema, Context);
+run(replace_files, Context) ->
+    directory_step(replace_files, Context);
+run({start_mnesia, #{members := Members}}, Context) ->
+    start_member(Members, Context);
+run({copy_table, Copy}, Context) ->
+    copy_table(Copy, Context);
+run({wait_for_tables, #{tables := Tables}}, Context) ->
+    wait_for_tables(Tables, Context);
+run(clear_caches, _Context) ->
+    clear_caches();
+run(verify, Context) ->
+    verify(Context);
+run({forget_here, #{members := Members}}, Context) ->
+    easy_cluster_forget:here(Members, maps:get(timeout, Context));
+run(restore_database, Context) ->
+    directory_step(restore, Context);
+run(drop_staging, Context) ->
+    restore_configuration(Context),
+    directory_step(drop_staging, Context);
+run(reopen_mnesia, Context) ->
+    restore_configuration(Context),
+    start_and_load(Context).
+
+all(Fun, Items) ->
+    lists:foldl(fun(Item, {ok, Evidence}) ->
+                        case evidence(Fun(Item)) of
+                            {ok, _} -> {ok, Evidence};
+                            {error, Reason} -> {error, {Item, Reason}}
+                        end;
+                   (_Item, {error, Reason}) -> {error, Reason}
+                end, {ok, #{}}, Items).
+
+evidence(ok) -> {ok, #{}};
+evidence({ok, Evidence}) when is_map(Evidence) -> {ok, Evidence};
+evidence({ok, _Value}) -> {ok, #{}};
+evidence({error, Reason}) -> {error, Reason}.
+
+directory_step(Function, #{directory := Directory, id := Id}) ->
+    evidence(easy_cluster_directory:Function(Directory, Id)).
+
+archive_file(Table, #{directory := Directory, id := Id}) ->
+    #{archive := Folder} = easy_cluster_directory:paths(Directory, Id),
+    filename:join(Folder, atom_to_list(Table) ++ ".rows").
+
+%%% The distribution
+
+%% A connection that was opened for looking is hidden; a member's has to be visible, or Mnesia does not see the node.
+connect(Node) ->
+    drop_hidden(Node, lists:member(Node, nodes(hidden))),
+    case easy_cluster_gather:until(fun() -> net_kernel:connect_node(Node) =:= true end, ?OTHER_SIDE_TIMEOUT) of
+        ok -> ok;
+        timeout -> {error, noconnection}
+    end.
+
+drop_hidden(_Node, false) ->
+    ok;
+drop_hidden(Node, true) ->
+    true = erlang:monitor_node(Node, true),
+    _ = erlang:disconnect_node(Node),
+    receive {nodedown, Node} -> ok end.
+
+%%% Applications
+
+stop_application(App) ->
+    Type = start_type(App),
+    case application:stop(App) of
+        ok -> {ok, #{started => #{App => Type}}};
+        {error, {not_started, App}} -> {ok, #{}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% Source: application:info/0; a permanent application takes the VM down with it, so its type must come back.
+start_type(App) ->
+    proplists:get_value(App, proplists:get_value(started, application:info(), []), temporary).
+
+started_as(App, #{started := Started}) ->
+    maps:get(App, Started, temporary).
+
+start_application(App, Type) ->
+    case application:ensure_all_started(App, Type) of
+        {ok, _Started} -> is_running(App, lists:keymember(App, 1, application:which_applications()));
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_running(_App, true) -> {ok, #{}};
+is_running(App, false) -> {error, {not_running, App}}.
+
+%%% Mnesia beside and in its directory
+
+open_staging(#{directory := Directory, id := Id, timeout := Timeout}) ->
+    #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
+    Configured = application:get_env(mnesia, dir),
+    ok = filelib:ensure_dir(filename:join(Staging, "schema.DAT")),
+    ok = application:set_env(mnesia, dir, Staging),
+    case mnesia_up(temporary, Timeout) of
+        ok -> is_fresh(mnesia:system_info(use_dir), mnesia:system_info(db_nodes), Configured);
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_fresh(false, [Here], Configured) when Here =:= node() -> {ok, #{configured_directory => Configured}};
+is_fresh(UseDir, DbNodes, _Configured) -> {error, {staging_not_empty, UseDir, DbNodes}}.
+
+restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
+restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).
+
+mnesia_up(Type, Timeout) ->
+    case application:start(mnesia, Type) of
+        ok -> mnesia_ready(Timeout);
+        {error, {already_started, mnesia}} -> mnesia_ready(Timeout);
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% Merging the schema goes on after the application has started, and may end in Mnesia stopping again.
+mnesia_ready(Timeout) ->
+    Settled = fun() -> not lists:member(mnesia:system_info(is_running), [starting, stopping]) end,
+    case {easy_cluster_gather:until(Settled, Timeout), mnesia:system_info(is_running)} of
+        {ok, yes} -> ok;
+        {_, State} -> {error, {mnesia_is, State}}
+    end.
+
+join_schema(Node, Members, #{timeout := Timeout}) ->
+    case mnesia:change_config(extra_db_nodes, [Node]) of
+        {ok, [Node]} -> all_see_all(Members, Timeout);
+        %% {ok, []}: the node answers and its Mnesia does not.
+        Other -> {error, {change_config, Other}}
+    end.
+
+schema_to_disc(#{directory := Directory, id := Id}) ->
+    #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
+    case mnesia:change_table_copy_type(schema, node(), disc_copies) of
+        {atomic, ok} -> has_schema(filelib:is_regular(filename:join(Staging, "schema.DAT")));
+        {aborted, {already_exists, schema, _, disc_copies}} -> {ok, #{}};
+        {aborted, Reason} -> {error, Reason}
+    end.
+
+has_schema(true) -> {ok, #{}};
+has_schema(false) -> {error, no_schema_file}.
+
+start_member(Members, #{timeout := Timeout} = Context) ->
+    restore_configuration(Context),
+    case mnesia_up(started_as(mnesia, Context), Timeout) of
+        ok -> all_see_all(Members, Timeout);
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% This node and every member are in each other's running_db_nodes.
+all_see_all(Members, Timeout) ->
+    Expected = lists:sort([node() | Members]),
+    Sees = fun(Node) ->
+                   case easy_cluster_rpc:call(Node, mnesia, system_info, [running_db_nodes], Timeout) of
+                       {ok, Running} -> lists:sort(Running) =:= Expected;
+                       {error, _} -> false
+                   end
+           end,
+    case easy_cluster_gather:until(fun() -> lists:all(Sees, Expected) end, Timeout) of
+        ok -> {ok, #{}};
+        timeout -> {error, {not_connected, [Node || Node <- Expected, not Sees(Node)]}}
+    end.
+
+start_and_load(#{timeout := Timeout} = Context) ->
+    case mnesia_up(started_as(mnesia, Context), Timeout) of
+        ok -> wait_for_tables(mnesia:system_info(local_tables), Context);
+        {error, Reason} -> {error, Reason}
+    end.
+
+%%% Tables
+
+copy_table(#{table := Table, storage := Storage, rows := Rows, bytes := Bytes},
+           #{progress := Progress, plan := #{members := Members}}) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, mnesia:add_table_copy(Table, node(), Storage)}) end),
+    [true = erlang:monitor_node(Node, true) || Node <- Members],
+    Report = fun() -> Progress(maps:merge(#{table => Table, of_rows => Rows, of_bytes => Bytes}, arrived(Table))) end,
+    Result = await_copy(Pid, Monitor, Report),
+    [true = erlang:monitor_node(Node, false) || Node <- Members],
+    is_copied(Result, Table, Storage).
+
+%% A sender that dies leaves add_table_copy waiting for another source, which may not exist.
+await_copy(Pid, Monitor, Report) ->
+    receive
+        {'DOWN', Monitor, process, Pid, {copied, Result}} -> Result;
+        {'DOWN', Monitor, process, Pid, Reason} -> {aborted, Reason};
+        {nodedown, Node} ->
+            erlang:demonitor(Monitor, [flush]),
+            exit(Pid, kill),
+            {aborted, {nodedown, Node}}
+    after 200 ->
+        Report(),
+        await_copy(Pid, Monitor, Report)
+    end.
+
+arrived(Table) ->
+    case {ets:info(Table, size), ets:info(Table, memory)} of
+        {Rows, Words} when is_integer(Rows), is_integer(Words) ->
+            #{rows => Rows, bytes => Words * erlang:system_info(wordsize)};
+        _NotYet -> #{rows => 0, bytes => 0}
+    end.
+
+is_copied({atomic, ok}, Table, Storage) ->
+    is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
+is_copied({aborted, {already_exists, Table, _Node}}, Table, Storage) ->
+    is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
+is_copied({aborted, Reason}, _Table, _Storage) ->
+    {error, Reason}.
+
+is_stored(Storage, Table, Storage) ->
+    case lists:member(node(), mnesia:table_info(Table, where_to_write)) of
+        true -> {ok, #{rows => mnesia:table_info(Table, size)}};
+        false -> {error, {not_loaded, Table}}
+    end;
+is_stored(Other, Table, _Storage) ->
+    {error, {stored_as, Table, Other}}.
+
+wait_for_tables(Tables, #{timeout := Timeout}) ->
+    case mnesia:wait_for_tables(Tables, max(Timeout, 60000)) of
+        ok -> {ok, #{}};
+        {timeout, Waiting} -> {error, {timeout_waiting_for_tables, Waiting}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+merge_rows([], _Context, Merged) ->
+    {ok, Merged};
+merge_rows([Table | Tables], Context, Merged) ->
+    File = archive_file(Table, Context),
+    case easy_cluster_rows:merge(File, filename:rootname(File) ++ ".conflicts") of
+        {ok, Counts} -> merge_rows(Tables, Context, Merged#{Table => Counts});
+        {error, Reason} -> {error, {Table, Reason}}
+    end.
+
+%%% ejabberd
+
+%% ets_cache belongs to ejabberd's library cache_tab and is not there on plain Mnesia nodes.
+clear_caches() ->
+    case erlang:function_exported(ets_cache, all, 0) of
+        true ->
+            Caches = ets_cache:all(),
+            lists:foreach(fun ets_cache:clear/1, Caches),
+            {ok, #{caches => length(Caches)}};
+        false ->
+            {ok, #{caches => 0}}
+    end.
+
+verify(#{plan := #{members := Members} = Plan, timeout := Timeout}) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot(Members, Timeout),
+    easy_cluster_gather:release(Opened),
+    case easy_cluster_native:call(verify, #{plan => Plan, snapshot => Snapshot}) of
+        {ok, _Reached} -> {ok, #{}};
+        {error, Reason} -> {error, Reason}
+    end.

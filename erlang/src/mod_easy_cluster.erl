@@ -1,0 +1,34 @@
+%% The hook by which ejabberd starts easy_cluster. It is called once a virtual host; the application is started once.
+-module(mod_easy_cluster).
+
+%% gen_mod is ejabberd's; a build without ejabberd defines this and compiles the module all the same.
+-ifndef(NO_EJABBERD).
+-behaviour(gen_mod).
+-endif.
+
+-export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_doc/0]).
+
+-spec start(binary(), term()) -> ok | {error, term()}.
+start(_Host, _Opts) ->
+    easy_cluster_app:ensure_started().
+
+%% An operation that stops ejabberd stops this module, and has to go on.
+-spec stop(binary()) -> ok.
+stop(_Host) ->
+    ok.
+
+-spec reload(binary(), term(), term()) -> ok.
+reload(_Host, _NewOpts, _OldOpts) ->
+    ok.
+
+-spec depends(binary(), term()) -> [].
+depends(_Host, _Opts) ->
+    [].
+
+-spec mod_options(binary()) -> [].
+mod_options(_Host) ->
+    [].
+
+-spec mod_doc() -> map().
+mod_doc() ->
+    #{desc => [<<"Clustering that cannot lose data: call easy_cluster:help() in `ejabberdctl debug`.">>]}.

@@ -1,0 +1,105 @@
+//! Which request calls what: `{Operation, Arguments}` in, `{ok, Result}` or `{error, [Problem, ...]}` out.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use easy_cluster::explain;
+use easy_cluster::model::name::{NodeName, TableName};
+use easy_cluster::model::reach::Reach;
+use easy_cluster::model::request::{Operation, Options};
+use easy_cluster::model::snapshot::Snapshot;
+use easy_cluster::plan::step::Action;
+use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::validate::problem::Problem;
+use easy_cluster::validate::{node_name, options, reach};
+use serde::{Deserialize, Serialize};
+
+use crate::{from_bytes, to_bytes};
+
+/// Everything that the core can be asked, as an Erlang term `{Operation, #{...}}`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Request {
+    Version {},
+    NodeName { text: String, here: NodeName },
+    Options { options: BTreeMap<String, options::Value> },
+    RowsToCompare { operation: Operation, snapshot: Snapshot },
+    Plan(Inputs),
+    Recheck { plan: Plan, snapshot: Snapshot },
+    Verify { plan: Plan, snapshot: Snapshot },
+    TestNode { node: NodeName, snapshot: Snapshot },
+    Status { snapshot: Snapshot },
+    RenderPlan { plan: Plan },
+    RenderProblems { problems: Vec<Problem> },
+    Describe { action: Action },
+}
+
+/// The results, each in the shape that its operation promises.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Version { version: &'static str },
+    Text(String),
+    Options(Options),
+    Reaches { reaches: Vec<Reach>, problems: Vec<Problem> },
+    Tables(Vec<TableName>),
+    Plan(Box<Plan>),
+    Nothing {},
+    TestNode { text: String },
+    Status(explain::status::Status),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Ok(Answer),
+    Error(Vec<Problem>),
+}
+
+/// Answers one request. Never panics: what goes wrong inside is an error to the caller and to nobody else.
+#[must_use]
+pub fn answer(request: &[u8]) -> Vec<u8> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| match from_bytes::<Request>(request) {
+        Ok(request) => handle(request).map_or_else(Outcome::Error, Outcome::Ok),
+        Err(error) => bad_request(error.to_string()),
+    }))
+    .unwrap_or_else(|_| bad_request("the core failed inside; please report it with the snapshot".into()));
+    to_bytes(&outcome).unwrap_or_else(|error| {
+        to_bytes(&bad_request(format!("the answer could not be encoded: {error}"))).unwrap_or_default()
+    })
+}
+
+fn bad_request(reason: String) -> Outcome {
+    Outcome::Error(vec![Problem::BadRequest { reason }])
+}
+
+fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
+    let one = |problem| vec![problem];
+    Ok(match request {
+        Request::Version {} => Answer::Version { version: env!("CARGO_PKG_VERSION") },
+        // Text, not an atom: whoever asked decides whether an atom may be made of it.
+        Request::NodeName { text, here } => {
+            Answer::Text(node_name::parse(&text, &here).map_err(one)?.as_str().to_owned())
+        }
+        Request::Options { options } => Answer::Options(options::parse(&options)?),
+        Request::RowsToCompare { operation, snapshot } => {
+            Answer::Tables(plan::rows_to_compare(&operation, &snapshot).map_err(one)?)
+        }
+        Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
+        Request::Recheck { plan, snapshot } => {
+            plan::recheck(&plan, &snapshot)?;
+            Answer::Nothing {}
+        }
+        Request::Verify { plan, snapshot } => {
+            plan::verify::goal(&plan, &snapshot)?;
+            Answer::Nothing {}
+        }
+        Request::TestNode { node, snapshot } => {
+            Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
+        }
+        Request::Status { snapshot } => Answer::Status(explain::status::status(&snapshot).map_err(one)?),
+        Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
+        Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
+        Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
+    })
+}

@@ -1,0 +1,5 @@
+//! Saying it in words: plans, problems, the state of a cluster, the catalogue of errors.
+
+pub mod errors;
+pub mod plan;
+pub mod status;

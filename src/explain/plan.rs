@@ -1,0 +1,144 @@
+//! A plan in words.
+
+use std::fmt::Write as _;
+
+use crate::model::request::Operation;
+use crate::plan::step::{Action, Step};
+use crate::plan::{Plan, estimate::Estimate};
+use crate::validate::problem::{Bytes, Milliseconds, Nodes};
+
+/// Copies are listed one by one up to this many, then as one line.
+const COPIES_IN_FULL: usize = 8;
+
+/// The plan as an operator reads it before it is carried out.
+#[must_use]
+pub fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}", headline(plan));
+    let _ = writeln!(text, "  plan        {} (fingerprint {})", plan.id, plan.fingerprint.short());
+    if let Some(kept) = &plan.kept {
+        let (tables, rows) = (counted(kept.tables, "table"), counted(kept.rows, "row"));
+        let _ = writeln!(text, "  kept        this node's database ({tables}, {rows}) in {}", kept.directory);
+    }
+    for row in &plan.rows {
+        if row.only_here > 0 {
+            let verb = if row.only_here == 1 { "exists" } else { "exist" };
+            let _ = writeln!(text, "  only here   {} of {} {verb} only here", counted(row.only_here, "row"), row.table);
+        }
+        if row.different > 0 {
+            let verb = if row.different == 1 { "differs" } else { "differ" };
+            let rows = counted(row.different, "row");
+            let _ = writeln!(text, "  differs     {rows} of {} {verb} from the cluster's", row.table);
+        }
+    }
+    for warning in &plan.warnings {
+        let _ = writeln!(text, "  warning     {warning}");
+    }
+    text.push_str("  steps\n");
+    steps(&mut text, &plan.steps);
+    let _ = writeln!(text, "  estimate    {}", estimate(&plan.estimate));
+    text
+}
+
+fn headline(plan: &Plan) -> String {
+    let members = Nodes(plan.members.clone());
+    match &plan.operation {
+        Operation::Join(_) => format!("join: {} becomes a slave in the cluster of {members}", plan.node),
+        Operation::JoinAsMaster(_) => {
+            format!("join_as_master: {} becomes a full replica of the cluster of {members}", plan.node)
+        }
+        Operation::SyncNode(_) => {
+            format!("sync_node: {} gets the copies that it lacks of the tables of {members}", plan.node)
+        }
+    }
+}
+
+fn estimate(estimate: &Estimate) -> String {
+    let mut text = format!(
+        "{}, {}, about {}",
+        counted(estimate.rows, "row"),
+        Bytes(estimate.bytes),
+        Milliseconds(estimate.milliseconds)
+    );
+    if let Some(table) = &estimate.stalled_table {
+        let _ = write!(text, "; transactions on {table} wait up to {}", Milliseconds(estimate.longest_stall));
+    }
+    text
+}
+
+fn steps(text: &mut String, steps: &[Step]) {
+    let is_copy = |step: &&Step| matches!(step.action, Action::CopyTable { .. });
+    let copies: Vec<&Step> = steps.iter().filter(is_copy).collect();
+    let in_full = copies.len() <= COPIES_IN_FULL;
+    for step in steps {
+        match (&step.action, in_full) {
+            (Action::CopyTable { .. }, false) => {
+                if copies.first().is_some_and(|first| first.number == step.number) {
+                    many_copies(text, &copies);
+                }
+            }
+            (action, _) => {
+                let _ = writeln!(text, "    {:>4}  {}", step.number, self::action(action));
+            }
+        }
+    }
+}
+
+fn many_copies(text: &mut String, copies: &[&Step]) {
+    let (Some(first), Some(last)) = (copies.first(), copies.last()) else { return };
+    let range = format!("{}-{}", first.number, last.number);
+    let _ = writeln!(text, "{range:>8}  copy {} here, smallest first; the largest:", counted(copies.len() as u64, "table"));
+    for step in copies.iter().rev().take(3) {
+        let _ = writeln!(text, "          {}", action(&step.action));
+    }
+}
+
+/// One action in words, as the plan and the progress print it.
+#[must_use]
+pub fn action(action: &Action) -> String {
+    match action {
+        Action::Connect { nodes } => format!("connect to {}", Nodes(nodes.clone())),
+        Action::DumpLog => "bring the transaction log into the table files".into(),
+        Action::StopApplication { application } => format!("stop {application}"),
+        Action::ArchiveRows { tables } => {
+            format!("archive the rows of {} that are to be merged", counted(tables.len() as u64, "table"))
+        }
+        Action::StopMnesia => "stop Mnesia".into(),
+        Action::OpenStaging => "start Mnesia on an empty directory beside the old files".into(),
+        Action::JoinSchema { node, .. } => format!("prove the join there: connect to {node}"),
+        Action::SchemaToDisc => "bring the cluster's schema to disc there".into(),
+        Action::CloseStaging => "stop the Mnesia of the proof".into(),
+        Action::KeepDatabase => "keep the old database by hard links".into(),
+        Action::DeleteLogs => "delete the old logs".into(),
+        Action::CommitSchema => "switch to the new schema by one rename".into(),
+        Action::ReplaceFiles => "replace the old table files".into(),
+        Action::StartMnesia { .. } => "start Mnesia as a member".into(),
+        Action::CopyTable { table, storage, rows, bytes } => {
+            let size = if *rows == 0 {
+                "empty".into()
+            } else {
+                format!("{}, {}", counted(*rows, "row"), Bytes(*bytes))
+            };
+            format!("copy {table} here as {} ({size})", storage.as_str())
+        }
+        Action::WaitForTables { tables } => {
+            format!("wait until {} can be read", counted(tables.len() as u64, "table"))
+        }
+        Action::MergeRows { tables } => {
+            format!("merge the archived rows of {}", counted(tables.len() as u64, "table"))
+        }
+        Action::StartApplication { application } => format!("start {application}"),
+        Action::ClearCaches => "clear the caches that still know the old database".into(),
+        Action::Verify => "verify: every member's view, copies, applications".into(),
+        Action::ForgetHere { members } => {
+            format!("have this node's name taken out on {}", Nodes(members.clone()))
+        }
+        Action::RestoreDatabase => "put the kept database back".into(),
+        Action::DropStaging => "remove the directory of the proof".into(),
+        Action::ReopenMnesia => "start Mnesia from the old database".into(),
+    }
+}
+
+fn counted(n: u64, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}

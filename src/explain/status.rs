@@ -1,0 +1,136 @@
+//! The state of a cluster in words and as data.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::name::NodeName;
+use crate::model::snapshot::{Running, Snapshot};
+use crate::validate::membership;
+use crate::validate::problem::{Nodes, Problem};
+use crate::validate::view::View;
+
+/// What a member is to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It is alone.
+    Alone,
+    /// It holds a copy of every replicated table: the others can fail.
+    Master,
+    /// It reads some tables from others.
+    Slave,
+    /// It does not answer, or its Mnesia does not run.
+    Down,
+}
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its name.
+    pub node: NodeName,
+    /// What it is.
+    pub role: Role,
+    /// Tables with a copy there.
+    pub tables: u64,
+    /// Members that its Mnesia is connected to.
+    pub sees: Vec<NodeName>,
+}
+
+/// The cluster as this node and its members see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// This node.
+    pub node: NodeName,
+    /// All members, stopped ones included.
+    pub members: Vec<MemberStatus>,
+    /// Tables of the schema.
+    pub tables: u64,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+    /// All of it in words.
+    pub text: String,
+}
+
+/// The state of this node's cluster.
+///
+/// # Errors
+/// [`Problem::BadRequest`] for a snapshot that contradicts itself.
+pub fn status(snapshot: &Snapshot) -> Result<Status, Problem> {
+    let view = View::new(snapshot)?;
+    let here = view.here();
+    let members = view.set(view.here_facts().db_nodes);
+    let tables: Vec<_> = view.tables_of(here).collect();
+    let replicated = tables.iter().filter(|t| !t.local_content).count();
+    let of = |node: &NodeName| {
+        let holds = |t: &&&crate::model::table::Table| {
+            [t.ram_copies, t.disc_copies, t.disc_only_copies, t.external_copies].iter().any(|s| view.has(*s, node))
+        };
+        let copies = tables.iter().filter(holds).count();
+        let whole = tables.iter().filter(|t| !t.local_content).filter(holds).count() == replicated;
+        let facts = view.facts(node).filter(|facts| facts.mnesia == Running::Yes);
+        MemberStatus {
+            node: node.clone(),
+            role: match facts {
+                None => Role::Down,
+                Some(_) if members.len() == 1 => Role::Alone,
+                Some(_) if whole => Role::Master,
+                Some(_) => Role::Slave,
+            },
+            tables: copies as u64,
+            sees: facts.map_or_else(Vec::new, |facts| view.set(facts.running_db_nodes).to_vec()),
+        }
+    };
+    let members: Vec<MemberStatus> = members.iter().map(of).collect();
+    let mut status = Status {
+        node: here.clone(),
+        members,
+        tables: tables.len() as u64,
+        problems: membership::of_cluster(&view, here),
+        text: String::new(),
+    };
+    status.text = render(&status);
+    Ok(status)
+}
+
+fn render(status: &Status) -> String {
+    let mut text = format!("{} tables, seen from {}\n", status.tables, status.node);
+    let width = status.members.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
+    for member in &status.members {
+        let role = match member.role {
+            Role::Alone => "alone",
+            Role::Master => "master",
+            Role::Slave => "slave",
+            Role::Down => "DOWN",
+        };
+        let _ = writeln!(
+            text,
+            "  {:<width$}  {role:<6}  {:>4} copies  replicates with {}",
+            member.node.as_str(),
+            member.tables,
+            Nodes(member.sees.clone())
+        );
+    }
+    text.push_str(&super::errors::problems(&status.problems));
+    text
+}
+
+/// One line on a node that could be joined.
+///
+/// # Errors
+/// What keeps its cluster from being joined by anybody.
+pub fn test_node(node: &NodeName, snapshot: &Snapshot) -> Result<String, Vec<Problem>> {
+    let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    let problems = membership::of_cluster(&view, node);
+    let Some(facts) = view.facts(node).filter(|_| problems.is_empty()) else {
+        return Err(problems);
+    };
+    let versions: Vec<String> = facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    Ok(format!(
+        "{node} is reachable: OTP {}, {}; members {}; {} tables",
+        facts.otp_release,
+        versions.join(", "),
+        view.nodes(facts.db_nodes),
+        view.tables_of(node).count()
+    ))
+}

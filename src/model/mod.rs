@@ -1,0 +1,9 @@
+//! What a cluster is: names, tables, what every member says, and what an operator asks for.
+
+pub mod catalogue;
+pub mod name;
+pub mod reach;
+pub mod request;
+pub mod rows;
+pub mod snapshot;
+pub mod table;

@@ -1,0 +1,68 @@
+//! What an operator asks for.
+
+use serde::{Deserialize, Serialize};
+
+use super::name::NodeName;
+
+/// An operation on the cluster. The node is whatever the operator typed until it has been through
+/// [`crate::validate::node_name::parse`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// Become a member that reads the tables where they are.
+    Join(NodeName),
+    /// Become a member with a copy of every table.
+    JoinAsMaster(NodeName),
+    /// Copy every table of the cluster that this node lacks.
+    SyncNode(NodeName),
+}
+
+impl Operation {
+    /// The node that the operation is about.
+    #[must_use]
+    pub fn target(&self) -> &NodeName {
+        match self {
+            Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => node,
+        }
+    }
+
+    /// The name of the function that asks for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Join(_) => "join",
+            Self::JoinAsMaster(_) => "join_as_master",
+            Self::SyncNode(_) => "sync_node",
+        }
+    }
+}
+
+/// What becomes of rows that exist only on the joining node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocalRows {
+    /// They stay in the kept database.
+    #[default]
+    Archive,
+    /// Those whose key the cluster lacks are written to it; those that differ are archived and listed.
+    Merge,
+}
+
+/// The options of an operation, all of them optional.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Show the plan and do nothing.
+    pub dry_run: bool,
+    /// Milliseconds that a silent node is waited for.
+    pub timeout: u64,
+    /// What becomes of rows that exist only here.
+    pub local_rows: LocalRows,
+    /// Agree to what the plan would otherwise ask about.
+    pub yes: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dry_run: false, timeout: 5_000, local_rows: LocalRows::Archive, yes: false }
+    }
+}

@@ -1,0 +1,105 @@
+//! What every member of one or two clusters says, at about one moment.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{AtomName, NodeName};
+use super::table::Table;
+
+/// The one layout of [`Snapshot`] that this version reads.
+pub const FORMAT: u32 = 1;
+
+/// An index into [`Snapshot::node_sets`].
+pub type SetIndex = u32;
+
+/// The facts that every decision is made from.
+///
+/// Sets of nodes repeat (a thousand tables with the same three holders), so each stands once in `node_sets` and is
+/// named by its index. A cookie of the distribution is never part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The node that asked and on which steps will run.
+    pub node: NodeName,
+    /// Every node that was asked: this one first, then all that any of them lists as a member.
+    pub members: Vec<Member>,
+    /// Table definitions, each as often as members differ on it.
+    pub tables: Vec<Table>,
+    /// Sorted sets of nodes.
+    pub node_sets: Vec<Vec<NodeName>>,
+}
+
+/// One node and what it answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name.
+    pub node: NodeName,
+    /// What it said.
+    pub answer: Answer,
+}
+
+/// What came of asking a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// It answered.
+    Facts(Box<Facts>),
+    /// It did not; why, in the words of whatever gave up (`noconnection`, `timeout`, …).
+    Silent(String),
+}
+
+/// Whether Mnesia runs on a node (`mnesia:system_info(is_running)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Running {
+    /// It serves.
+    Yes,
+    /// It is stopped.
+    No,
+    /// It is on its way up.
+    Starting,
+    /// It is on its way down.
+    Stopping,
+}
+
+/// What a member says of itself and of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Major OTP release, `"25"` (`erlang:system_info(otp_release)`).
+    pub otp_release: String,
+    /// Versions of the applications that matter, where they are loaded: `mnesia`, `ejabberd`, `easy_cluster`.
+    pub versions: BTreeMap<String, String>,
+    /// Running applications that depend on Mnesia and have to stop before it does, dependents first.
+    pub applications: Vec<AtomName>,
+    /// Whether Mnesia runs.
+    pub mnesia: Running,
+    /// Whether the schema is on disc (`use_dir`).
+    pub use_dir: bool,
+    /// All members that its schema lists (`db_nodes`).
+    pub db_nodes: SetIndex,
+    /// Members that its Mnesia is connected to, itself included (`running_db_nodes`).
+    pub running_db_nodes: SetIndex,
+    /// Nodes that it was told to connect to (`extra_db_nodes`).
+    pub extra_db_nodes: SetIndex,
+    /// Nodes of the distribution that it is connected to (`nodes()`).
+    pub connected: SetIndex,
+    /// Nodes whose copies its schema prefers at load (`mnesia_recover:get_master_nodes(schema)`).
+    pub master_nodes: SetIndex,
+    /// `net_ticktime`, seconds.
+    pub tick_time: u32,
+    /// Its clock minus this node's, milliseconds; within half a round trip.
+    pub clock_offset: i64,
+    /// Bytes of memory that its tables may still take: the least of what the machine has available, what a
+    /// container's limit leaves and what the operator's `memory_limit` leaves.
+    pub memory_free: Option<u64>,
+    /// Bytes free on the file system of the Mnesia directory.
+    pub disk_free: Option<u64>,
+    /// The Mnesia directory.
+    pub directory: String,
+    /// Whether the directory can be written by the node's user. Asked on this node only.
+    pub directory_writable: Option<bool>,
+    /// The unfinished operation that its journal holds, if any. Asked on this node only.
+    pub unfinished: Option<String>,
+}

@@ -1,0 +1,300 @@
+//! What to do: plans as data.
+//!
+//! [`make`] turns facts into a [`Plan`] or into everything that forbids one. A plan is shown ([`crate::explain`]),
+//! stored and committed; [`recheck`] refuses it when the cluster is no longer the one that it was made for.
+
+pub mod estimate;
+pub mod fingerprint;
+mod join;
+pub mod step;
+mod sync;
+pub mod verify;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::catalogue::{self, Class};
+use crate::model::name::{NodeName, TableName};
+use crate::model::request::{LocalRows, Operation, Options};
+use crate::model::rows::RowDifference;
+use crate::model::snapshot::Snapshot;
+use crate::validate::copies::{self, WantedCopy};
+use crate::validate::problem::{Milliseconds, Problem};
+use crate::validate::view::View;
+use crate::validate::{join as validate_join, membership};
+use estimate::Estimate;
+use fingerprint::Fingerprint;
+use step::{Action, OnFailure, Step, UndoStep};
+
+/// A stall above this is told, milliseconds.
+const STALL_TO_TELL: u64 = 1_000;
+/// A stall above this has to be agreed to, milliseconds.
+const STALL_TO_ASK: u64 = 30_000;
+
+/// Everything that a plan is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// What is wanted.
+    pub operation: Operation,
+    /// How.
+    pub options: Options,
+    /// The facts.
+    pub snapshot: Snapshot,
+    /// Rows here against the cluster's, for the tables that [`rows_to_compare`] names.
+    pub rows: Vec<RowDifference>,
+    /// A name for the plan that no other has: a time in UTC.
+    pub at: String,
+}
+
+/// What will be done, for which cluster, and at what price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Names the journal, the kept database and the archive.
+    pub id: String,
+    /// What was asked for.
+    pub operation: Operation,
+    /// How.
+    pub options: Options,
+    /// The node whose steps these are.
+    pub node: NodeName,
+    /// The members of the cluster that it is about, without this node.
+    pub members: Vec<NodeName>,
+    /// What it was made for.
+    pub fingerprint: Fingerprint,
+    /// In order.
+    pub steps: Vec<Step>,
+    /// The way back, in order.
+    pub undo: Vec<UndoStep>,
+    /// What should be known before.
+    pub warnings: Vec<Problem>,
+    /// What the old database holds that is kept; `None` when none is replaced.
+    pub kept: Option<Kept>,
+    /// Rows that the cluster lacks or has differently.
+    pub rows: Vec<RowDifference>,
+    /// The price.
+    pub estimate: Estimate,
+}
+
+/// The database that is moved aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The folder, below the Mnesia directory.
+    pub directory: String,
+    /// Its tables.
+    pub tables: u64,
+    /// Their rows.
+    pub rows: u64,
+}
+
+/// The tables whose rows have to be compared before [`make`]: durable ones with rows here that the cluster has too.
+///
+/// # Errors
+/// [`Problem::BadRequest`] for a snapshot that contradicts itself.
+pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Problem> {
+    let view = View::new(snapshot)?;
+    match operation {
+        Operation::Join(target) | Operation::JoinAsMaster(target) => {
+            let theirs: std::collections::HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
+            Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
+        }
+        Operation::SyncNode(_) => Ok(Vec::new()),
+    }
+}
+
+/// Durable tables with rows on this node, `local_content` aside.
+fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::table::Table> + use<'a> {
+    view.tables_of(view.here())
+        .filter(|t| t.size > 0 && !t.local_content && catalogue::class(&t.name) == Class::Durable)
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Every problem that forbids it, outermost layer first.
+pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+    let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
+    let target = inputs.operation.target();
+    if target == view.here() {
+        return Err(vec![Problem::CannotJoinItself { node: target.clone() }]);
+    }
+    let wanted = match inputs.operation {
+        Operation::Join(_) => Vec::new(),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => copies::missing(&view, target),
+    };
+    let problems = match inputs.operation {
+        Operation::Join(_) | Operation::JoinAsMaster(_) => validate_join::join(&view, target, &wanted),
+        Operation::SyncNode(_) => validate_join::sync(&view, target, &wanted),
+    };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let members: Vec<NodeName> = view
+        .facts(target)
+        .map_or(&[][..], |facts| view.set(facts.db_nodes))
+        .iter()
+        .filter(|node| *node != view.here())
+        .cloned()
+        .collect();
+    let rows = row_differences(&view, target, inputs);
+    let (steps, undo) = match inputs.operation {
+        Operation::Join(_) | Operation::JoinAsMaster(_) => {
+            join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
+        }
+        Operation::SyncNode(_) => sync::steps(&wanted),
+    };
+    let id = format!("{}-{}", inputs.at, inputs.operation.name());
+    let mut warnings = membership::warnings(&view, target);
+    warnings.extend(copies::external(&view, target));
+    warnings.extend(rows.iter().map(|row| row_warning(row, inputs.options.local_rows)));
+    warnings.extend(long_stalls(&steps));
+    let plan = Plan {
+        kept: kept(&view, &inputs.operation, &id),
+        id,
+        operation: inputs.operation.clone(),
+        options: inputs.options.clone(),
+        node: view.here().clone(),
+        members,
+        fingerprint: fingerprint::of(&view, target),
+        estimate: total(&steps),
+        steps,
+        undo,
+        warnings,
+        rows,
+    };
+    ask(&plan)?;
+    Ok(plan)
+}
+
+/// Whether a plan still fits the cluster.
+///
+/// # Errors
+/// What forbids it now, or [`Problem::PlanChanged`].
+pub fn recheck(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
+    let now = make(&Inputs {
+        operation: plan.operation.clone(),
+        options: plan.options.clone(),
+        snapshot: snapshot.clone(),
+        rows: plan.rows.clone(),
+        at: String::new(),
+    })?;
+    match plan.fingerprint.changed(&now.fingerprint) {
+        None => Ok(()),
+        Some(changed) => Err(vec![Problem::PlanChanged { id: plan.id.clone(), changed }]),
+    }
+}
+
+/// Compared rows that differ, and those of tables that the cluster does not have at all.
+fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<RowDifference> {
+    if matches!(inputs.operation, Operation::SyncNode(_)) {
+        return Vec::new();
+    }
+    let theirs: std::collections::HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
+    let only_here = local_rows(view).filter(|t| !theirs.contains(&t.name)).map(|t| RowDifference {
+        table: t.name.clone(),
+        here: t.size,
+        only_here: t.size,
+        different: 0,
+    });
+    let compared = inputs.rows.iter().filter(|row| row.only_here + row.different > 0 && theirs.contains(&row.table));
+    let mut rows: Vec<_> = compared.cloned().chain(only_here).collect();
+    rows.sort_unstable_by(|a, b| a.table.cmp(&b.table));
+    rows
+}
+
+fn row_warning(row: &RowDifference, fate: LocalRows) -> Problem {
+    let fate = match fate {
+        LocalRows::Archive => "they stay in the kept database",
+        LocalRows::Merge if row.only_here == row.here => "they are written to the cluster",
+        LocalRows::Merge => "what the cluster lacks is written to it, what differs is archived",
+    };
+    Problem::RowsOnlyHere {
+        table: row.table.clone(),
+        only_here: row.only_here,
+        different: row.different,
+        fate: fate.into(),
+    }
+}
+
+fn long_stalls(steps: &[Step]) -> impl Iterator<Item = Problem> + '_ {
+    steps.iter().filter(|step| step.stall > STALL_TO_TELL).filter_map(|step| {
+        let Action::CopyTable { table, .. } = &step.action else { return None };
+        Some(Problem::LongStall { table: table.clone(), stall: Milliseconds(step.stall) })
+    })
+}
+
+fn ask(plan: &Plan) -> Result<(), Vec<Problem>> {
+    let stall = plan.estimate.longest_stall;
+    match &plan.estimate.stalled_table {
+        Some(table) if stall > STALL_TO_ASK && !plan.options.yes && !plan.options.dry_run => {
+            let stall = Milliseconds(stall);
+            let reason = format!("transactions on {table} would wait up to {stall} on every member");
+            Err(vec![Problem::ConsentNeeded { reason }])
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
+    match operation {
+        Operation::Join(_) | Operation::JoinAsMaster(_) => {
+            let tables: Vec<_> = view.tables_of(view.here()).collect();
+            Some(Kept {
+                directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
+                tables: tables.len() as u64,
+                rows: tables.iter().map(|t| t.size).sum(),
+            })
+        }
+        Operation::SyncNode(_) => None,
+    }
+}
+
+fn total(steps: &[Step]) -> Estimate {
+    let mut sum = Estimate::default();
+    for step in steps {
+        sum.milliseconds += step.milliseconds;
+        if let Action::CopyTable { table, rows, bytes, .. } = &step.action {
+            sum.rows += rows;
+            sum.bytes += bytes;
+            if step.stall > sum.longest_stall {
+                sum.longest_stall = step.stall;
+                sum.stalled_table = Some(table.clone());
+            }
+        }
+    }
+    sum
+}
+
+/// Numbers actions into steps.
+fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step> {
+    actions
+        .into_iter()
+        .zip(1..)
+        .map(|((action, on_failure), number)| {
+            let (milliseconds, stall) = cost(&action);
+            Step { number, action, on_failure, milliseconds, stall }
+        })
+        .collect()
+}
+
+/// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
+fn cost(action: &Action) -> (u64, u64) {
+    if let Action::CopyTable { storage, rows, bytes, .. } = action {
+        return estimate::copy(*storage, *rows, *bytes);
+    }
+    let milliseconds = match action.name() {
+        "stop_application" => 300,
+        "start_application" => 600,
+        "join_schema" | "start_mnesia" => 60,
+        _ => 5,
+    };
+    (milliseconds, 0)
+}
+
+/// A copy as a step.
+fn copy_action(copy: &WantedCopy<'_>) -> Action {
+    Action::CopyTable {
+        table: copy.table.name.clone(),
+        storage: copy.storage,
+        rows: copy.rows,
+        bytes: copy.bytes,
+    }
+}

@@ -1,0 +1,186 @@
+//! The vocabulary of steps: every effect that a plan can have, and nothing else.
+//!
+//! A step can be run again at any time with the same end. What carries it out journals the intent, does it,
+//! checks that it took effect, and journals the outcome.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::name::{AtomName, NodeName, TableName};
+use crate::model::table::Storage;
+
+/// One effect. Each says what it does, what is checked after it, and what takes it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Connect to the nodes on the distribution, visibly. Check: all are in `nodes()`. Undo: nothing, it harms nobody.
+    Connect {
+        /// All members of the target cluster.
+        nodes: Vec<NodeName>,
+    },
+    /// Bring the transaction log into the table files (`mnesia:dump_log/0`), or an old `create_table` in it would be
+    /// replayed into the cluster. Check: it returned `dumped`. Undo: nothing.
+    DumpLog,
+    /// Stop an application that uses Mnesia. Check: it is not running. Undo: [`Action::StartApplication`].
+    StopApplication {
+        /// `ejabberd`, or another.
+        application: AtomName,
+    },
+    /// Write the rows of these tables to an archive beside the Mnesia files. Nobody writes them any more.
+    /// Check: the archive reads back with as many rows. Undo: nothing, the archive stays.
+    ArchiveRows {
+        /// The tables whose rows are to be merged later.
+        tables: Vec<TableName>,
+    },
+    /// Stop Mnesia. Check: `is_running` is `no`. Undo: [`Action::ReopenMnesia`].
+    StopMnesia,
+    /// Start Mnesia on an empty directory beside the old files. Check: no disc schema, no members.
+    /// Undo: [`Action::DropStaging`].
+    OpenStaging,
+    /// Connect the empty Mnesia to the cluster (`mnesia:change_config(extra_db_nodes, [Node])`).
+    /// Check: it returned exactly `{ok, [Node]}`, and this node and every member are in `running_db_nodes` of each other.
+    /// Undo: [`Action::ForgetHere`].
+    JoinSchema {
+        /// The contact node.
+        node: NodeName,
+        /// Every member of the cluster, the contact node included.
+        members: Vec<NodeName>,
+    },
+    /// Bring the schema to disc (`change_table_copy_type(schema, node(), disc_copies)`). Check: the staging directory
+    /// holds `schema.DAT`. Undo: with [`Action::DropStaging`].
+    SchemaToDisc,
+    /// Stop the Mnesia that runs in staging. Check: `is_running` is `no`. Undo: nothing.
+    CloseStaging,
+    /// Hard-link each Mnesia file into the kept folder. Check: each link is the same file. Undo: nothing, it stays.
+    KeepDatabase,
+    /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
+    /// Undo: [`Action::RestoreDatabase`].
+    DeleteLogs,
+    /// Rename staging's `schema.DAT` over the directory's: from here on this node is a member.
+    /// Check: the directory's `schema.DAT` is staging's. Undo: [`Action::RestoreDatabase`].
+    CommitSchema,
+    /// Delete the old tables' files and move the rest of staging in. Check: no old file is left.
+    /// Undo: [`Action::RestoreDatabase`].
+    ReplaceFiles,
+    /// Start Mnesia from its own directory as a member. Check: this node and every member are in
+    /// `running_db_nodes` of each other. Undo: [`Action::StopMnesia`].
+    StartMnesia {
+        /// Every member but this node.
+        members: Vec<NodeName>,
+    },
+    /// Copy a table here (`mnesia:add_table_copy/3`). `already_exists` is success. Check: this node is among the
+    /// holders of that storage type and takes writes. Undo: nothing; in a join the membership takes it along.
+    CopyTable {
+        /// The table.
+        table: TableName,
+        /// How the copy is stored.
+        storage: Storage,
+        /// Rows to come.
+        rows: u64,
+        /// Bytes to come, as the source holds them.
+        bytes: u64,
+    },
+    /// Wait until the tables are loaded or can be read from a member (`mnesia:wait_for_tables/2`).
+    /// Check: it returned `ok`. Undo: nothing.
+    WaitForTables {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
+    /// Write archived rows whose key the cluster lacks to the cluster; list those that differ.
+    /// Check: each key of the archive is in the cluster. Undo: nothing; what was added is listed in the journal.
+    MergeRows {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
+    /// Start an application. Check: it runs. Undo: [`Action::StopApplication`].
+    StartApplication {
+        /// `ejabberd`, or another.
+        application: AtomName,
+    },
+    /// Clear ejabberd's caches, which outlive its stop and still know the old database (`ets_cache`).
+    /// Check: each is empty. Undo: nothing.
+    ClearCaches,
+    /// Take a snapshot again and compare it with the goal. Undo: nothing.
+    Verify,
+
+    /// Undo only. Take this node's name out of the members' schema (`del_table_copy(schema, Here)` on one of them),
+    /// while Mnesia is stopped here. Check: it is in no reachable member's `db_nodes`; what cannot be reached stays
+    /// pending in the journal.
+    ForgetHere {
+        /// The members.
+        members: Vec<NodeName>,
+    },
+    /// Undo only. Put the kept files back, each under its old name. Check: the directory's Mnesia files are exactly the
+    /// kept ones.
+    RestoreDatabase,
+    /// Undo only. Point Mnesia at its own directory again and delete staging. Check: both.
+    DropStaging,
+    /// Undo only. Start Mnesia from its own directory, alone. Check: it runs and its tables are loaded.
+    ReopenMnesia,
+}
+
+impl Action {
+    /// The name that the executor and the journal know it by.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::DumpLog => "dump_log",
+            Self::StopApplication { .. } => "stop_application",
+            Self::ArchiveRows { .. } => "archive_rows",
+            Self::StopMnesia => "stop_mnesia",
+            Self::OpenStaging => "open_staging",
+            Self::JoinSchema { .. } => "join_schema",
+            Self::SchemaToDisc => "schema_to_disc",
+            Self::CloseStaging => "close_staging",
+            Self::KeepDatabase => "keep_database",
+            Self::DeleteLogs => "delete_logs",
+            Self::CommitSchema => "commit_schema",
+            Self::ReplaceFiles => "replace_files",
+            Self::StartMnesia { .. } => "start_mnesia",
+            Self::CopyTable { .. } => "copy_table",
+            Self::WaitForTables { .. } => "wait_for_tables",
+            Self::MergeRows { .. } => "merge_rows",
+            Self::StartApplication { .. } => "start_application",
+            Self::ClearCaches => "clear_caches",
+            Self::Verify => "verify",
+            Self::ForgetHere { .. } => "forget_here",
+            Self::RestoreDatabase => "restore_database",
+            Self::DropStaging => "drop_staging",
+            Self::ReopenMnesia => "reopen_mnesia",
+        }
+    }
+}
+
+/// A step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// From 1, in order.
+    pub number: u32,
+    /// What it does.
+    pub action: Action,
+    /// What becomes of the operation when it fails.
+    pub on_failure: OnFailure,
+    /// How long it should take, milliseconds.
+    pub milliseconds: u64,
+    /// The longest that transactions of the table may wait on every member meanwhile, milliseconds.
+    pub stall: u64,
+}
+
+/// What becomes of an operation when a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Everything begun so far is taken back.
+    Undo,
+    /// What was done so far is good in itself and stays; the operation can be asked for again.
+    Keep,
+}
+
+/// One part of the way back: run when step `since` or a later one has begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoStep {
+    /// The first step that makes it necessary.
+    pub since: u32,
+    /// What it does.
+    pub action: Action,
+}

@@ -1,0 +1,73 @@
+//! Whether the goal was reached.
+
+use std::collections::HashMap;
+
+use super::Plan;
+use super::step::Action;
+use crate::model::name::{NodeName, TableName};
+use crate::model::snapshot::{Running, Snapshot};
+use crate::model::table::{Storage, Table};
+use crate::validate::problem::{Nodes, Problem};
+use crate::validate::view::View;
+
+/// Everything that is not as the plan promised: membership in every member's view, copies, applications.
+///
+/// # Errors
+/// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::VerifyFailed`] for each difference.
+pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
+    let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    let mut expected: Vec<NodeName> = plan.members.clone();
+    expected.push(plan.node.clone());
+    expected.sort_unstable();
+    let mut problems: Vec<Problem> =
+        expected.iter().flat_map(|node| of_member(&view, node, &expected)).collect();
+    let tables: HashMap<&TableName, &Table> = view.tables_of(&plan.node).map(|t| (&t.name, t)).collect();
+    for step in &plan.steps {
+        if let Action::CopyTable { table, storage, .. } = &step.action {
+            problems.extend(of_copy(&view, table, *storage, tables.get(table).copied()));
+        }
+        if let Action::StartApplication { application } = &step.action
+            && !view.here_facts().applications.contains(application)
+        {
+            problems.push(failed(format!("{application} to run"), "it does not".into()));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn of_member(view: &View<'_>, node: &NodeName, expected: &[NodeName]) -> Vec<Problem> {
+    let Some(facts) = view.facts(node) else {
+        return vec![failed(format!("{node} to answer"), view.silence(node))];
+    };
+    if facts.mnesia != Running::Yes {
+        return vec![failed(format!("Mnesia to run on {node}"), "it does not".into())];
+    }
+    [("to list", facts.db_nodes), ("to replicate with", facts.running_db_nodes)]
+        .into_iter()
+        .filter(|(_, set)| view.set(*set) != expected)
+        .map(|(what, set)| {
+            failed(format!("{node} {what} {}", Nodes(expected.to_vec())), view.nodes(set).to_string())
+        })
+        .collect()
+}
+
+fn of_copy(view: &View<'_>, name: &TableName, storage: Storage, table: Option<&Table>) -> Option<Problem> {
+    let expected = || format!("a loaded {} of {name} here", storage.as_str());
+    let Some(table) = table else {
+        return Some(failed(expected(), "no such table".into()));
+    };
+    let holders = match storage {
+        Storage::RamCopies => table.ram_copies,
+        Storage::DiscCopies => table.disc_copies,
+        Storage::DiscOnlyCopies => table.disc_only_copies,
+    };
+    if !view.has_here(holders) {
+        return Some(failed(expected(), format!("copies on {}", view.nodes(holders))));
+    }
+    (!table.local_content && !view.has_here(table.active))
+        .then(|| failed(expected(), format!("it is loaded on {}", view.nodes(table.active))))
+}
+
+fn failed(expected: String, found: String) -> Problem {
+    Problem::VerifyFailed { expected, found }
+}

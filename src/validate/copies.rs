@@ -1,0 +1,58 @@
+//! Which table copies should come to this node.
+
+use super::problem::Problem;
+use super::view::View;
+use crate::model::name::NodeName;
+use crate::model::table::{Storage, Table};
+
+/// A copy that this node lacks.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedCopy<'a> {
+    /// The table, as the cluster defines it.
+    pub table: &'a Table,
+    /// How it should be stored here.
+    pub storage: Storage,
+    /// Rows to come.
+    pub rows: u64,
+    /// Bytes to come.
+    pub bytes: u64,
+}
+
+/// Every copy that this node lacks of the tables of `contact`'s cluster, smallest first. A `local_content` table
+/// comes without rows. Tables whose every copy is external are left out.
+#[must_use]
+pub fn missing<'a>(view: &View<'a>, contact: &NodeName) -> Vec<WantedCopy<'a>> {
+    let mut copies: Vec<_> = view
+        .tables_of(contact)
+        .filter(|table| !view.is_copied_here(table))
+        .filter_map(|table| {
+            let storage = view.storage_for(table, contact)?;
+            let (rows, bytes) = if table.local_content { (0, 0) } else { (table.size, table.memory) };
+            Some(WantedCopy { table, storage, rows, bytes })
+        })
+        .collect();
+    copies.sort_unstable_by(|a, b| (a.rows > 0, a.bytes, &a.table.name).cmp(&(b.rows > 0, b.bytes, &b.table.name)));
+    copies
+}
+
+/// Tables of `contact`'s cluster that no copy here can be made of, because their backend is external.
+#[must_use]
+pub fn external(view: &View<'_>, contact: &NodeName) -> Vec<Problem> {
+    view.tables_of(contact)
+        .filter(|table| !view.is_copied_here(table) && view.storage_for(table, contact).is_none())
+        .map(|table| Problem::ExternalTable { table: table.name.clone() })
+        .collect()
+}
+
+/// A problem for each copy that has no loaded source.
+#[must_use]
+pub fn without_source(view: &View<'_>, copies: &[WantedCopy<'_>]) -> Vec<Problem> {
+    copies
+        .iter()
+        .filter(|copy| !copy.table.local_content && view.set(copy.table.active).is_empty())
+        .map(|copy| Problem::TableNotLoaded {
+            table: copy.table.name.clone(),
+            holders: view.holders(copy.table),
+        })
+        .collect()
+}

@@ -1,0 +1,44 @@
+//! Everything that forbids an operation, outermost layer first.
+
+use super::copies::{self, WantedCopy};
+use super::problem::{Nodes, Problem};
+use super::view::View;
+use super::{capacity, definitions, membership};
+use crate::model::name::NodeName;
+
+/// What forbids this node to join the cluster of `target` with these `wanted` copies.
+#[must_use]
+pub fn join(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Vec<Problem> {
+    let mut problems = membership::of_cluster(view, target);
+    problems.extend(membership::of_joiner(view, target));
+    if problems.is_empty() {
+        problems.extend(definitions::differences(view, target));
+        problems.extend(copies::without_source(view, wanted));
+        problems.extend(capacity::problems(view, wanted));
+    }
+    sorted(problems)
+}
+
+/// What forbids this node to copy `wanted` copies from the cluster of `target`, to which it has to belong.
+#[must_use]
+pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Vec<Problem> {
+    let mut problems = membership::of_cluster(view, target);
+    let belongs = view.facts(target).is_none_or(|facts| view.has_here(facts.db_nodes));
+    if !belongs {
+        problems.push(Problem::NotAMember {
+            here: view.here().clone(),
+            node: target.clone(),
+            members: view.facts(target).map_or_else(|| Nodes(Vec::new()), |f| view.nodes(f.db_nodes)),
+        });
+    }
+    if problems.is_empty() {
+        problems.extend(copies::without_source(view, wanted));
+        problems.extend(capacity::problems(view, wanted));
+    }
+    sorted(problems)
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(Problem::layer);
+    problems
+}

@@ -1,0 +1,147 @@
+//! Who belongs to which cluster, and whether everybody says so.
+
+use super::problem::Problem;
+use super::view::View;
+use crate::model::name::NodeName;
+use crate::model::snapshot::{Facts, Running};
+
+/// Clocks further apart than this are told.
+const CLOCK_TOLERANCE: u64 = 2_000;
+
+/// Problems of this node as one that wants to join `target`.
+#[must_use]
+pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
+    let here = view.here();
+    let facts = view.here_facts();
+    let mut problems = Vec::new();
+    if let Some(id) = &facts.unfinished {
+        problems.push(Problem::UnfinishedOperation { id: id.clone() });
+    }
+    if facts.mnesia != Running::Yes {
+        problems.push(not_running(here, facts));
+        return problems;
+    }
+    if facts.directory_writable == Some(false) {
+        problems.push(Problem::DirectoryNotWritable { directory: facts.directory.clone() });
+    }
+    let here_lists_target = view.has(facts.db_nodes, target);
+    let target_lists_here = view.facts(target).is_some_and(|t| view.has_here(t.db_nodes));
+    match (here_lists_target, target_lists_here) {
+        (true, true) => {
+            problems.push(Problem::AlreadyMember { node: target.clone(), members: view.nodes(facts.db_nodes) });
+        }
+        (true, false) if view.facts(target).is_some_and(|t| t.mnesia == Running::Yes) => {
+            problems.push(Problem::ForgottenHere { here: here.clone(), node: target.clone() });
+        }
+        (true | false, _) if view.set(facts.db_nodes).len() > 1 => {
+            problems.push(Problem::AlreadyClustered { here: here.clone(), members: view.nodes(facts.db_nodes) });
+        }
+        (false, true) => {
+            problems.push(Problem::StaleMember { here: here.clone(), listed_by: target.clone() });
+        }
+        (true | false, false) => {}
+    }
+    problems
+}
+
+/// Problems of the cluster that `target` belongs to: it has to run, be whole and agree.
+#[must_use]
+pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
+    let Some(contact) = view.facts(target) else {
+        return vec![Problem::NoConnection { node: target.clone(), reason: view.silence(target) }];
+    };
+    if contact.mnesia != Running::Yes {
+        return vec![not_running(target, contact)];
+    }
+    let others = view.set(contact.db_nodes).iter().filter(|node| *node != view.here());
+    others.filter_map(|node| of_member(view, target, contact, node)).collect()
+}
+
+fn of_member(view: &View<'_>, target: &NodeName, contact: &Facts, node: &NodeName) -> Option<Problem> {
+    let down = |reason: String| {
+        Some(Problem::MemberDown { node: node.clone(), listed_by: target.clone(), reason })
+    };
+    let Some(facts) = view.facts(node) else {
+        return down(view.silence(node));
+    };
+    if facts.mnesia != Running::Yes {
+        return down("its Mnesia does not run".into());
+    }
+    if facts.db_nodes != contact.db_nodes {
+        return Some(Problem::MembersDisagree {
+            node: target.clone(),
+            lists: view.nodes(contact.db_nodes),
+            other: node.clone(),
+            other_lists: view.nodes(facts.db_nodes),
+        });
+    }
+    let all_running = facts.running_db_nodes == facts.db_nodes
+        || view
+            .set(facts.db_nodes)
+            .iter()
+            .filter(|other| *other != view.here())
+            .all(|other| view.has(facts.running_db_nodes, other));
+    (!all_running).then(|| Problem::Partitioned {
+        node: node.clone(),
+        lists: view.nodes(facts.db_nodes),
+        sees: view.nodes(facts.running_db_nodes),
+    })
+}
+
+/// What does not forbid a join and should be known: versions, clocks, tick times, master nodes.
+#[must_use]
+pub fn warnings(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
+    let here = view.here_facts();
+    let Some(contact) = view.facts(target) else {
+        return Vec::new();
+    };
+    let members = view.set(contact.db_nodes).iter().filter(|node| *node != view.here());
+    members
+        .filter_map(|node| view.facts(node).map(|facts| (node, facts)))
+        .flat_map(|(node, facts)| of_pair(view, here, node, facts))
+        .collect()
+}
+
+fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut version = |application: &str, mine: &str, theirs: &str| {
+        if mine != theirs {
+            found.push(Problem::VersionsDiffer {
+                application: application.into(),
+                here: mine.into(),
+                node: node.clone(),
+                there: theirs.into(),
+            });
+        }
+    };
+    version("OTP", &here.otp_release, &facts.otp_release);
+    for application in ["mnesia", "ejabberd"] {
+        if let (Some(mine), Some(theirs)) = (here.versions.get(application), facts.versions.get(application)) {
+            version(application, mine, theirs);
+        }
+    }
+    if facts.clock_offset.unsigned_abs() > CLOCK_TOLERANCE {
+        found.push(Problem::ClockOffset { node: node.clone(), offset: facts.clock_offset });
+    }
+    if facts.tick_time != here.tick_time {
+        found.push(Problem::TickTimeDiffers {
+            here: here.tick_time,
+            node: node.clone(),
+            there: facts.tick_time,
+        });
+    }
+    if !view.set(facts.master_nodes).is_empty() {
+        found.push(Problem::MasterNodesSet { node: node.clone(), masters: view.nodes(facts.master_nodes) });
+    }
+    found
+}
+
+fn not_running(node: &NodeName, facts: &Facts) -> Problem {
+    let state = match facts.mnesia {
+        Running::Yes => "yes",
+        Running::No => "no",
+        Running::Starting => "starting",
+        Running::Stopping => "stopping",
+    };
+    Problem::MnesiaNotRunning { node: node.clone(), state: state.into() }
+}

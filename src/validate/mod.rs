@@ -1,0 +1,12 @@
+//! What is wrong with a request or a cluster: every violation, not the first.
+
+pub mod capacity;
+pub mod copies;
+pub mod definitions;
+pub mod join;
+pub mod membership;
+pub mod node_name;
+pub mod options;
+pub mod problem;
+pub mod reach;
+pub mod view;

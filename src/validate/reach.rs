@@ -1,0 +1,26 @@
+//! From what a probe found to what is wrong.
+
+use super::problem::Problem;
+use crate::model::reach::{Reach, ReachFailure};
+
+/// The problem that kept the probe from its goal, if any.
+#[must_use]
+pub fn problem(reach: &Reach) -> Option<Problem> {
+    let node = reach.node.clone();
+    Some(match reach.failure.clone()? {
+        ReachFailure::UnknownHost { host, reason } => Problem::UnknownHost { node, host, reason },
+        ReachFailure::EpmdUnreachable { address, reason } => Problem::EpmdUnreachable { node, address, reason },
+        ReachFailure::NotRegistered { address, alive } => {
+            let registered =
+                if reach.registered.is_empty() { "nobody".into() } else { reach.registered.join(", ") };
+            Problem::NotRegistered { node, address, alive, registered }
+        }
+        ReachFailure::DistributionPortClosed { address, reason } => {
+            Problem::DistributionPortClosed { node, address, reason }
+        }
+        ReachFailure::NameRefused { status } => Problem::NameRefused { node, status },
+        ReachFailure::OtherName { name } => Problem::OtherName { node, name },
+        ReachFailure::WrongCookie => Problem::WrongCookie { node },
+        ReachFailure::HandshakeFailed { step, reason } => Problem::HandshakeFailed { node, step, reason },
+    })
+}

@@ -1,0 +1,342 @@
+//! Plans: what they do, in which order, and what forbids them.
+
+mod support;
+
+use easy_cluster::explain;
+use easy_cluster::model::request::{LocalRows, Operation};
+use easy_cluster::model::snapshot::Running;
+use easy_cluster::model::table::{Storage, TableType};
+use easy_cluster::plan::step::{Action, OnFailure};
+use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::validate::problem::Problem;
+use support::{HERE, Lab, THERE, THIRD, only_here};
+
+fn join_as_master() -> Operation {
+    Operation::JoinAsMaster(THERE.into())
+}
+
+fn codes(inputs: &Inputs) -> Vec<&'static str> {
+    plan::make(inputs).err().unwrap_or_default().iter().map(Problem::code).collect()
+}
+
+fn actions(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.action.name()).collect()
+}
+
+fn copies(plan: &Plan) -> Vec<(String, Storage)> {
+    plan.steps
+        .iter()
+        .filter_map(|step| {
+            let Action::CopyTable { table, storage, .. } = &step.action else { return None };
+            Some((table.to_string(), *storage))
+        })
+        .collect()
+}
+
+#[test]
+fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 10);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(
+        actions(&plan),
+        [
+            "connect", "dump_log", "stop_application", "stop_mnesia", "open_staging", "join_schema",
+            "schema_to_disc", "close_staging", "keep_database", "delete_logs", "commit_schema",
+            "replace_files", "start_mnesia", "copy_table", "wait_for_tables", "clear_caches",
+            "start_application", "verify",
+        ]
+    );
+    assert!(plan.steps.iter().map(|s| s.number).eq(1..=18));
+}
+
+#[test]
+fn the_way_back_goes_to_the_members_first_and_covers_what_was_begun() {
+    let lab = Lab::new(&[THERE]);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let number = |name: &str| plan.steps.iter().find(|s| s.action.name() == name).map(|s| s.number);
+    let back: Vec<_> = plan.undo.iter().map(|u| (u.action.name(), Some(u.since))).collect();
+    assert_eq!(
+        back,
+        [
+            ("stop_application", number("start_application")),
+            ("stop_mnesia", number("open_staging")),
+            ("forget_here", number("join_schema")),
+            ("restore_database", number("delete_logs")),
+            ("drop_staging", number("open_staging")),
+            ("reopen_mnesia", number("stop_mnesia")),
+            ("clear_caches", number("stop_application")),
+            ("start_application", number("stop_application")),
+        ]
+    );
+    let keeps: Vec<_> =
+        plan.steps.iter().filter(|s| s.on_failure == OnFailure::Keep).map(|s| s.action.name()).collect();
+    assert_eq!(keeps, ["verify"], "after the start clients may have written");
+}
+
+#[test]
+fn a_slave_copies_nothing_and_a_master_everything_smallest_first() {
+    let mut lab = Lab::new(&[THERE, THIRD]);
+    let all = [THERE, THIRD];
+    lab.table("big", Storage::DiscCopies, &all, &all, 1000);
+    lab.table("small", Storage::RamCopies, &all, &[THIRD], 1);
+    lab.table("mine", Storage::DiscCopies, &all, &all, 500).local_content = true;
+    let slave = plan::make(&lab.inputs(Operation::Join(THERE.into()))).expect("a plan");
+    assert_eq!(copies(&slave), []);
+    let master = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(
+        copies(&master),
+        [
+            ("mine".to_owned(), Storage::DiscCopies),
+            ("small".to_owned(), Storage::RamCopies),
+            ("big".to_owned(), Storage::DiscCopies)
+        ]
+    );
+    assert_eq!(master.estimate.rows, 1001, "local_content comes without rows");
+}
+
+#[test]
+fn a_copy_takes_the_contacts_storage_type_or_that_of_most_copies() {
+    let mut lab = Lab::new(&[THERE, THIRD, "d@fourth.host"]);
+    let all = [THERE, THIRD, "d@fourth.host"];
+    let (there, others) = (lab.set(&[THERE]), lab.set(&[THIRD, "d@fourth.host"]));
+    let third = lab.set(&[THIRD]);
+    let mixed = lab.table("contact_decides", Storage::RamCopies, &all, &all, 1);
+    (mixed.disc_only_copies, mixed.ram_copies) = (there, others);
+    let fourth = lab.set(&["d@fourth.host"]);
+    let mixed = lab.table("tie_keeps_disc", Storage::RamCopies, &all, &all, 1);
+    (mixed.disc_copies, mixed.ram_copies) = (third, fourth);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(
+        copies(&plan),
+        [
+            ("contact_decides".to_owned(), Storage::DiscOnlyCopies),
+            ("tie_keeps_disc".to_owned(), Storage::DiscCopies)
+        ]
+    );
+}
+
+#[test]
+fn rows_that_exist_only_here_are_counted_and_told() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 3);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 5);
+    lab.table("only_mine", Storage::DiscCopies, &[HERE], &[HERE], 2);
+    lab.table("session", Storage::RamCopies, &[HERE], &[HERE], 7);
+    let mut inputs = lab.inputs(join_as_master());
+    assert_eq!(plan::rows_to_compare(&inputs.operation, &inputs.snapshot), Ok(vec!["passwd".into()]));
+    inputs.rows = vec![only_here("passwd", 1)];
+    let plan = plan::make(&inputs).expect("a plan");
+    assert_eq!(plan.rows, [only_here("only_mine", 2), only_here("passwd", 1)]);
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains("1 row of passwd exists only here"), "{words}");
+    assert!(!actions(&plan).contains(&"archive_rows"), "what is archived stays in the kept database");
+}
+
+#[test]
+fn merging_archives_the_rows_before_mnesia_stops_and_merges_before_ejabberd_starts() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 1);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 5);
+    let mut inputs = lab.inputs(join_as_master());
+    inputs.rows = vec![only_here("passwd", 1)];
+    inputs.options.local_rows = LocalRows::Merge;
+    let plan = plan::make(&inputs).expect("a plan");
+    let names = actions(&plan);
+    let at = |name: &str| names.iter().position(|n| *n == name);
+    assert!(at("stop_application") < at("archive_rows") && at("archive_rows") < at("stop_mnesia"));
+    assert!(at("wait_for_tables") < at("merge_rows") && at("merge_rows") < at("start_application"));
+}
+
+#[test]
+fn every_problem_is_told_not_the_first() {
+    let mut lab = Lab::new(&[THERE, THIRD]);
+    lab.silence(THIRD);
+    lab.facts(HERE).directory_writable = Some(false);
+    assert_eq!(codes(&lab.inputs(join_as_master())), ["member_down", "directory_not_writable"]);
+}
+
+#[test]
+fn a_cluster_that_is_not_whole_cannot_grow() {
+    let mut stopped = Lab::new(&[THERE]);
+    stopped.facts(THERE).mnesia = Running::No;
+    assert_eq!(codes(&stopped.inputs(join_as_master())), ["mnesia_not_running"]);
+
+    let mut member_stopped = Lab::new(&[THERE, THIRD]);
+    member_stopped.facts(THIRD).mnesia = Running::No;
+    assert_eq!(codes(&member_stopped.inputs(join_as_master())), ["member_down"]);
+
+    let mut disagreeing = Lab::new(&[THERE, THIRD]);
+    let alone = disagreeing.set(&[THIRD]);
+    disagreeing.facts(THIRD).db_nodes = alone;
+    assert_eq!(codes(&disagreeing.inputs(join_as_master())), ["members_disagree"]);
+
+    let mut split = Lab::new(&[THERE, THIRD]);
+    let alone = split.set(&[THIRD]);
+    split.facts(THIRD).running_db_nodes = alone;
+    assert_eq!(codes(&split.inputs(join_as_master())), ["partitioned"]);
+}
+
+#[test]
+fn a_node_that_belongs_somewhere_does_not_join_elsewhere() {
+    assert_eq!(codes(&Lab::joined(&[THERE]).inputs(join_as_master())), ["already_member"]);
+
+    let mut elsewhere = Lab::new(&[THERE]);
+    let pair = elsewhere.set(&[HERE, "d@fourth.host"]);
+    elsewhere.facts(HERE).db_nodes = pair;
+    assert_eq!(codes(&elsewhere.inputs(join_as_master())), ["already_clustered"]);
+
+    let mut stale = Lab::new(&[THERE]);
+    let pair = stale.set(&[HERE, THERE]);
+    stale.facts(THERE).db_nodes = pair;
+    assert_eq!(codes(&stale.inputs(join_as_master())), ["stale_member"]);
+
+    let mut forgotten = Lab::new(&[THERE]);
+    let pair = forgotten.set(&[HERE, THERE]);
+    forgotten.facts(HERE).db_nodes = pair;
+    assert_eq!(codes(&forgotten.inputs(join_as_master())), ["forgotten_here"]);
+
+    let itself = Lab::new(&[THERE]).inputs(Operation::Join(HERE.into()));
+    assert_eq!(codes(&itself), ["cannot_join_itself"]);
+}
+
+#[test]
+fn tables_of_one_name_have_to_be_one_table() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 1).table_type = TableType::Bag;
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1).attributes = vec!["us".into()];
+    let inputs = lab.inputs(join_as_master());
+    assert_eq!(codes(&inputs), ["table_definition_differs", "table_definition_differs"]);
+    let text = explain::errors::problems(&plan::make(&inputs).expect_err("problems"));
+    assert!(text.contains("table passwd has type bag here and set in the cluster"), "{text}");
+}
+
+#[test]
+fn copies_that_do_not_fit_are_refused() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("huge", Storage::DiscCopies, &[THERE], &[THERE], 10_000_000);
+    assert_eq!(codes(&lab.inputs(join_as_master())), ["not_enough_memory", "not_enough_disk"]);
+    assert_eq!(codes(&lab.inputs(Operation::Join(THERE.into()))), Vec::<&str>::new(), "a slave copies nothing");
+
+    let mut dets = Lab::new(&[THERE]);
+    dets.facts(HERE).disk_free = Some(1 << 40);
+    dets.table("log", Storage::DiscOnlyCopies, &[THERE], &[THERE], 10).memory = 2_000_000_000;
+    assert_eq!(codes(&dets.inputs(join_as_master())), ["dets_limit"]);
+
+    let mut unloaded = Lab::new(&[THERE]);
+    let none = unloaded.set(&[]);
+    unloaded.table("waiting", Storage::DiscCopies, &[THERE], &[THERE], 1).active = none;
+    assert_eq!(codes(&unloaded.inputs(join_as_master())), ["table_not_loaded"]);
+}
+
+#[test]
+fn a_long_stall_needs_consent() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.facts(HERE).memory_free = None;
+    lab.facts(HERE).disk_free = None;
+    lab.table("archive_msg", Storage::DiscCopies, &[THERE], &[THERE], 30_000_000);
+    let mut inputs = lab.inputs(join_as_master());
+    assert_eq!(codes(&inputs), ["consent_needed"]);
+    inputs.options.yes = true;
+    let plan = plan::make(&inputs).expect("agreed to");
+    assert!(plan.warnings.iter().any(|w| w.code() == "long_stall"));
+}
+
+#[test]
+fn what_should_be_known_is_a_warning() {
+    let mut lab = Lab::new(&[THERE]);
+    let facts = lab.facts(THERE);
+    facts.otp_release = "27".into();
+    facts.versions.insert("ejabberd".into(), "24.12".into());
+    facts.clock_offset = -5_000;
+    facts.tick_time = 8;
+    let masters = lab.set(&["d@dead.host"]);
+    lab.facts(THERE).master_nodes = masters;
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let codes: Vec<_> = plan.warnings.iter().map(Problem::code).collect();
+    assert_eq!(
+        codes,
+        ["versions_differ", "versions_differ", "clock_offset", "tick_time_differs", "master_nodes_set"]
+    );
+}
+
+#[test]
+fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
+    let mut lab = Lab::joined(&[THERE, THIRD]);
+    let all = [HERE, THERE, THIRD];
+    lab.table("two_copies", Storage::DiscCopies, &all, &[THERE, THIRD], 9);
+    lab.table("elsewhere", Storage::RamCopies, &all, &[THIRD], 1);
+    lab.table("everywhere", Storage::DiscCopies, &all, &all, 1);
+    let plan = plan::make(&lab.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    assert_eq!(
+        copies(&plan),
+        [("elsewhere".to_owned(), Storage::RamCopies), ("two_copies".to_owned(), Storage::DiscCopies)]
+    );
+
+    let mut whole = Lab::joined(&[THERE]);
+    whole.table("passwd", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 1);
+    let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    assert_eq!(actions(&plan), ["verify"]);
+
+    let stranger = Lab::new(&[THERE]).inputs(Operation::SyncNode(THERE.into()));
+    assert_eq!(codes(&stranger), ["not_a_member"]);
+}
+
+#[test]
+fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+
+    let mut more_rows = lab.snapshot();
+    more_rows.tables.iter_mut().for_each(|t| t.size += 5);
+    assert_eq!(plan::recheck(&plan, &more_rows), Ok(()));
+
+    lab.table("new", Storage::RamCopies, &[THERE], &[THERE], 0);
+    lab.facts(THERE).otp_release = "27".into();
+    let changed = plan::recheck(&plan, &lab.snapshot()).expect_err("changed");
+    assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
+    let text = explain::errors::problems(&changed);
+    assert!(text.contains("the software and the tables changed"), "{text}");
+}
+
+#[test]
+fn the_goal_is_everybodys_view_and_every_copy() {
+    let mut before = Lab::new(&[THERE]);
+    before.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1);
+    let plan = plan::make(&before.inputs(join_as_master())).expect("a plan");
+
+    let mut after = Lab::joined(&[THERE]);
+    let both = [HERE, THERE];
+    after.table("passwd", Storage::DiscCopies, &both, &both, 1);
+    assert_eq!(plan::verify::goal(&plan, &after.snapshot()), Ok(()));
+
+    let mut half = Lab::joined(&[THERE]);
+    half.table("passwd", Storage::DiscCopies, &both, &[THERE], 1);
+    let alone = half.set(&[THERE]);
+    half.facts(THERE).running_db_nodes = alone;
+    half.facts(HERE).applications.clear();
+    let problems = plan::verify::goal(&plan, &half.snapshot()).expect_err("problems");
+    assert_eq!(problems.iter().map(Problem::code).collect::<Vec<_>>(), ["verify_failed"; 3]);
+}
+
+#[test]
+fn a_snapshot_that_contradicts_itself_is_refused() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1).active = 99;
+    assert_eq!(codes(&lab.inputs(join_as_master())), ["bad_request"]);
+}
+
+#[test]
+fn the_state_names_masters_slaves_and_the_dead() {
+    let mut lab = Lab::joined(&[THERE, THIRD]);
+    let all = [HERE, THERE, THIRD];
+    lab.table("passwd", Storage::DiscCopies, &all, &[THERE], 1);
+    lab.silence(THIRD);
+    let status = explain::status::status(&lab.snapshot()).expect("a status");
+    let words = status.text;
+    assert!(words.contains("ejabberd@hello.world  slave"), "{words}");
+    assert!(words.contains("ejabberd@foo.bar      master"), "{words}");
+    assert!(words.contains("ejabberd@third.host   DOWN"), "{words}");
+    assert!(words.contains("member_down (membership)"), "{words}");
+}
