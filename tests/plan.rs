@@ -41,10 +41,24 @@ fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
     assert_eq!(
         actions(&plan),
         [
-            "connect", "dump_log", "stop_application", "stop_mnesia", "open_staging", "join_schema",
-            "schema_to_disc", "close_staging", "keep_database", "delete_logs", "commit_schema",
-            "replace_files", "start_mnesia", "copy_table", "wait_for_tables", "clear_caches",
-            "start_application", "verify",
+            "connect",
+            "stop_application",
+            "dump_log",
+            "stop_mnesia",
+            "open_staging",
+            "join_schema",
+            "schema_to_disc",
+            "close_staging",
+            "keep_database",
+            "delete_logs",
+            "commit_schema",
+            "replace_files",
+            "start_mnesia",
+            "copy_table",
+            "wait_for_tables",
+            "clear_caches",
+            "start_application",
+            "verify",
         ]
     );
     assert!(plan.steps.iter().map(|s| s.number).eq(1..=18));
@@ -216,7 +230,11 @@ fn copies_that_do_not_fit_are_refused() {
     let mut lab = Lab::new(&[THERE]);
     lab.table("huge", Storage::DiscCopies, &[THERE], &[THERE], 10_000_000);
     assert_eq!(codes(&lab.inputs(join_as_master())), ["not_enough_memory", "not_enough_disk"]);
-    assert_eq!(codes(&lab.inputs(Operation::Join(THERE.into()))), Vec::<&str>::new(), "a slave copies nothing");
+    assert_eq!(
+        codes(&lab.inputs(Operation::Join(THERE.into()))),
+        Vec::<&str>::new(),
+        "a slave copies nothing"
+    );
 
     let mut dets = Lab::new(&[THERE]);
     dets.facts(HERE).disk_free = Some(1 << 40);

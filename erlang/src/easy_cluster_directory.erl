@@ -34,7 +34,6 @@
 
 %% Where things are
 -export([paths/2]).
--export([journals/1]).
 -export([mnesia_files/1]).
 %% There
 -export([keep/2]).
@@ -92,13 +91,8 @@ paths(MnesiaDir, Id) ->
         kept => below(MnesiaDir, "kept", Id),
         staging => below(MnesiaDir, "staging", Id),
         archive => below(MnesiaDir, "archive", Id),
-        journal => filename:join(journals(MnesiaDir), binary_to_list(Id) ++ ".journal")
+        journal => filename:join(easy_cluster_journal:folder(MnesiaDir), binary_to_list(Id) ++ ".journal")
     }.
-
-%% The folder of all journals, as easy_cluster_journal takes it.
--spec journals(file:filename()) -> file:filename().
-journals(MnesiaDir) ->
-    filename:join([MnesiaDir, "easy_cluster", "journal"]).
 
 below(MnesiaDir, Folder, Id) ->
     filename:join([MnesiaDir, "easy_cluster", Folder, binary_to_list(Id)]).
@@ -678,12 +672,19 @@ free_bytes(Dir) ->
 
 %% In a process of its own, as a port sends to its owner also after it was given up.
 run_df(Df, Dir) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({df, df(Df, Dir)}) end),
+    Asker = self(),
+    Answer = make_ref(),
+    {Pid, Monitor} = spawn_monitor(fun() -> Asker ! {Answer, df(Df, Dir)} end),
     receive
-        {'DOWN', Monitor, process, Pid, {df, {ok, Bytes}}} -> {ok, Bytes};
-        {'DOWN', Monitor, process, Pid, {df, {error, Reason}}} -> failed_at(Dir, Reason);
-        {'DOWN', Monitor, process, Pid, Reason} -> failed_at(Dir, Reason)
+        {Answer, Result} ->
+            erlang:demonitor(Monitor, [flush]),
+            free(Result, Dir);
+        {'DOWN', Monitor, process, Pid, Reason} ->
+            free({error, Reason}, Dir)
     end.
+
+free({ok, Bytes}, _Dir) -> {ok, Bytes};
+free({error, Reason}, Dir) -> {error, {directory_error, #{path => Dir, reason => Reason}}}.
 
 df(Df, Dir) ->
     Options = [{args, ["-Pk", "--", Dir]}, {env, [{"LC_ALL", "C"}]}, exit_status, binary, stderr_to_stdout, hide],
@@ -756,9 +757,6 @@ with_id(MnesiaDir, Id, Fun) ->
 in_code(ok) -> ok;
 in_code({error, #{path := _} = Details}) -> {error, {directory_error, Details}};
 in_code({error, {_Code, _Details}} = Error) -> Error.
-
-failed_at(Dir, Reason) ->
-    {error, {directory_error, #{path => Dir, reason => Reason}}}.
 
 coded(Code, Dir, Name, Reason) ->
     {error, {Code, #{path => filename:join(Dir, Name), reason => Reason}}}.

@@ -36,7 +36,7 @@ locked({error, Reason}, _Nodes, _Plan, _Report) ->
 
 checked(ok, #{id := Id} = Plan, Report) ->
     Directory = mnesia:system_info(directory),
-    case easy_cluster_journal:create(easy_cluster_directory:journals(Directory), Id, {begun, Plan}) of
+    case easy_cluster_journal:create(Directory, Id, {begun, Plan}) of
         {ok, Journal} -> run(maps:get(steps, Plan), Journal, context(Plan, Directory, Report));
         {error, Reason} -> {error, Reason}
     end;
@@ -158,10 +158,9 @@ print(Reason) ->
 %% The operation in a Mnesia directory that was begun and has no outcome, if any.
 -spec unfinished(file:filename()) -> binary() | undefined.
 unfinished(Directory) ->
-    Folder = easy_cluster_directory:journals(Directory),
-    case easy_cluster_journal:list(Folder) of
+    case easy_cluster_journal:list(Directory) of
         {error, {Code, _Details}} -> atom_to_binary(Code);
-        Ids -> first([Id || Id <- Ids, is_unfinished(easy_cluster_journal:read(Folder, Id))])
+        Ids -> first([Id || Id <- Ids, is_unfinished(easy_cluster_journal:read(Directory, Id))])
     end.
 
 first([]) -> undefined;

@@ -45,7 +45,7 @@ check_header(Kind, Short) ->
         false -> bad
     end.
 
--spec record(term()) -> iodata().
+-spec record(term()) -> iolist().
 record(Term) ->
     Payload = term_to_binary(Term),
     Length = <<(byte_size(Payload)):32>>,

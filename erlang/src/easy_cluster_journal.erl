@@ -19,6 +19,7 @@
 %% Reading
 -export([read/2]).
 -export([list/1]).
+-export([folder/1]).
 -export([is_id/1]).
 -export_type([journal/0, id/0, entry/0, tail/0, contents/0, problem/0]).
 
@@ -48,26 +49,26 @@
     #{path := file:filename() | binary(), reason := term(), offset => non_neg_integer()}
 }.
 
-%% Dir is the folder of all journals; it is made when missing.
+%% Dir is Mnesia's directory; the folder for journals below it is made when missing.
 -spec create(file:filename(), id(), Event :: term()) -> {ok, journal()} | {error, problem()}.
 create(Dir, Id, Event) ->
-    with_path(Dir, Id, fun(Path) -> create_file(Dir, Path, Event) end).
+    with_path(Dir, Id, fun(Path) -> create_file(folder(Dir), Path, Event) end).
 
-create_file(Dir, Path, Event) ->
-    case easy_cluster_files:make_folder(Dir) of
-        ok -> started(file:open(Path, [write, read, raw, binary, exclusive]), Dir, Path, Event);
+create_file(Folder, Path, Event) ->
+    case easy_cluster_files:make_folder(Folder) of
+        ok -> started(file:open(Path, [write, read, raw, binary, exclusive]), Folder, Path, Event);
         {error, Details} -> {error, {journal_write, Details}}
     end.
 
-started({ok, File}, Dir, Path, Event) ->
+started({ok, File}, Folder, Path, Event) ->
     Journal = #{file => File, path => Path, size => 0, sequence => 0},
     case write(Journal, [easy_cluster_frame:header(?KIND), record(1, Event)], 1) of
-        {ok, Written} -> named(easy_cluster_files:sync_folder(Dir), Written);
+        {ok, Written} -> named(easy_cluster_files:sync_folder(Folder), Written);
         {error, _} = Error -> never_was(Error, Journal)
     end;
-started({error, eexist}, _Dir, Path, _Event) ->
+started({error, eexist}, _Folder, Path, _Event) ->
     problem(journal_exists, Path, eexist);
-started({error, Reason}, _Dir, Path, _Event) ->
+started({error, Reason}, _Folder, Path, _Event) ->
     problem(journal_write, Path, Reason).
 
 named(ok, Journal) -> {ok, Journal};
@@ -85,28 +86,28 @@ abandoned(Error, File) ->
 %% Opens for appending. A torn tail is first copied to `<Id>.torn-<n>' beside the journal, then cut off.
 -spec open(file:filename(), id()) -> {ok, journal()} | {error, problem()}.
 open(Dir, Id) ->
-    with_path(Dir, Id, fun(Path) -> open_file(Dir, Id, Path) end).
+    with_path(Dir, Id, fun(Path) -> open_file(folder(Dir), Id, Path) end).
 
-open_file(Dir, Id, Path) ->
+open_file(Folder, Id, Path) ->
     case read_file(Path) of
-        {ok, #{events := Events, tail := Tail}, Bytes} -> open_whole(Dir, Id, Path, length(Events), Tail, Bytes);
+        {ok, #{events := Events, tail := Tail}, Bytes} -> open_whole(Folder, Id, Path, length(Events), Tail, Bytes);
         {error, _} = Error -> Error
     end.
 
-open_whole(_Dir, _Id, Path, Sequence, clean, Bytes) ->
+open_whole(_Folder, _Id, Path, Sequence, clean, Bytes) ->
     reopened(Path, Sequence, byte_size(Bytes));
-open_whole(Dir, Id, Path, Sequence, {torn, Offset, Size}, Bytes) ->
-    case put_aside(Dir, Id, binary:part(Bytes, Offset, Size), 1) of
+open_whole(Folder, Id, Path, Sequence, {torn, Offset, Size}, Bytes) ->
+    case put_aside(Folder, Id, binary:part(Bytes, Offset, Size), 1) of
         ok -> reopened(Path, Sequence, Offset);
         {error, Details} -> {error, {journal_write, Details}}
     end.
 
-put_aside(Dir, Id, Torn, Number) ->
+put_aside(Folder, Id, Torn, Number) ->
     Name = unicode:characters_to_list([Id, ".torn-", integer_to_list(Number)]),
-    Aside = filename:join(Dir, Name),
+    Aside = filename:join(Folder, Name),
     case easy_cluster_files:info(Aside) of
         missing -> easy_cluster_files:write(Aside, Torn);
-        {ok, _Earlier} -> put_aside(Dir, Id, Torn, Number + 1);
+        {ok, _Earlier} -> put_aside(Folder, Id, Torn, Number + 1);
         {error, _} = Error -> Error
     end.
 
@@ -223,7 +224,7 @@ ended(false, Bytes, Offset, Entries) ->
 %% Sorted; a missing folder holds none.
 -spec list(file:filename()) -> [id()] | {error, problem()}.
 list(Dir) ->
-    case easy_cluster_files:names(Dir) of
+    case easy_cluster_files:names(folder(Dir)) of
         {ok, Names} -> lists:sort(lists:filtermap(fun named_id/1, Names));
         {error, #{reason := enoent}} -> [];
         {error, Details} -> {error, {journal_read, Details}}
@@ -238,6 +239,11 @@ named_id(Name) when is_list(Name) ->
 named_id(_NotUnicode) ->
     false.
 
+%% Where the journals are: below Mnesia's directory, where Mnesia itself never looks.
+-spec folder(file:filename()) -> file:filename_all().
+folder(Dir) ->
+    filename:join([Dir, "easy_cluster", "journal"]).
+
 %% Whether it can be the name of an operation, and so of its file and folders.
 -spec is_id(term()) -> boolean().
 is_id(Id) when is_binary(Id) ->
@@ -247,7 +253,7 @@ is_id(_) ->
 
 with_path(Dir, Id, Fun) ->
     case is_id(Id) of
-        true -> Fun(filename:join(Dir, binary_to_list(Id) ++ ?EXTENSION));
+        true -> Fun(filename:join(folder(Dir), binary_to_list(Id) ++ ?EXTENSION));
         false -> problem(bad_id, Dir, {bad_id, Id})
     end.
 

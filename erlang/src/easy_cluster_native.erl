@@ -10,16 +10,18 @@
 %% `problems'.
 -spec call(atom(), map()) -> answer().
 call(Operation, Args) ->
-    Request = term_to_binary({Operation, Args}, [{minor_version, 2}]),
-    decoded(raw(Operation, Request)).
+    case easy_cluster_nif:loaded() of
+        ok ->
+            Request = term_to_binary({Operation, Args}, [{minor_version, 2}]),
+            %% Atoms in an answer are the core's own words, of which there are finitely many, or came with the request:
+            %% what was typed stays text.
+            result(binary_to_term(raw(Operation, Request)));
+        {error, NotLoaded} ->
+            {error, NotLoaded}
+    end.
 
 raw(probe, Request) -> easy_cluster_nif:call_io(Request);
 raw(_Operation, Request) -> easy_cluster_nif:call(Request).
-
-%% Atoms in an answer are the core's own words, of which there are finitely many, or came with the request: what was typed
-%% stays text.
-decoded(Answer) when is_binary(Answer) -> result(binary_to_term(Answer));
-decoded({error, NotLoaded}) -> {error, NotLoaded}.
 
 result({ok, Result}) -> {ok, Result};
 result({error, [Problem]}) -> {error, Problem};

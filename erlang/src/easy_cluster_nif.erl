@@ -1,7 +1,8 @@
-%% The native library. A module that cannot load it still loads, and answers every call with the reason.
+%% The native library. A module that cannot load it still loads, and knows why.
 -module(easy_cluster_nif).
 
 -export([call/1, call_io/1]).
+-export([loaded/0]).
 -export([version/0]).
 -on_load(load/0).
 
@@ -9,14 +10,20 @@
 -include("../include/easy_cluster_native.hrl").
 
 %% A request and its answer in external term format; on a dirty CPU scheduler.
--spec call(binary()) -> binary() | not_loaded().
-call(_Request) -> not_loaded().
+-spec call(binary()) -> binary().
+call(_Request) -> erlang:nif_error(not_loaded).
 
 %% The same on a dirty I/O scheduler, for what waits for the network.
--spec call_io(binary()) -> binary() | not_loaded().
-call_io(_Request) -> not_loaded().
+-spec call_io(binary()) -> binary().
+call_io(_Request) -> erlang:nif_error(not_loaded).
 
--type not_loaded() :: {error, {native_library, #{path := binary(), reason := binary()}}}.
+%% Whether the two above can be called.
+-spec loaded() -> ok | {error, {native_library, #{path := binary(), reason := binary()}}}.
+loaded() ->
+    case persistent_term:get({?MODULE, not_loaded}, loaded) of
+        loaded -> ok;
+        Details -> {error, {native_library, Details}}
+    end.
 
 -spec version() -> string().
 version() -> ?EASY_CLUSTER_VERSION.
@@ -26,6 +33,7 @@ load() ->
     Path = path(),
     case erlang:load_nif(Path, 0) of
         ok ->
+            _ = persistent_term:erase({?MODULE, not_loaded}),
             ok;
         {error, {Reason, Text}} ->
             persistent_term:put({?MODULE, not_loaded},
@@ -45,7 +53,3 @@ beside_beam() ->
         Beam when is_list(Beam) -> filename:join(filename:dirname(filename:dirname(Beam)), "priv");
         _NotAFile -> "priv"
     end.
-
-not_loaded() ->
-    Unknown = #{path => <<"?">>, reason => <<"not tried">>},
-    {error, {native_library, persistent_term:get({?MODULE, not_loaded}, Unknown)}}.

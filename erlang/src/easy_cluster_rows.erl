@@ -139,57 +139,54 @@ local_copy(Table) ->
     end.
 
 walk(Table, Type, Storage, Fun, Acc) ->
-    try fixed(Table, Storage, fun() -> mnesia:async_dirty(fun() -> walk(Table, Type, Fun, Acc) end) end) of
-        Result -> Result
+    case reading(Table, fun() -> fix(Table, Storage, true) end) of
+        {ok, _} -> walk_fixed(Table, Type, Storage, Fun, Acc);
+        {error, _} = Error -> Error
+    end.
+
+%% A table that vanished during the walk is told from one that cannot be read.
+reading(Table, Read) ->
+    try mnesia:async_dirty(Read) of
+        Result -> {ok, Result}
     catch
         exit:Reason -> unreadable(Table, Reason);
         error:badarg -> unreadable(Table, badarg)
     end.
 
-%% A table that vanished under the walk is told from one that cannot be read.
 unreadable(Table, Reason) ->
     case local_copy(Table) of
         {ok, _, _} -> {error, {table_unreadable, #{table => Table, node => node(), reason => Reason}}};
         {error, _} = Error -> Error
     end.
 
-%% Rows that others write or delete meanwhile neither end a walk nor make it visit a row twice.
-fixed(Table, disc_only_copies, Fun) ->
-    _ = dets:safe_fixtable(Table, true),
-    try Fun() of
+walk_fixed(Table, Type, Storage, Fun, Acc) ->
+    try walk(Table, Type, Fun, Acc) of
         Result -> Result
     after
-        dets:safe_fixtable(Table, false)
-    end;
-fixed(Table, Storage, Fun) when Storage =:= ram_copies; Storage =:= disc_copies ->
-    true = ets:safe_fixtable(Table, true),
-    try Fun() of
-        Result -> Result
-    after
-        release(Table)
-    end;
-fixed(_Table, _External, Fun) ->
-    Fun().
-
-release(Table) ->
-    case ets:whereis(Table) of
-        undefined -> ok;
-        Id -> ets:safe_fixtable(Id, false)
+        %% The table may be gone.
+        reading(Table, fun() -> fix(Table, Storage, false) end)
     end.
+
+%% Rows that others write or delete meanwhile neither end a walk nor make it visit a row twice.
+fix(Table, disc_only_copies, Fix) -> dets:safe_fixtable(Table, Fix);
+fix(Table, Storage, Fix) when Storage =:= ram_copies; Storage =:= disc_copies -> ets:safe_fixtable(Table, Fix);
+fix(_Table, _External, _Fix) -> true.
 
 %% Select may cut between the rows of one key of a bag, so a bag is walked by its keys.
 walk(Table, bag, Fun, Acc) ->
-    by_key(Table, mnesia:first(Table), Fun, Acc, [], 0, 0);
+    by_key(first_group(Table), Table, Fun, Acc, [], 0, 0);
 walk(Table, _SetOrOrderedSet, Fun, Acc) ->
-    by_rows(mnesia:select(Table, [{'_', [], ['$_']}], ?ROWS, read), Fun, Acc).
+    by_rows(reading(Table, fun() -> mnesia:select(Table, [{'_', [], ['$_']}], ?ROWS, read) end), Table, Fun, Acc).
 
-by_rows('$end_of_table', _Fun, Acc) ->
+by_rows({ok, '$end_of_table'}, _Table, _Fun, Acc) ->
     {ok, Acc};
-by_rows({Rows, Continuation}, Fun, Acc) ->
+by_rows({ok, {Rows, Continuation}}, Table, Fun, Acc) ->
     case in_pieces([{element(2, Row), [Row]} || Row <- Rows], Fun, Acc, [], 0) of
-        {ok, Next} -> by_rows(mnesia:select(Continuation), Fun, Next);
+        {ok, Next} -> by_rows(reading(Table, fun() -> mnesia:select(Continuation) end), Table, Fun, Next);
         {error, _} = Error -> Error
-    end.
+    end;
+by_rows({error, _} = Error, _Table, _Fun, _Acc) ->
+    Error.
 
 %% A thousand large rows are more than one message should carry.
 in_pieces([], Fun, Acc, Piece, _Bytes) ->
@@ -205,23 +202,29 @@ in_pieces([Group | Groups], Fun, Acc, Piece, Bytes) ->
 visit([], _Fun, Acc) -> {ok, Acc};
 visit(Piece, Fun, Acc) -> Fun(lists:reverse(Piece), Acc).
 
-by_key(_Table, '$end_of_table', Fun, Acc, Piece, _Rows, _Bytes) ->
+first_group(Table) ->
+    reading(Table, fun() -> group(Table, mnesia:first(Table)) end).
+
+next_group(Table, Key) ->
+    reading(Table, fun() -> group(Table, mnesia:next(Table, Key)) end).
+
+group(_Table, '$end_of_table') -> '$end_of_table';
+group(Table, Key) -> {Key, mnesia:read(Table, Key)}.
+
+by_key({ok, '$end_of_table'}, _Table, Fun, Acc, Piece, _Rows, _Bytes) ->
     visit(Piece, Fun, Acc);
-by_key(Table, Key, Fun, Acc, Piece, Rows, Bytes) when Rows >= ?ROWS; Bytes >= ?BYTES ->
+by_key({ok, {Key, []}}, Table, Fun, Acc, Piece, Rows, Bytes) ->
+    by_key(next_group(Table, Key), Table, Fun, Acc, Piece, Rows, Bytes);
+by_key({ok, _} = Group, Table, Fun, Acc, Piece, Rows, Bytes) when Rows >= ?ROWS; Bytes >= ?BYTES ->
     case visit(Piece, Fun, Acc) of
-        {ok, Next} -> by_key(Table, Key, Fun, Next, [], 0, 0);
+        {ok, Next} -> by_key(Group, Table, Fun, Next, [], 0, 0);
         {error, _} = Error -> Error
     end;
-by_key(Table, Key, Fun, Acc, Piece, Rows, Bytes) ->
-    case mnesia:read(Table, Key) of
-        %% Deleted since the key was found.
-        [] ->
-            by_key(Table, mnesia:next(Table, Key), Fun, Acc, Piece, Rows, Bytes);
-        Found ->
-            Group = {Key, Found},
-            Next = mnesia:next(Table, Key),
-            by_key(Table, Next, Fun, Acc, [Group | Piece], Rows + length(Found), Bytes + erlang:external_size(Group))
-    end.
+by_key({ok, {Key, Found} = Group}, Table, Fun, Acc, Piece, Rows, Bytes) ->
+    Size = erlang:external_size(Group),
+    by_key(next_group(Table, Key), Table, Fun, Acc, [Group | Piece], Rows + length(Found), Bytes + Size);
+by_key({error, _} = Error, _Table, _Fun, _Acc, _Piece, _Rows, _Bytes) ->
+    Error.
 
 %% Writes all rows of the local copy to File, which is there as a whole or not at all.
 -spec archive(atom(), file:filename()) -> {ok, description()} | {error, problem()}.

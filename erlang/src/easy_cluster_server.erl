@@ -17,7 +17,7 @@
 -type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid(), tag := reference(),
                        step := term()}.
 
--spec start_link() -> {ok, pid()} | {error, term()}.
+-spec start_link() -> gen_server:start_ret().
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 

@@ -23,7 +23,12 @@ pub fn plan(plan: &Plan) -> String {
     for row in &plan.rows {
         if row.only_here > 0 {
             let verb = if row.only_here == 1 { "exists" } else { "exist" };
-            let _ = writeln!(text, "  only here   {} of {} {verb} only here", counted(row.only_here, "row"), row.table);
+            let _ = writeln!(
+                text,
+                "  only here   {} of {} {verb} only here",
+                counted(row.only_here, "row"),
+                row.table
+            );
         }
         if row.different > 0 {
             let verb = if row.different == 1 { "differs" } else { "differ" };
@@ -87,7 +92,11 @@ fn steps(text: &mut String, steps: &[Step]) {
 fn many_copies(text: &mut String, copies: &[&Step]) {
     let (Some(first), Some(last)) = (copies.first(), copies.last()) else { return };
     let range = format!("{}-{}", first.number, last.number);
-    let _ = writeln!(text, "{range:>8}  copy {} here, smallest first; the largest:", counted(copies.len() as u64, "table"));
+    let _ = writeln!(
+        text,
+        "{range:>8}  copy {} here, smallest first; the largest:",
+        counted(copies.len() as u64, "table")
+    );
     for step in copies.iter().rev().take(3) {
         let _ = writeln!(text, "          {}", action(&step.action));
     }

@@ -64,7 +64,9 @@ pub fn status(snapshot: &Snapshot) -> Result<Status, Problem> {
     let replicated = tables.iter().filter(|t| !t.local_content).count();
     let of = |node: &NodeName| {
         let holds = |t: &&&crate::model::table::Table| {
-            [t.ram_copies, t.disc_copies, t.disc_only_copies, t.external_copies].iter().any(|s| view.has(*s, node))
+            [t.ram_copies, t.disc_copies, t.disc_only_copies, t.external_copies]
+                .iter()
+                .any(|s| view.has(*s, node))
         };
         let copies = tables.iter().filter(holds).count();
         let whole = tables.iter().filter(|t| !t.local_content).filter(holds).count() == replicated;
@@ -125,7 +127,8 @@ pub fn test_node(node: &NodeName, snapshot: &Snapshot) -> Result<String, Vec<Pro
     let Some(facts) = view.facts(node).filter(|_| problems.is_empty()) else {
         return Err(problems);
     };
-    let versions: Vec<String> = facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let versions: Vec<String> =
+        facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     Ok(format!(
         "{node} is reachable: OTP {}, {}; members {}; {} tables",
         facts.otp_release,

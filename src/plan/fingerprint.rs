@@ -29,7 +29,8 @@ impl Fingerprint {
             ("the software", self.software != now.software),
             ("the tables", self.tables != now.tables),
         ];
-        let changed: Vec<&str> = parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+        let changed: Vec<&str> =
+            parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
         (!changed.is_empty()).then(|| changed.join(" and "))
     }
 

@@ -26,14 +26,16 @@ pub(super) fn steps(
         LocalRows::Archive => Vec::new(),
         LocalRows::Merge => rows.iter().map(|row| row.table.clone()).collect(),
     };
-    let mut actions = vec![Action::Connect { nodes: members.to_vec() }, Action::DumpLog];
+    let mut actions = vec![Action::Connect { nodes: members.to_vec() }];
     actions.extend(
         applications.iter().map(|application| Action::StopApplication { application: application.clone() }),
     );
     if !merged.is_empty() {
         actions.push(Action::ArchiveRows { tables: merged.clone() });
     }
+    // The log is dumped when nobody writes any more, or rows would stay in a log that is deleted.
     actions.extend([
+        Action::DumpLog,
         Action::StopMnesia,
         Action::OpenStaging,
         Action::JoinSchema { node: target.clone(), members: members.to_vec() },
@@ -59,7 +61,10 @@ pub(super) fn steps(
     );
     // Once clients may have written, a way back would lose what they wrote: the last check takes nothing back.
     let steps = numbered(
-        actions.into_iter().map(|action| (action, OnFailure::Undo)).chain([(Action::Verify, OnFailure::Keep)]),
+        actions
+            .into_iter()
+            .map(|action| (action, OnFailure::Undo))
+            .chain([(Action::Verify, OnFailure::Keep)]),
     );
     let undo = undo(&steps, members, applications);
     (steps, undo)
@@ -86,13 +91,12 @@ fn undo(steps: &[Step], members: &[NodeName], applications: &[AtomName]) -> Vec<
         ("stop_mnesia", Action::ReopenMnesia),
         ("stop_application", Action::ClearCaches),
     ];
-    let stop_again = applications
-        .iter()
-        .map(|application| ("start_application", Action::StopApplication { application: application.clone() }));
-    let start_again = applications
-        .iter()
-        .rev()
-        .map(|application| ("stop_application", Action::StartApplication { application: application.clone() }));
+    let stop_again = applications.iter().map(|application| {
+        ("start_application", Action::StopApplication { application: application.clone() })
+    });
+    let start_again = applications.iter().rev().map(|application| {
+        ("stop_application", Action::StartApplication { application: application.clone() })
+    });
     stop_again
         .chain(way_back)
         .chain(start_again)

@@ -194,7 +194,8 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
         only_here: t.size,
         different: 0,
     });
-    let compared = inputs.rows.iter().filter(|row| row.only_here + row.different > 0 && theirs.contains(&row.table));
+    let compared =
+        inputs.rows.iter().filter(|row| row.only_here + row.different > 0 && theirs.contains(&row.table));
     let mut rows: Vec<_> = compared.cloned().chain(only_here).collect();
     rows.sort_unstable_by(|a, b| a.table.cmp(&b.table));
     rows

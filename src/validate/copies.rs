@@ -31,7 +31,9 @@ pub fn missing<'a>(view: &View<'a>, contact: &NodeName) -> Vec<WantedCopy<'a>> {
             Some(WantedCopy { table, storage, rows, bytes })
         })
         .collect();
-    copies.sort_unstable_by(|a, b| (a.rows > 0, a.bytes, &a.table.name).cmp(&(b.rows > 0, b.bytes, &b.table.name)));
+    copies.sort_unstable_by(|a, b| {
+        (a.rows > 0, a.bytes, &a.table.name).cmp(&(b.rows > 0, b.bytes, &b.table.name))
+    });
     copies
 }
 

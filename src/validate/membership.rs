@@ -28,13 +28,15 @@ pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     let target_lists_here = view.facts(target).is_some_and(|t| view.has_here(t.db_nodes));
     match (here_lists_target, target_lists_here) {
         (true, true) => {
-            problems.push(Problem::AlreadyMember { node: target.clone(), members: view.nodes(facts.db_nodes) });
+            problems
+                .push(Problem::AlreadyMember { node: target.clone(), members: view.nodes(facts.db_nodes) });
         }
         (true, false) if view.facts(target).is_some_and(|t| t.mnesia == Running::Yes) => {
             problems.push(Problem::ForgottenHere { here: here.clone(), node: target.clone() });
         }
         (true | false, _) if view.set(facts.db_nodes).len() > 1 => {
-            problems.push(Problem::AlreadyClustered { here: here.clone(), members: view.nodes(facts.db_nodes) });
+            problems
+                .push(Problem::AlreadyClustered { here: here.clone(), members: view.nodes(facts.db_nodes) });
         }
         (false, true) => {
             problems.push(Problem::StaleMember { here: here.clone(), listed_by: target.clone() });
@@ -58,9 +60,8 @@ pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
 }
 
 fn of_member(view: &View<'_>, target: &NodeName, contact: &Facts, node: &NodeName) -> Option<Problem> {
-    let down = |reason: String| {
-        Some(Problem::MemberDown { node: node.clone(), listed_by: target.clone(), reason })
-    };
+    let down =
+        |reason: String| Some(Problem::MemberDown { node: node.clone(), listed_by: target.clone(), reason });
     let Some(facts) = view.facts(node) else {
         return down(view.silence(node));
     };
@@ -116,7 +117,8 @@ fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec
     };
     version("OTP", &here.otp_release, &facts.otp_release);
     for application in ["mnesia", "ejabberd"] {
-        if let (Some(mine), Some(theirs)) = (here.versions.get(application), facts.versions.get(application)) {
+        if let (Some(mine), Some(theirs)) = (here.versions.get(application), facts.versions.get(application))
+        {
             version(application, mine, theirs);
         }
     }

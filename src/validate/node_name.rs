@@ -87,7 +87,9 @@ fn host_is_well_formed(host: &str) -> Result<(), &'static str> {
             return Err("its host has an empty label");
         }
         if label.len() > MAX_LABEL {
-            return Err("a label of its host is longer than 63 bytes, which Erlang accepts and no resolver does");
+            return Err(
+                "a label of its host is longer than 63 bytes, which Erlang accepts and no resolver does",
+            );
         }
         if !label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
             return Err("its host has a character that no host name has");
@@ -126,7 +128,9 @@ mod tests {
     #[test]
     fn what_erlang_or_the_resolver_cannot_take_is_no_name() {
         let label = "a".repeat(64);
-        for text in ["", "@", "@foo.bar", "a@", "a@b@c.d", "a b@foo.bar", "a@foo bar", "a@foo..bar", "ä@foo.bar"] {
+        for text in
+            ["", "@", "@foo.bar", "a@", "a@b@c.d", "a b@foo.bar", "a@foo bar", "a@foo..bar", "ä@foo.bar"]
+        {
             assert_eq!(long(text), Err("bad_node_name"), "{text:?}");
         }
         assert_eq!(long(&format!("a@{label}.org")), Err("bad_node_name"));

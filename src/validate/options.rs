@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn every_option_that_does_not_fit_is_told() {
-        let map = [("dry_run", Value::Number(1)), ("colour", Value::Flag(true)), ("timeout", Value::Number(0))];
+        let map =
+            [("dry_run", Value::Number(1)), ("colour", Value::Flag(true)), ("timeout", Value::Number(0))];
         assert_eq!(codes(&map), ["unknown_option", "bad_option", "bad_option"]);
     }
 

@@ -435,6 +435,16 @@ problems! {
     evidence "Mnesia runs in {path} (is_running is {reason}) where it must not"
     fix "let the operation stop it; do not start Mnesia meanwhile"
 
+    /// A backup was installed as fallback and takes the database's place at the next start of Mnesia.
+    Operation FallbackInstalled = "fallback_installed" { path: String, reason: String }
+    evidence "a fallback waits in {path} for the next start of Mnesia"
+    fix "restart ejabberd to let it take its place, or mnesia:uninstall_fallback(), and try again"
+
+    /// The transaction log holds what the table files lack.
+    Operation LogNotDumped = "log_not_dumped" { path: String, reason: String }
+    evidence "the transaction log in {path} is not empty: {reason}"
+    fix "something wrote to Mnesia while it was stopped for the operation: stop it and try again"
+
     /// A journal that cannot be trusted.
     Operation JournalCorrupt = "journal_corrupt" { path: String, reason: String }
     evidence "the journal {path} is damaged: {reason}"

@@ -9,7 +9,9 @@ pub fn problem(reach: &Reach) -> Option<Problem> {
     let node = reach.node.clone();
     Some(match reach.failure.clone()? {
         ReachFailure::UnknownHost { host, reason } => Problem::UnknownHost { node, host, reason },
-        ReachFailure::EpmdUnreachable { address, reason } => Problem::EpmdUnreachable { node, address, reason },
+        ReachFailure::EpmdUnreachable { address, reason } => {
+            Problem::EpmdUnreachable { node, address, reason }
+        }
         ReachFailure::NotRegistered { address, alive } => {
             let registered =
                 if reach.registered.is_empty() { "nobody".into() } else { reach.registered.join(", ") };

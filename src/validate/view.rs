@@ -35,7 +35,9 @@ impl<'a> View<'a> {
         let in_range = |index: &SetIndex| usize::try_from(*index).is_ok_and(|i| i < sets);
         let facts_in_range = answers.values().all(|answer| match answer {
             Answer::Facts(f) => {
-                [f.db_nodes, f.running_db_nodes, f.extra_db_nodes, f.connected, f.master_nodes].iter().all(in_range)
+                [f.db_nodes, f.running_db_nodes, f.extra_db_nodes, f.connected, f.master_nodes]
+                    .iter()
+                    .all(in_range)
             }
             Answer::Silent(_) => true,
         });
@@ -109,10 +111,9 @@ impl<'a> View<'a> {
     /// The tables that a node's schema holds. Linear: membership is asked once a set, not once a table.
     pub fn tables_of(&self, node: &NodeName) -> impl Iterator<Item = &'a Table> + use<'a> {
         let holds: Vec<bool> = self.snapshot.node_sets.iter().map(|set| set.contains(node)).collect();
-        self.snapshot
-            .tables
-            .iter()
-            .filter(move |t| usize::try_from(t.seen_by).ok().and_then(|i| holds.get(i)).copied().unwrap_or(false))
+        self.snapshot.tables.iter().filter(move |t| {
+            usize::try_from(t.seen_by).ok().and_then(|i| holds.get(i)).copied().unwrap_or(false)
+        })
     }
 
     /// The storage type with which a copy should come here: the contact node's, or what most copies have.

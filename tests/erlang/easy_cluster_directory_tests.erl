@@ -308,6 +308,8 @@ leaves_the_living_alone(#{dir := Dir, peer := Peer} = Context) ->
     ok = run(Context, keep, Dir),
     ok = run(Context, delete_logs, Dir),
     {disc_copies, Written} = call(Peer, ?MODULE, boot_and_write, [Dir, [{settings, new, new}]]),
+    %% Its old decisions are not those of its new log.
+    ok = file:delete(filename:join(Dir, "DECISION_TAB.LOG")),
     Living = contents(Dir),
     ?assertMatch({error, {directory_error, #{reason := changed_since_kept}}}, run(Context, keep, Dir)),
     ?assertMatch({error, {directory_error, _}}, run(Context, delete_logs, Dir)),

@@ -82,9 +82,8 @@ append(Journal, [Event | Events]) ->
     append(Appended, Events).
 
 clear(Dir) ->
-    {ok, Names} = file:list_dir(Dir),
-    [ok = file:delete(filename:join(Dir, Name)) || Name <- Names].
+    [ok = file:delete(File) || File <- filelib:wildcard(filename:join(easy_cluster_journal:folder(Dir), "*"))].
 
 put_bytes(Dir, Bytes) -> ok = file:write_file(path(Dir), Bytes).
 
-path(Dir) -> filename:join(Dir, "any.journal").
+path(Dir) -> filename:join(easy_cluster_journal:folder(Dir), "any.journal").

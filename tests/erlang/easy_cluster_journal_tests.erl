@@ -9,7 +9,7 @@ journal_test_() ->
         with("events are read back in order, with number and time", fun reads_back/1),
         with("an event can be read while the journal is open", fun is_on_disc_at_once/1),
         with("opened again it goes on with the next number", fun goes_on/1),
-        with("folders are made", fun makes_folders/1),
+        with("folders are made, and the file is where it is said to be", fun makes_folders/1),
         with("an id is used once", fun is_exclusive/1),
         with("an id that could leave the folder is refused", fun refuses_ids/1),
         with("a journal that is not there is missing", fun is_missing/1),
@@ -52,10 +52,10 @@ goes_on(Dir) ->
     ?assertMatch([{1, _, one}, {2, _, two}], Events).
 
 makes_folders(Dir) ->
-    Below = filename:join([Dir, "easy_cluster", "journal"]),
-    ?assertEqual([], easy_cluster_journal:list(Below)),
-    write(Below, [one]),
-    ?assertEqual({[one], clean}, events(Below)).
+    ?assertEqual([], easy_cluster_journal:list(Dir)),
+    write(Dir, [one]),
+    ?assertEqual({ok, ["join-1.journal"]}, file:list_dir(filename:join([Dir, "easy_cluster", "journal"]))),
+    ?assertEqual(path(Dir, ?ID), maps:get(journal, easy_cluster_directory:paths(Dir, ?ID))).
 
 is_exclusive(Dir) ->
     write(Dir, [one]),
@@ -75,8 +75,8 @@ is_missing(Dir) ->
 
 lists_journals(Dir) ->
     [write(Dir, Id, [one]) || Id <- [<<"b">>, <<"c.2">>, <<"a">>]],
-    ok = file:write_file(filename:join(Dir, "a.torn-1"), <<>>),
-    ok = file:write_file(filename:join(Dir, ".x.journal"), <<>>),
+    ok = file:write_file(filename:join(folder(Dir), "a.torn-1"), <<>>),
+    ok = file:write_file(filename:join(folder(Dir), ".x.journal"), <<>>),
     ?assertEqual([<<"a">>, <<"b">>, <<"c.2">>], easy_cluster_journal:list(Dir)).
 
 survives_cuts(Dir) ->
@@ -126,7 +126,7 @@ puts_torn_tail_aside(Dir) ->
     ok = easy_cluster_journal:close(Journal1),
     ?assertEqual({[one, again], clean}, events(Dir)),
     Torn = binary:part(Whole, One, byte_size(Whole) - 3 - One),
-    ?assertEqual({ok, Torn}, file:read_file(filename:join(Dir, "join-1.torn-1"))).
+    ?assertEqual({ok, Torn}, file:read_file(filename:join(folder(Dir), "join-1.torn-1"))).
 
 keeps_each_torn_tail(Dir) ->
     write(Dir, [one]),
@@ -138,8 +138,8 @@ keeps_each_torn_tail(Dir) ->
         end
      || Tail <- [<<"first">>, <<"second">>]
     ],
-    ?assertEqual({ok, <<"first">>}, file:read_file(filename:join(Dir, "join-1.torn-1"))),
-    ?assertEqual({ok, <<"second">>}, file:read_file(filename:join(Dir, "join-1.torn-2"))),
+    ?assertEqual({ok, <<"first">>}, file:read_file(filename:join(folder(Dir), "join-1.torn-1"))),
+    ?assertEqual({ok, <<"second">>}, file:read_file(filename:join(folder(Dir), "join-1.torn-2"))),
     ?assertEqual({[one], clean}, events(Dir)).
 
 repairs_header(Dir) ->
@@ -232,7 +232,9 @@ bytes(Dir, Id) ->
 
 put_bytes(Dir, Bytes) -> ok = file:write_file(path(Dir, ?ID), Bytes).
 
-path(Dir, Id) -> filename:join(Dir, binary_to_list(Id) ++ ".journal").
+path(Dir, Id) -> filename:join(folder(Dir), binary_to_list(Id) ++ ".journal").
+
+folder(Dir) -> filename:join([Dir, "easy_cluster", "journal"]).
 
 flip(Bytes, At, Mask) ->
     <<Before:At/binary, Byte, After/binary>> = Bytes,

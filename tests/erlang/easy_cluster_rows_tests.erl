@@ -325,10 +325,9 @@ survives_vanishing(#{ours := Ours, theirs := Theirs} = Context) ->
     ok = call(Ours, meck, unload, [easy_cluster_rpc]),
     ?assertEqual({error, {no_such_table, #{table => vanishing, node => node_of(Ours)}}}, Answer).
 
-%% In a process of its own, as the walk is a Mnesia activity.
 answer_deleting(Table) ->
     meck:exec(fun(_Node, _Lists, _Zipwith, [_, _, Keys], _Timeout) ->
-        {atomic, ok} = erpc:call(node(), mnesia, delete_table, [Table]),
+        {atomic, ok} = mnesia:delete_table(Table),
         {ok, [[] || _ <- Keys]}
     end).
 

@@ -67,7 +67,10 @@ impl Lab {
         let here = node == HERE;
         let facts = Facts {
             otp_release: "25".into(),
-            versions: BTreeMap::from([("mnesia".into(), "4.21.3".into()), ("ejabberd".into(), "23.01".into())]),
+            versions: BTreeMap::from([
+                ("mnesia".into(), "4.21.3".into()),
+                ("ejabberd".into(), "23.01".into()),
+            ]),
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
             mnesia: Running::Yes,
             use_dir: true,
@@ -102,7 +105,14 @@ impl Lab {
     }
 
     /// A loaded `set` of `storage` on `holders`, in the schema of `seen_by`.
-    pub fn table(&mut self, name: &str, storage: Storage, seen_by: &[&str], holders: &[&str], rows: u64) -> &mut Table {
+    pub fn table(
+        &mut self,
+        name: &str,
+        storage: Storage,
+        seen_by: &[&str],
+        holders: &[&str],
+        rows: u64,
+    ) -> &mut Table {
         let (seen, held, none) = (self.set(seen_by), self.set(holders), self.set(&[]));
         let on = |wanted| if wanted == storage { held } else { none };
         self.snapshot.tables.push(Table {

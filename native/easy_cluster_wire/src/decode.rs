@@ -58,7 +58,8 @@ impl<'de> Decoder<'de> {
 
     /// A length that the rest of the input can hold: each element takes a byte at least.
     fn length32(&mut self) -> Result<usize, Error> {
-        let length = usize::try_from(u32::from_be_bytes(self.array()?)).map_err(|_| Error::Truncated(self.at))?;
+        let length =
+            usize::try_from(u32::from_be_bytes(self.array()?)).map_err(|_| Error::Truncated(self.at))?;
         if length > self.bytes.len() - self.at {
             return Err(Error::Truncated(self.bytes.len()));
         }
@@ -161,7 +162,10 @@ impl<'de> Decoder<'de> {
         let mut elements = Elements { decoder: self, left: count };
         let value = read(&mut elements)?;
         if elements.left > 0 {
-            return Err(Error::Message(format!("{} elements too many before byte {}", elements.left, self.at)));
+            return Err(Error::Message(format!(
+                "{} elements too many before byte {}",
+                elements.left, self.at
+            )));
         }
         self.depth -= 1;
         Ok(value)
@@ -313,7 +317,11 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -10,6 +10,7 @@ use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::{node_name, options, reach};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ enum Request {
     Version {},
     NodeName { text: String, here: NodeName },
     Options { options: BTreeMap<String, options::Value> },
+    Probe(ProbeRequest),
     RowsToCompare { operation: Operation, snapshot: Snapshot },
     Plan(Inputs),
     Recheck { plan: Plan, snapshot: Snapshot },
@@ -82,6 +84,11 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Text(node_name::parse(&text, &here).map_err(one)?.as_str().to_owned())
         }
         Request::Options { options } => Answer::Options(options::parse(&options)?),
+        Request::Probe(request) => {
+            let reaches = probe::probe(&request);
+            let problems = reaches.iter().filter_map(reach::problem).collect();
+            Answer::Reaches { reaches, problems }
+        }
         Request::RowsToCompare { operation, snapshot } => {
             Answer::Tables(plan::rows_to_compare(&operation, &snapshot).map_err(one)?)
         }

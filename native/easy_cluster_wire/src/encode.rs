@@ -170,7 +170,11 @@ impl<'a> ser::Serializer for Encoder<'a> {
         self.write_atom(variant)
     }
 
-    fn serialize_newtype_struct<T: ?Sized + Serialize>(self, name: &'static str, value: &T) -> Result<(), Error> {
+    fn serialize_newtype_struct<T: ?Sized + Serialize>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
         value.serialize(Encoder { out: self.out, atom: name == ATOM })
     }
 
@@ -314,7 +318,11 @@ macro_rules! field_wise {
             type Ok = ();
             type Error = Error;
 
-            fn serialize_field<T: ?Sized + Serialize>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
+            fn serialize_field<T: ?Sized + Serialize>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), Error> {
                 self.field(key, value)
             }
 

@@ -1,0 +1,77 @@
+# The few commands that people type. Each installs what it needs and is not there.
+
+VERSION := $(shell cat erlang/c_src/VERSION)
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+APT_PACKAGES := ejabberd erlang-base erlang-dev erlang-eunit erlang-dialyzer erlang-proper erlang-mnesia \
+	erlang-common-test erlang-tools rebar3 iproute2 make python3-venv
+
+.PHONY: help build test check demo bench module clean packages python nextest
+help:
+	@echo "make demo     two real ejabberd nodes become one cluster, before your eyes"
+	@echo "make build    everything; Erlang code in _build/default/lib/easy_cluster/ebin"
+	@echo "make test     all tests: Rust, Erlang, and the lab of real ejabberd nodes"
+	@echo "make check    format, clippy, xref, dialyzer, documentation"
+	@echo "make bench    the measurements of docs/performance.md"
+	@echo "make module   _build/easy_cluster-$(VERSION).tar.gz, for machines without Rust"
+
+build: packages
+	rebar3 compile
+
+test: packages nextest python
+	cargo nextest run --workspace --locked
+	rebar3 eunit
+	rebar3 compile
+	$(PYTHON) -m pytest tests/lab
+
+check: packages
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || \
+		{ echo "make check needs rustfmt and clippy: rustup component add rustfmt clippy"; exit 1; }
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	rebar3 xref
+	rebar3 dialyzer
+
+demo: packages python
+	rebar3 compile
+	$(PYTHON) tests/lab/demo.py
+
+bench: packages python
+	rebar3 compile
+	cargo bench --locked
+	$(PYTHON) tests/lab/bench.py
+
+# A folder for ejabberd's sources folder, with the library built already.
+module: packages
+	rebar3 compile
+	rm -rf _build/module && mkdir -p _build/module/easy_cluster
+	cp -rL erlang/. _build/module/easy_cluster/
+	rm -rf _build/module/easy_cluster/ebin _build/module/easy_cluster/include
+	tar -czf _build/easy_cluster-$(VERSION).tar.gz -C _build/module --owner=0 --group=0 easy_cluster
+	@echo "_build/easy_cluster-$(VERSION).tar.gz"
+
+clean:
+	rm -rf _build target erlang/priv erlang/ebin erlang/include $(VENV)
+
+# Asked of dpkg, so that nothing is downloaded when nothing is missing.
+packages:
+	@missing=""; \
+	for package in $(APT_PACKAGES); do \
+		dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" != 0 ]; then echo "missing packages:$$missing"; echo "run as root, or install them"; exit 1; fi; \
+		echo "installing:$$missing"; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	fi
+	@command -v cargo >/dev/null || { echo "a Rust toolchain (cargo) is needed: https://rustup.rs"; exit 1; }
+
+nextest:
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest
+
+python: $(VENV)/.installed
+$(VENV)/.installed: tests/lab/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@

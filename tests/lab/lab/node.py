@@ -1,0 +1,310 @@
+"""Erlang nodes in a host: what they have in common, and ejabberd as Debian's unmodified ejabberdctl runs it."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from . import traces
+from .control import ErlangError, NodeDown
+from .waiting import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+NODE_MARK = "EJABBERD_LAB_NODE"
+# mnesia_schema:purge_dir and mnesia_monitor name them.
+_MNESIA_FILES = re.compile(r".*\.(DAT|DCD|DCL|DCD\.TMP|TMP|RET|DMP|LOG|BUP)")
+
+_CTL_CONFIG = """\
+ERLANG_NODE={node}
+INET_DIST_INTERFACE={address}
+EJABBERD_PID_PATH={spool}/ejabberd.pid
+EJABBERD_CONFIG_PATH={config}/ejabberd.yml
+EJABBERD_BYPASS_WARNINGS=true
+CONTRIB_MODULES_PATH={modules}
+CONTRIB_MODULES_CONF_DIR={config}/modules.d
+ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0 {erl_options}"
+"""
+
+# Debian's modules, without what needs certificates or other machines; passwords may cross the laboratory unencrypted.
+_CONFIG = """\
+loglevel: info
+log_rotate_count: 0
+hosts:
+  - {domain}
+auth_method: internal
+auth_password_format: scram
+listen:
+  -
+    port: {c2s}
+    ip: "{address}"
+    module: ejabberd_c2s
+    starttls_required: false
+    access: c2s
+  -
+    port: {http}
+    ip: "{address}"
+    module: ejabberd_http
+    request_handlers:
+      /admin: ejabberd_web_admin
+      /api: mod_http_api
+      /bosh: mod_bosh
+acl:
+  local:
+    user_regexp: ""
+access_rules:
+  c2s:
+    allow: all
+  local:
+    allow: local
+api_permissions:
+  "console commands":
+    from:
+      - ejabberd_ctl
+    who: all
+    what: "*"
+modules:
+  mod_adhoc: {{}}
+  mod_admin_extra: {{}}
+  mod_blocking: {{}}
+  mod_bosh: {{}}
+  mod_caps: {{}}
+  mod_carboncopy: {{}}
+  mod_disco: {{}}
+  mod_last: {{}}
+  mod_mam: {{}}
+  mod_muc:
+    access_create: local
+  mod_muc_admin: {{}}
+  mod_offline: {{}}
+  mod_ping: {{}}
+  mod_privacy: {{}}
+  mod_private: {{}}
+  mod_pubsub:
+    plugins:
+      - flat
+      - pep
+  mod_push: {{}}
+  mod_roster:
+    versioning: true
+  mod_shared_roster: {{}}
+  mod_stream_mgmt: {{}}
+  mod_vcard: {{}}
+  mod_version: {{}}
+"""
+
+
+class Node:
+    """An Erlang node with Mnesia. Subclasses say how it is started."""
+
+    def __init__(self, host, name: str, spool: Path):
+        self.host, self.name, self.spool = host, name, spool
+        self.pid: int | None = None
+        self._process: subprocess.Popen | None = None
+
+    def eval(self, text: str, timeout: float = 10) -> object:
+        """The value of Erlang expressions on this node, as Python data; see `lab.etf`."""
+        return self.host.eval(self.name, text, timeout)
+
+    def printed(self, text: str, timeout: float = 10) -> str:
+        """The value of Erlang expressions on this node, as Erlang prints it."""
+        return self.host.controller("." not in self.name.partition("@")[2]).eval(self.name, text, timeout)[1]
+
+    def text(self, text: str, timeout: float = 10) -> str:
+        """The value of Erlang expressions that make a charlist, a binary or chardata."""
+        return self.eval(f"unicode:characters_to_binary(begin {text.rstrip().rstrip('.')} end)", timeout).decode()
+
+    def members(self) -> set[str]:
+        """The nodes that run Mnesia together, as this one sees it."""
+        return set(self.eval("mnesia:system_info(running_db_nodes)"))
+
+    def is_up(self) -> bool:
+        """Whether the node answers."""
+        try:
+            return self.eval("true", 5)
+        except NodeDown:
+            return False
+
+    def start(self, timeout: float = 40) -> None:
+        """Starts the node and waits until it serves."""
+        self.launch()
+        wait_until(self._serves, timeout, f"the start of {self.name}{self._log_hint()}", every=0.05)
+        self.pid = int(bytes(self.eval("os:getpid()")))
+
+    def launch(self) -> None:
+        """Starts the node and does not wait."""
+        if self._process and self._process.poll() is None:
+            raise RuntimeError(f"{self.name} runs already")
+        self._process = self._start_process()
+
+    def _start_process(self) -> subprocess.Popen:
+        raise NotImplementedError
+
+    def _is_ready(self) -> bool:
+        raise NotImplementedError
+
+    def _serves(self) -> bool:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended while it started\n{self.log_tail()}")
+        try:
+            return self._is_ready()
+        except ErlangError:
+            return False
+
+    def stop(self, timeout: float = 20) -> None:
+        """Stops the node as init:stop/0 does."""
+        self.eval("init:stop()")
+        self.wait_until_dead(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is written, nobody is told."""
+        self.signal(signal.SIGKILL)
+        self.wait_until_dead()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal, SIGSTOP and SIGCONT for example, to the node's virtual machine."""
+        if self.pid is None:
+            raise RuntimeError(f"{self.name} is not running")
+        os.kill(self.pid, number)
+
+    def wait_until_dead(self, timeout: float = 20) -> None:
+        """Waits until the node has ended and epmd knows it no more."""
+        self._process.wait(timeout)
+        self.pid = None
+        own = self.name.partition("@")[0]
+        wait_until(lambda: own not in self.host.registered(), timeout, f"epmd of {self.host.name} to forget {own}")
+
+    def destroy(self) -> None:
+        """Ends the node in any state, also when it hangs or has never come up."""
+        traces.kill(NODE_MARK, self._mark())
+        if self._process:
+            self.wait_until_dead()
+
+    def _mark(self) -> str:
+        return f"{self.host.lab.name}/{self.name}"
+
+    def mnesia_files(self) -> dict[str, Path]:
+        """Mnesia's own files in the spool."""
+        return {path.name: path for path in sorted(self.spool.iterdir())
+                if path.is_file() and _MNESIA_FILES.fullmatch(path.name)}
+
+    def checksums(self) -> dict[str, str]:
+        """A digest of each of Mnesia's files; two of them are equal when not a byte has changed."""
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self.mnesia_files().items()}
+
+    def log_files(self) -> list[Path]:
+        """What to read when something went wrong."""
+        raise NotImplementedError
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The ends of the log files."""
+        return "\n".join(f"--- {path}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+                         for path in self.log_files() if path.exists())
+
+    def _log_hint(self) -> str:
+        return "; logs: " + ", ".join(str(path) for path in self.log_files())
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class EjabberdNode(Node):
+    """ejabberd in a host. A new one begins with an empty spool; there is one at a time in a host.
+
+    `name` may be a short one, `domain` is the XMPP domain, `erl_options` go to the virtual machine, `config` is added to ejabberd.yml.
+    """
+
+    def __init__(self, host, name: str | None = None, domain: str = "localhost", erl_options: str = "", config: str = ""):
+        super().__init__(host, name or f"ejabberd@{host.name}", host.spool)
+        self.domain = domain
+        self.config_folder = host.folder / "etc"
+        self.logs = host.folder / "log"
+        self.modules = self.spool / ".ejabberd-modules"
+        self._desk = None
+        for folder in [self.config_folder, self.config_folder / "modules.d", self.spool, self.logs]:
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in [self.config_folder, self.config_folder / "modules.d", self.spool, self.logs]:
+            folder.mkdir()
+            shutil.chown(folder, "ejabberd", "ejabberd")
+        host.write_cookie(self.spool)
+        self._write_config(erl_options, config)
+
+    def _write_config(self, erl_options: str, config: str) -> None:
+        ground = self.host.ground
+        text = _CTL_CONFIG.format(node=self.name, address=self.host.address, spool=self.spool, config=self.config_folder,
+                                  modules=self.modules, erl_options=erl_options)
+        if not ground.isolated:
+            text += f"FIREWALL_WINDOW={ground.window()}\n"
+        (self.config_folder / "ejabberdctl.cfg").write_text(text)
+        (self.config_folder / "inetrc").write_text(self.host.inetrc_file.read_text())
+        (self.config_folder / "ejabberd.yml").write_text(config + _CONFIG.format(
+            domain=self.domain, address=self.host.address, c2s=self.c2s_port, http=self.http_port))
+
+    @property
+    def c2s_port(self) -> int:
+        """Where XMPP clients connect, at the host's address."""
+        return self.host.ground.port(self.host, 5222)
+
+    @property
+    def http_port(self) -> int:
+        """Where WebAdmin and the API listen, at the host's address."""
+        return self.host.ground.port(self.host, 5280)
+
+    def ctl_command(self, *args: str) -> list[str]:
+        """The command that calls ejabberdctl for this node from anywhere on the machine."""
+        return self.host.command(*self.host.ground.as_ejabberd(self.host, [
+            "/usr/sbin/ejabberdctl", "-d", str(self.config_folder), "-s", str(self.spool), "-l", str(self.logs), *args]),
+            **{NODE_MARK: self._mark()})
+
+    def ctl(self, *args: str, timeout: float = 60, check: bool = True) -> str:
+        """What `ejabberdctl ARGS` prints; an exit status other than zero is an error unless `check` is false."""
+        done = subprocess.run(self.ctl_command(*args), capture_output=True, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, check=False)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"ejabberdctl {' '.join(args)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _start_process(self) -> subprocess.Popen:
+        with open(self.logs / "console.log", "ab") as log:
+            return self.host.popen(self.ctl_command("foreground"), stdout=log, stderr=log)
+
+    def _is_ready(self) -> bool:
+        return self.eval("lists:keymember(ejabberd, 1, application:which_applications())", 5)
+
+    def log_files(self) -> list[Path]:
+        return [self.logs / "console.log", self.logs / "ejabberd.log"]
+
+    def register(self, user: str, password: str) -> None:
+        """Makes an account."""
+        answer = self.eval(f'ejabberd_auth:try_register(<<"{user}">>, <<"{self.domain}">>, <<"{password}">>)')
+        if answer != "ok":
+            raise RuntimeError(f"{user}@{self.domain} was not registered: {answer!r}")
+
+    def xmpp(self, user: str, password: str, resource: str = "lab", timeout: float = 10):
+        """A client in this host, logged in; `with` logs it out. See `lab.xmpp.Client`."""
+        from .xmpp import Client
+        return Client(self, user, password, resource, timeout)
+
+    def shell(self, *lines: str, timeout: float = 60) -> str:
+        """What a person sees who types the lines in `ejabberdctl debug`. See `lab.shell`."""
+        from .shell import type_lines
+        return type_lines(self, lines, timeout)
+
+    def install_easy_cluster(self, timeout: float = 300) -> str:
+        """Puts erlang/ of this repository where module_install looks, and calls it; returns what it prints."""
+        sources = self.modules / "sources"
+        for folder in [self.modules, sources]:
+            folder.mkdir(exist_ok=True)
+            shutil.chown(folder, "ejabberd", "ejabberd")
+        link = sources / "easy_cluster"
+        if not link.is_symlink():
+            link.symlink_to(self.host.lab.readable(REPOSITORY / "erlang"))
+        return self.ctl("module_install", "easy_cluster", timeout=timeout)
+
+    def load_easy_cluster(self) -> None:
+        """Adds what `make build` has built to the running node's code path and starts the application."""
+        built = self.host.lab.readable(REPOSITORY / "_build/default/lib/easy_cluster")
+        self.eval(f"""true = code:add_patha("{built}/ebin"),
+                      {{ok, _}} = application:ensure_all_started(easy_cluster)""")
