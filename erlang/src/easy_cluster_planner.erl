@@ -138,9 +138,18 @@ status() ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
     easy_cluster_gather:release(Opened),
     case easy_cluster_native:call(status, #{snapshot => Snapshot}) of
-        {ok, Status} -> {ok, maps:merge(Status, easy_cluster_server:state())};
+        {ok, Status} -> {ok, maps:merge(maps:merge(Status, easy_cluster_server:state()), on_disc())};
         {error, Reason} -> {error, Reason}
     end.
+
+%% What lies beside the database of this node.
+on_disc() ->
+    Directory = mnesia:system_info(directory),
+    Kept = case easy_cluster_directory:kept(Directory) of
+               {error, _Unreadable} -> [];
+               List -> List
+           end,
+    #{kept => Kept, unfinished => easy_cluster_executor:unfinished(Directory)}.
 
 %% Whether a plan still fits the cluster, which is looked at again.
 -spec recheck(plan()) -> ok | error().

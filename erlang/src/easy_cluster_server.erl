@@ -88,15 +88,20 @@ handle_info(retry, #state{pending = []} = State) ->
     {noreply, State};
 %% Not while an operation runs, which may be about the same members.
 handle_info(retry, #state{operation = none, pending = Pending} = State) ->
-    Results = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end, Pending,
-                                        4 * ?RETRY_TIMEOUT),
-    Left = [Node || {Node, Result} <- Results, Result =/= {ok, forgotten}],
-    log_forgotten(Pending -- Left),
-    retry_later(),
-    {noreply, State#state{pending = Left}};
+    Server = self(),
+    _ = spawn_link(fun() -> Server ! {retried, retry_all(Pending)} end),
+    {noreply, State};
 handle_info(retry, State) ->
     retry_later(),
-    {noreply, State}.
+    {noreply, State};
+handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
+    log_forgotten(Forgotten),
+    retry_later(),
+    {noreply, State#state{pending = Pending -- Forgotten}}.
+
+retry_all(Pending) ->
+    Retry = fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end,
+    [Node || {Node, {ok, forgotten}} <- easy_cluster_rpc:parallel(Retry, Pending, 4 * ?RETRY_TIMEOUT)].
 
 retry_later() ->
     _ = erlang:send_after(?RETRY_INTERVAL, self(), retry),

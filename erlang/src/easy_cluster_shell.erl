@@ -26,10 +26,18 @@ show(Plan) ->
 
 -spec status({ok, map()} | easy_cluster_planner:error()) -> {ok, map()} | easy_cluster_planner:error().
 status({ok, #{text := Text} = Status}) ->
-    io:put_chars(Text),
+    io:put_chars([Text | local(Status)]),
     {ok, maps:remove(text, Status)};
 status({error, Reason}) ->
     failed(Reason).
+
+%% What only this node knows: what is under way, pending, unfinished and kept.
+local(#{operation := Operation, pending := Pending, unfinished := Unfinished, kept := Kept}) ->
+    [[io_lib:format("  under way   ~ts~n", [maps:get(id, Operation)]) || Operation =/= none],
+     [io_lib:format("  pending     ~ts has to forget this node when it is back~n", [Node]) || Node <- Pending],
+     [io_lib:format("  unfinished  ~ts~n", [Unfinished]) || Unfinished =/= undefined],
+     [io_lib:format("  kept        ~ts, ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6])
+      || #{id := Id, files := Files, bytes := Bytes} <- Kept]].
 
 %% One line a step. While a table is copied, a terminal shows a bar; elsewhere a line now and then.
 -spec reporter(easy_cluster_planner:plan()) -> easy_cluster_executor:report().
@@ -68,7 +76,7 @@ position(#{number := Number}, Total) ->
 describe(Action) ->
     words(describe, #{action => Action}).
 
-evidence(#{rows := Rows}) -> io_lib:format(", ~w rows arrived", [Rows]);
+evidence(#{rows := Rows}) when Rows > 0 -> io_lib:format(", ~w arrived", [Rows]);
 evidence(_Nothing) -> "".
 
 bar(#{rows := Rows, of_rows := Of}) when Of > 0 ->

@@ -274,10 +274,30 @@ merge_rows([], _Context, Merged) ->
     {ok, Merged};
 merge_rows([Table | Tables], Context, Merged) ->
     File = archive_file(Table, Context),
-    case easy_cluster_rows:merge(File, filename:rootname(File) ++ ".conflicts") of
+    case merge_table(Table, File) of
         {ok, Counts} -> merge_rows(Tables, Context, Merged#{Table => Counts});
         {error, Reason} -> {error, {Table, Reason}}
     end.
+
+%% A table that the cluster lacks is made there as it was here: the module that owns it runs here.
+merge_table(Table, File) ->
+    case lists:member(Table, mnesia:system_info(tables)) of
+        true -> easy_cluster_rows:merge(File, filename:rootname(File) ++ ".conflicts");
+        false ->
+            case create_table(Table, easy_cluster_rows:read_archive(File)) of
+                ok -> merge_table(Table, File);
+                {error, Reason} -> {error, Reason}
+            end
+    end.
+
+create_table(Table, {ok, #{definition := Definition, storage := Storage}}) ->
+    case mnesia:create_table(Table, [{Storage, [node()]} | Definition]) of
+        {atomic, ok} -> ok;
+        {aborted, {already_exists, Table}} -> ok;
+        {aborted, Reason} -> {error, Reason}
+    end;
+create_table(_Table, {error, Reason}) ->
+    {error, Reason}.
 
 %%% ejabberd
 

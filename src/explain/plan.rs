@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::model::request::Operation;
+use crate::model::request::{LocalRows, Operation};
+use crate::model::rows::RowDifference;
 use crate::plan::step::{Action, Step};
 use crate::plan::{Plan, estimate::Estimate};
 use crate::validate::problem::{Bytes, Milliseconds, Nodes};
@@ -21,20 +22,7 @@ pub fn plan(plan: &Plan) -> String {
         let _ = writeln!(text, "  kept        this node's database ({tables}, {rows}) in {}", kept.directory);
     }
     for row in &plan.rows {
-        if row.only_here > 0 {
-            let verb = if row.only_here == 1 { "exists" } else { "exist" };
-            let _ = writeln!(
-                text,
-                "  only here   {} of {} {verb} only here",
-                counted(row.only_here, "row"),
-                row.table
-            );
-        }
-        if row.different > 0 {
-            let verb = if row.different == 1 { "differs" } else { "differ" };
-            let rows = counted(row.different, "row");
-            let _ = writeln!(text, "  differs     {rows} of {} {verb} from the cluster's", row.table);
-        }
+        rows(&mut text, row, plan.options.local_rows);
     }
     for warning in &plan.warnings {
         let _ = writeln!(text, "  warning     {warning}");
@@ -43,6 +31,31 @@ pub fn plan(plan: &Plan) -> String {
     steps(&mut text, &plan.steps);
     let _ = writeln!(text, "  estimate    {}", estimate(&plan.estimate));
     text
+}
+
+fn rows(text: &mut String, row: &RowDifference, fate: LocalRows) {
+    let table = &row.table;
+    if row.only_here > 0 {
+        let verb = if row.only_here == 1 { "exists" } else { "exist" };
+        let fate = match fate {
+            LocalRows::Archive => "kept",
+            LocalRows::Merge => "written to the cluster",
+        };
+        let _ = writeln!(
+            text,
+            "  only here   {} of {table} {verb} only here: {fate}",
+            counted(row.only_here, "row")
+        );
+    }
+    if row.different > 0 {
+        let verb = if row.different == 1 { "differs" } else { "differ" };
+        let fate = match fate {
+            LocalRows::Archive => "kept",
+            LocalRows::Merge => "archived and listed",
+        };
+        let rows = counted(row.different, "row");
+        let _ = writeln!(text, "  differs     {rows} of {table} {verb} from the cluster's: {fate}");
+    }
 }
 
 fn headline(plan: &Plan) -> String {

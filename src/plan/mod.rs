@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
-use crate::model::request::{LocalRows, Operation, Options};
+use crate::model::request::{Operation, Options};
 use crate::model::rows::RowDifference;
 use crate::model::snapshot::Snapshot;
 use crate::validate::copies::{self, WantedCopy};
@@ -144,7 +144,6 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
     warnings.extend(copies::external(&view, target));
-    warnings.extend(rows.iter().map(|row| row_warning(row, inputs.options.local_rows)));
     warnings.extend(long_stalls(&steps));
     let plan = Plan {
         kept: kept(&view, &inputs.operation, &id),
@@ -199,20 +198,6 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
     let mut rows: Vec<_> = compared.cloned().chain(only_here).collect();
     rows.sort_unstable_by(|a, b| a.table.cmp(&b.table));
     rows
-}
-
-fn row_warning(row: &RowDifference, fate: LocalRows) -> Problem {
-    let fate = match fate {
-        LocalRows::Archive => "they stay in the kept database",
-        LocalRows::Merge if row.only_here == row.here => "they are written to the cluster",
-        LocalRows::Merge => "what the cluster lacks is written to it, what differs is archived",
-    };
-    Problem::RowsOnlyHere {
-        table: row.table.clone(),
-        only_here: row.only_here,
-        different: row.different,
-        fate: fate.into(),
-    }
 }
 
 fn long_stalls(steps: &[Step]) -> impl Iterator<Item = Problem> + '_ {

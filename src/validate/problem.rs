@@ -350,11 +350,6 @@ problems! {
     evidence "table {table} is stored by an external backend and is left alone"
     fix "copy it with mnesia:add_table_copy/3 once the backend is set up here"
 
-    /// Rows that the cluster does not have.
-    Tables RowsOnlyHere = "rows_only_here" { table: TableName, only_here: u64, different: u64, fate: String }
-    evidence "{table}: {only_here} rows exist only here, {different} differ; {fate}"
-    fix "nothing is lost; pass #{{local_rows => merge}} to put them into the cluster"
-
     /// Rows could not be compared.
     Tables RowsNotCompared = "rows_not_compared" { table: TableName, reason: String }
     evidence "the rows of {table} could not be compared with the cluster's: {reason}"

@@ -1,5 +1,7 @@
 //! External term format → serde, without a copy of the term in between.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::de::{
     self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
@@ -22,11 +24,8 @@ pub fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Error> {
         tag::VERSION => {}
         other => return Err(Error::Unexpected { tag: other, at: 0 }),
     }
-    let value = T::deserialize(&mut decoder)?;
-    match bytes.len() - decoder.at {
-        0 => Ok(value),
-        rest => Err(Error::Trailing(rest)),
-    }
+    let value = T::deserialize(&mut decoder).map_err(|error| error.before(decoder.at))?;
+    if decoder.at == bytes.len() { Ok(value) } else { Err(Error::Trailing(decoder.at)) }
 }
 
 struct Decoder<'de> {
@@ -75,6 +74,15 @@ impl<'de> Decoder<'de> {
         std::str::from_utf8(self.take(length)?).map_err(|_| Error::Text(at))
     }
 
+    /// Before OTP 26 an atom is Latin-1 where it can be.
+    fn latin1(&mut self, length: usize) -> Result<Cow<'de, str>, Error> {
+        let bytes = self.take(length)?;
+        Ok(match std::str::from_utf8(bytes) {
+            Ok(text) if text.is_ascii() => Cow::Borrowed(text),
+            _ => Cow::Owned(bytes.iter().copied().map(char::from).collect()),
+        })
+    }
+
     fn enter(&mut self) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(Error::TooDeep(self.at)) } else { Ok(()) }
@@ -83,13 +91,21 @@ impl<'de> Decoder<'de> {
     /// Reads what follows a tag of a scalar, or says that it is none.
     fn scalar(&mut self, tag: u8, at: usize) -> Result<Scalar<'de>, Error> {
         Ok(match tag {
-            tag::SMALL_ATOM_UTF8 | tag::SMALL_ATOM => {
+            tag::SMALL_ATOM_UTF8 => {
                 let length = self.byte()?.into();
-                Scalar::Atom(self.text(length)?)
+                Scalar::Atom(self.text(length)?.into())
             }
-            tag::ATOM_UTF8 | tag::ATOM => {
+            tag::ATOM_UTF8 => {
                 let length = self.length16()?;
-                Scalar::Atom(self.text(length)?)
+                Scalar::Atom(self.text(length)?.into())
+            }
+            tag::SMALL_ATOM => {
+                let length = self.byte()?.into();
+                Scalar::Atom(self.latin1(length)?)
+            }
+            tag::ATOM => {
+                let length = self.length16()?;
+                Scalar::Atom(self.latin1(length)?)
             }
             tag::BINARY => {
                 let length = self.length32()?;
@@ -97,17 +113,17 @@ impl<'de> Decoder<'de> {
             }
             tag::SMALL_INTEGER => Scalar::Signed(self.byte()?.into()),
             tag::INTEGER => Scalar::Signed(i32::from_be_bytes(self.array()?).into()),
-            tag::SMALL_BIG => self.big(at)?,
+            tag::SMALL_BIG => self.big()?,
             tag::NEW_FLOAT => Scalar::Float(f64::from_be_bytes(self.array()?)),
             other => return Err(Error::Unexpected { tag: other, at }),
         })
     }
 
-    fn big(&mut self, at: usize) -> Result<Scalar<'de>, Error> {
+    fn big(&mut self) -> Result<Scalar<'de>, Error> {
         let length = usize::from(self.byte()?);
         let negative = self.byte()? != 0;
         let digits = self.take(length)?;
-        let too_large = || Error::Message(format!("the integer at byte {at} does not fit into 64 bits"));
+        let too_large = || Error::Message("the integer does not fit into 64 bits".into());
         let magnitude = digits
             .iter()
             .rev()
@@ -133,7 +149,8 @@ impl<'de> Decoder<'de> {
                 let length = self.length32()?;
                 let mut text = String::with_capacity(length);
                 for _ in 0..length {
-                    let (tag, at) = (self.byte()?, self.at);
+                    let at = self.at;
+                    let tag = self.byte()?;
                     let Scalar::Signed(code) = self.scalar(tag, at)? else { return Err(Error::Text(at)) };
                     text.push(u32::try_from(code).ok().and_then(char::from_u32).ok_or(Error::Text(at))?);
                 }
@@ -162,10 +179,7 @@ impl<'de> Decoder<'de> {
         let mut elements = Elements { decoder: self, left: count };
         let value = read(&mut elements)?;
         if elements.left > 0 {
-            return Err(Error::Message(format!(
-                "{} elements too many before byte {}",
-                elements.left, self.at
-            )));
+            return Err(Error::Message(format!("{} elements too many", elements.left)));
         }
         self.depth -= 1;
         Ok(value)
@@ -209,46 +223,97 @@ impl<'de> Decoder<'de> {
         }
     }
 
-    /// Passes over any term of the contract, for keys that this version does not know.
-    fn skip(&mut self) -> Result<(), Error> {
+    fn tuple<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Error> {
+        let arity = self.tuple_arity()?;
+        self.elements(arity, |elements| visitor.visit_seq(elements))
+    }
+
+    /// Reads this one atom.
+    fn word(&mut self, word: &str) -> Result<(), Error> {
         let at = self.at;
-        match self.byte()? {
-            tag::NIL => Ok(()),
-            tag::STRING => {
-                let length = self.length16()?;
-                self.take(length).map(|_| ())
+        let tag = self.byte()?;
+        match self.scalar(tag, at)? {
+            Scalar::Atom(text) if text == word => Ok(()),
+            Scalar::Atom(_)
+            | Scalar::Binary(_)
+            | Scalar::Signed(_)
+            | Scalar::Unsigned(_)
+            | Scalar::Float(_) => Err(Error::Unexpected { tag, at }),
+        }
+    }
+
+    /// Passes over any term, also over those that are not part of the contract: they stand under keys that this version
+    /// does not know. Without recursion, so that the depth does not matter.
+    fn skip(&mut self) -> Result<(), Error> {
+        let mut terms = 1_u64;
+        while let Some(left) = terms.checked_sub(1) {
+            terms = left + self.skip_head()?;
+        }
+        Ok(())
+    }
+
+    /// Passes over a term without its parts and returns how many they are.
+    fn skip_head(&mut self) -> Result<u64, Error> {
+        let at = self.at;
+        let (bytes, parts) = match self.byte()? {
+            tag::NIL => (0, 0),
+            tag::SMALL_INTEGER => (1, 0),
+            tag::INTEGER => (4, 0),
+            tag::NEW_FLOAT => (8, 0),
+            tag::OLD_FLOAT => (31, 0),
+            tag::SMALL_ATOM_UTF8 | tag::SMALL_ATOM => (self.byte()?.into(), 0),
+            tag::ATOM_UTF8 | tag::ATOM | tag::STRING => (self.length16()?, 0),
+            tag::BINARY => (self.length32()?, 0),
+            // One more for the number of bits in the last byte, for the sign.
+            tag::BIT_BINARY | tag::LARGE_BIG => (self.length32()? + 1, 0),
+            tag::SMALL_BIG => (usize::from(self.byte()?) + 1, 0),
+            tag::SMALL_TUPLE => (0, self.byte()?.into()),
+            tag::LARGE_TUPLE => (0, self.length32()? as u64),
+            // The tail is a term, too.
+            tag::LIST => (0, self.length32()? as u64 + 1),
+            tag::MAP => (0, self.length32()? as u64 * 2),
+            tag::EXPORT => (0, 3),
+            // Its size counts the four bytes of itself.
+            tag::FUN => (self.length32()?.saturating_sub(4), 0),
+            tag::PORT | tag::REFERENCE => (self.after_node(5)?, 0),
+            tag::NEW_PORT => (self.after_node(8)?, 0),
+            tag::PID => (self.after_node(9)?, 0),
+            tag::NEW_PID | tag::V4_PORT => (self.after_node(12)?, 0),
+            tag::NEW_REFERENCE => (self.length16()? * 4 + self.after_node(1)?, 0),
+            tag::NEWER_REFERENCE => (self.length16()? * 4 + self.after_node(4)?, 0),
+            other => return Err(Error::Unexpected { tag: other, at }),
+        };
+        self.take(bytes)?;
+        Ok(parts)
+    }
+
+    /// Passes over the node of a pid, a port or a reference, which `bytes` follow.
+    fn after_node(&mut self, bytes: usize) -> Result<usize, Error> {
+        let at = self.at;
+        let tag = self.byte()?;
+        match self.scalar(tag, at)? {
+            Scalar::Atom(_) => Ok(bytes),
+            Scalar::Binary(_) | Scalar::Signed(_) | Scalar::Unsigned(_) | Scalar::Float(_) => {
+                Err(Error::Unexpected { tag, at })
             }
-            tag::BIT_BINARY => {
-                let length = self.length32()?;
-                self.take(length + 1).map(|_| ())
-            }
-            tag @ (tag::LIST | tag::MAP | tag::SMALL_TUPLE | tag::LARGE_TUPLE) => {
-                let count = match tag {
-                    tag::SMALL_TUPLE => self.byte()?.into(),
-                    tag::LIST => self.length32()? + 1,
-                    tag::MAP => self.length32()? * 2,
-                    _ => self.length32()?,
-                };
-                self.enter()?;
-                for _ in 0..count {
-                    self.skip()?;
-                }
-                self.depth -= 1;
-                Ok(())
-            }
-            tag::COMPRESSED => Err(Error::Unexpected { tag: tag::COMPRESSED, at }),
-            other => self.scalar(other, at).map(|_| ()),
         }
     }
 }
 
 /// A term without parts.
 enum Scalar<'de> {
-    Atom(&'de str),
+    Atom(Cow<'de, str>),
     Binary(&'de [u8]),
     Signed(i64),
     Unsigned(u64),
     Float(f64),
+}
+
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, Error> {
+    match text {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
+    }
 }
 
 impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
@@ -258,18 +323,17 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         match self.peek()? {
             tag::LIST | tag::NIL | tag::STRING => self.list(visitor),
             tag::MAP => self.map(visitor),
-            tag::SMALL_TUPLE | tag::LARGE_TUPLE => {
-                let arity = self.tuple_arity()?;
-                self.elements(arity, |elements| visitor.visit_seq(elements))
-            }
+            tag::SMALL_TUPLE | tag::LARGE_TUPLE => self.tuple(visitor),
             _ => {
                 let at = self.at;
                 let tag = self.byte()?;
                 match self.scalar(tag, at)? {
-                    Scalar::Atom("true") => visitor.visit_bool(true),
-                    Scalar::Atom("false") => visitor.visit_bool(false),
-                    Scalar::Atom("undefined") => visitor.visit_none(),
-                    Scalar::Atom(text) => visitor.visit_borrowed_str(text),
+                    Scalar::Atom(text) => match &*text {
+                        "true" => visitor.visit_bool(true),
+                        "false" => visitor.visit_bool(false),
+                        "undefined" => visitor.visit_none(),
+                        _ => visit_text(text, visitor),
+                    },
                     Scalar::Binary(bytes) => match std::str::from_utf8(bytes) {
                         Ok(text) => visitor.visit_borrowed_str(text),
                         Err(_) => visitor.visit_borrowed_bytes(bytes),
@@ -289,7 +353,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         let at = self.at;
         let tag = self.byte()?;
         match self.scalar(tag, at)? {
-            Scalar::Atom(text) => visitor.visit_borrowed_str(text),
+            Scalar::Atom(text) => visit_text(text, visitor),
             Scalar::Binary(bytes) => {
                 visitor.visit_borrowed_str(std::str::from_utf8(bytes).map_err(|_| Error::Text(at))?)
             }
@@ -309,7 +373,7 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         let start = self.at;
         if matches!(self.peek()?, tag::SMALL_ATOM_UTF8 | tag::SMALL_ATOM | tag::ATOM_UTF8 | tag::ATOM) {
             let tag = self.byte()?;
-            if let Scalar::Atom("undefined") = self.scalar(tag, start)? {
+            if matches!(self.scalar(tag, start)?, Scalar::Atom(text) if text == "undefined") {
                 return visitor.visit_none();
             }
             self.at = start;
@@ -354,9 +418,53 @@ impl<'de> de::Deserializer<'de> for &mut Decoder<'de> {
         visitor.visit_unit()
     }
 
+    // serde would take a list for a struct, and a tuple for a list.
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.map(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.map(visitor)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.list(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.tuple(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.tuple(visitor)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.word("undefined")?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.word(name)?;
+        visitor.visit_unit()
+    }
+
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map struct
+        bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char bytes byte_buf
     }
 }
 
@@ -374,9 +482,12 @@ impl<'de> Elements<'_, 'de> {
     }
 
     fn required<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
-        let at = self.decoder.at;
-        self.next(seed)?.ok_or_else(|| Error::Message(format!("the tuple at byte {at} is too short")))
+        self.next(seed)?.ok_or_else(too_short)
     }
+}
+
+fn too_short() -> Error {
+    Error::Message("the tuple is too short".into())
 }
 
 impl<'de> SeqAccess<'de> for &mut Elements<'_, 'de> {
@@ -433,9 +544,7 @@ impl<'de> VariantAccess<'de> for &mut Elements<'_, 'de> {
         _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let at = self.decoder.at;
-        let left = self.left.checked_sub(1);
-        self.left = left.ok_or_else(|| Error::Message(format!("the tuple at byte {at} is too short")))?;
+        self.left = self.left.checked_sub(1).ok_or_else(too_short)?;
         self.decoder.map(visitor)
     }
 }

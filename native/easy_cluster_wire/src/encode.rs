@@ -11,7 +11,8 @@ const ATOM: &str = "$atom";
 /// The external term of a value.
 ///
 /// # Errors
-/// [`Error::Text`] for an atom of more than 255 characters, [`Error::Message`] from a `Serialize` implementation.
+/// [`Error::Text`] for an atom of more than 255 characters, [`Error::Message`] for a float that is not a number, and from
+/// a `Serialize` implementation.
 pub fn to_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {
     let mut out = vec![tag::VERSION];
     value.serialize(Encoder { out: &mut out, atom: false })?;
@@ -126,6 +127,9 @@ impl<'a> ser::Serializer for Encoder<'a> {
     }
 
     fn serialize_f64(self, v: f64) -> Result<(), Error> {
+        if !v.is_finite() {
+            return Err(Error::Message(format!("Erlang has no float {v}")));
+        }
         self.out.push(tag::NEW_FLOAT);
         self.out.extend_from_slice(&v.to_be_bytes());
         Ok(())

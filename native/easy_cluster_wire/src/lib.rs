@@ -14,6 +14,8 @@
 //! | `true`, `false` | bool |
 //! | `undefined` | `None` |
 //! | integer, float | integers up to 64 bits, `f64` |
+//!
+//! Anything else may stand under a key that is not asked for, and is passed over. Compressed terms are refused.
 
 mod decode;
 mod dispatch;
@@ -35,10 +37,16 @@ mod tag {
     pub(crate) const VERSION: u8 = 131;
     pub(crate) const NEW_FLOAT: u8 = 70;
     pub(crate) const BIT_BINARY: u8 = 77;
-    pub(crate) const COMPRESSED: u8 = 80;
+    pub(crate) const NEW_PID: u8 = 88;
+    pub(crate) const NEW_PORT: u8 = 89;
+    pub(crate) const NEWER_REFERENCE: u8 = 90;
     pub(crate) const SMALL_INTEGER: u8 = 97;
     pub(crate) const INTEGER: u8 = 98;
+    pub(crate) const OLD_FLOAT: u8 = 99;
     pub(crate) const ATOM: u8 = 100;
+    pub(crate) const REFERENCE: u8 = 101;
+    pub(crate) const PORT: u8 = 102;
+    pub(crate) const PID: u8 = 103;
     pub(crate) const SMALL_TUPLE: u8 = 104;
     pub(crate) const LARGE_TUPLE: u8 = 105;
     pub(crate) const NIL: u8 = 106;
@@ -46,10 +54,15 @@ mod tag {
     pub(crate) const LIST: u8 = 108;
     pub(crate) const BINARY: u8 = 109;
     pub(crate) const SMALL_BIG: u8 = 110;
+    pub(crate) const LARGE_BIG: u8 = 111;
+    pub(crate) const FUN: u8 = 112;
+    pub(crate) const EXPORT: u8 = 113;
+    pub(crate) const NEW_REFERENCE: u8 = 114;
     pub(crate) const SMALL_ATOM: u8 = 115;
     pub(crate) const MAP: u8 = 116;
     pub(crate) const ATOM_UTF8: u8 = 118;
     pub(crate) const SMALL_ATOM_UTF8: u8 = 119;
+    pub(crate) const V4_PORT: u8 = 120;
 }
 
 /// Why bytes are not what was expected, and where.
@@ -60,7 +73,7 @@ pub enum Error {
     #[error("the term ends at byte {0}, in the middle")]
     Truncated(usize),
     /// Something follows the term.
-    #[error("{0} bytes follow the term")]
+    #[error("the term ends at byte {0}, and more follows")]
     Trailing(usize),
     /// Larger than [`MAX_SIZE`].
     #[error("the term has {0} bytes; {MAX_SIZE} are the most")]
@@ -82,6 +95,21 @@ pub enum Error {
     /// The shape is fine and the contents do not fit.
     #[error("{0}")]
     Message(String),
+}
+
+impl Error {
+    /// serde does not say where; this is where reading stopped.
+    fn before(self, at: usize) -> Self {
+        match self {
+            Self::Message(reason) => Self::Message(format!("{reason}, before byte {at}")),
+            placed @ (Self::Truncated(_)
+            | Self::Trailing(_)
+            | Self::TooLarge(_)
+            | Self::TooDeep(_)
+            | Self::Unexpected { .. }
+            | Self::Text(_)) => placed,
+        }
+    }
 }
 
 impl serde::de::Error for Error {
