@@ -1,8 +1,14 @@
 #!/bin/sh
-# Puts the native library of VERSION into place, by building it, or by finding it built already.
-# usage: build.sh VERSION LIBRARY HEADER WORKSPACE CARGO LOG
+# Puts the native library into ../priv, by building it, or by finding it built already, and the outcome into a header.
+# `ejabberdctl module_install' calls this through make, as the user that ejabberd runs as, and throws away its output and
+# its exit status: the header is how a failure stops the compiler.
 set -u
-version=$1 library=$2 header=$3 workspace=$4 cargo=$5 log=$6
+cd -P "$(dirname "$0")" || exit 1
+
+version=$(cat VERSION)
+library=../priv/easy_cluster-$version.so
+header=../include/easy_cluster_native.hrl
+workspace=../..
 
 say() {
     text="%% Written by c_src/build.sh.
@@ -18,8 +24,9 @@ succeed() {
 }
 
 fail() {
-    echo "easy_cluster: $1" >&2
-    say "-error(\"$1\")."
+    reason=$(printf '%s' "$1" | tr -d '"\\')
+    echo "easy_cluster: $reason" >&2
+    say "-error(\"$reason\")."
     exit 1
 }
 
@@ -27,25 +34,65 @@ writable() {
     mkdir -p "$1" 2>/dev/null && [ -w "$1" ]
 }
 
+# Whether the library is younger than all that it is made from.
+current() {
+    [ -f "$library" ] && [ -z "$(find "$workspace/Cargo.toml" "$workspace/Cargo.lock" "$workspace/src" \
+        "$workspace/native" -newer "$library" | head -n 1)" ]
+}
+
+# That user seldom has cargo in its PATH, and rustup's may have no toolchain for it.
+find_cargo() {
+    for candidate in "$(command -v cargo)" "${CARGO_HOME:-}/bin/cargo" "${HOME:-}/.cargo/bin/cargo"; do
+        if RUSTUP_AUTO_INSTALL=0 "$candidate" --version >/dev/null 2>&1; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+}
+
+# Where to build; nothing where nothing can be written.
+find_target() {
+    for candidate in "${CARGO_TARGET_DIR:-$workspace/target}" "${HOME:-}/.cache/easy_cluster-target"; do
+        if writable "$candidate"; then
+            (cd "$candidate" && pwd)
+            return
+        fi
+    done
+    mktemp -d
+}
+
 build() {
-    target=${CARGO_TARGET_DIR:-$workspace/target}
-    writable "$target" || target=${HOME:-/nonexistent}/.cache/easy_cluster-target
-    writable "$target" || target=$(mktemp -d)
-    CARGO_TARGET_DIR=$target "$cargo" build --release --locked --manifest-path "$workspace/Cargo.toml" \
-        -p easy_cluster_nif > "$log" 2>&1 || fail "the native build failed, see $log on this machine"
-    # By a rename, as the old one may be mapped into a running VM; and only when it is new, as make does.
-    built=$target/release/libeasy_cluster_nif.so
-    if ! cmp -s "$built" "$library"; then
-        cp "$built" "$library.new" && mv "$library.new" "$library" || fail "$library cannot be written"
+    log=$target/easy_cluster-build.log
+    if ! PATH="$(dirname "$cargo"):$PATH" CARGO_TARGET_DIR="$target" "$cargo" build --release --locked \
+        --manifest-path "$workspace/Cargo.toml" -p easy_cluster_nif > "$log" 2>&1; then
+        current && succeed
+        fail "the native build failed: $(sed -n 's/^error[^:]*: //p' "$log" | head -n 1); see $log"
     fi
-    for old in "$(dirname "$library")"/easy_cluster-*.so; do
+    built=$target/release/libeasy_cluster_nif.so
+    if cmp -s "$built" "$library"; then
+        touch "$library"
+    else
+        # By a rename, as the old one may be mapped into a running VM.
+        cp "$built" "$library.$$" && mv "$library.$$" "$library" || fail "$library cannot be written"
+    fi
+    for old in ../priv/easy_cluster-*.so; do
         [ "$old" = "$library" ] || rm -f "$old"
     done
 }
 
-if [ -n "$cargo" ] && [ -f "$workspace/Cargo.toml" ] && writable "$(dirname "$library")"; then
+prebuilt() {
+    [ -f "$library" ] || fail "priv has no $(basename "$library") and it cannot be built: $1"
+}
+
+cargo=$(find_cargo)
+if [ ! -f "$workspace/Cargo.toml" ]; then
+    prebuilt "the Rust sources are not here; use a release archive, or a link to erlang/ in a clone"
+elif [ -z "$cargo" ]; then
+    prebuilt "there is no Rust toolchain for the user $(id -un); run make build in the clone first"
+elif ! writable ../priv; then
+    prebuilt "the user $(id -un) cannot write there; run make build in the clone first"
+elif writable "$workspace/target" || ! current; then
+    target=$(find_target)
     build
-elif [ ! -f "$library" ]; then
-    fail "there is no prebuilt library $(basename "$library") in priv and no Rust toolchain to build it: install cargo, or use a release archive"
 fi
 succeed

@@ -1,12 +1,21 @@
 #!/bin/sh
-# Puts the native library into the priv folder of an application that rebar3 has built.
-# usage: install.sh PRIV
+# Puts the native library into the priv folder of the application that rebar3 has built: in this project's _build or in
+# that of one that depends on it, where checkouts have a place of their own.
 set -eu
-priv=$1
 from=$(dirname "$0")/../priv
-# rebar3 links priv to a folder at the top of the project, which is not there.
-[ -d "$priv" ] || rm -f "$priv"
-mkdir -p "$priv"
-for library in "$from"/easy_cluster-*.so; do
-    cmp -s "$library" "$priv/$(basename "$library")" || cp -p "$library" "$priv/"
+
+install() {
+    # rebar3 links priv to a folder at the top of the project, which is not there.
+    [ -d "$1" ] || rm -f "$1"
+    mkdir -p "$1"
+    for library in "$from"/easy_cluster-*.so; do
+        cmp -s "$library" "$1/${library##*/}" || cp -p "$library" "$1/"
+    done
+    for old in "$1"/easy_cluster-*.so; do
+        [ -f "$from/${old##*/}" ] || rm -f "$old"
+    done
+}
+
+for libraries in "$REBAR_DEPS_DIR" "${REBAR_CHECKOUTS_OUT_DIR:-}"; do
+    if [ -d "$libraries/easy_cluster" ]; then install "$libraries/easy_cluster/priv"; fi
 done

@@ -1,5 +1,7 @@
 //! The core inside the Erlang VM: bytes in, bytes out, no policy, no atoms.
 
+mod entry;
+
 use rustler::{Binary, Env, NewBinary};
 
 /// Answers a request on a dirty scheduler: a plan for a large cluster takes longer than a millisecond.
@@ -20,5 +22,3 @@ fn answer<'a>(env: Env<'a>, request: &[u8]) -> Binary<'a> {
     binary.as_mut_slice().copy_from_slice(&answer);
     binary.into()
 }
-
-rustler::init!("easy_cluster_nif");

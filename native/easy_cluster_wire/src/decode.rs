@@ -273,8 +273,7 @@ impl<'de> Decoder<'de> {
             tag::LIST => (0, self.length32()? as u64 + 1),
             tag::MAP => (0, self.length32()? as u64 * 2),
             tag::EXPORT => (0, 3),
-            // Its size counts the four bytes of itself.
-            tag::FUN => (self.length32()?.saturating_sub(4), 0),
+            tag::FUN => (self.fun_length()?, 0),
             tag::PORT | tag::REFERENCE => (self.after_node(5)?, 0),
             tag::NEW_PORT => (self.after_node(8)?, 0),
             tag::PID => (self.after_node(9)?, 0),
@@ -285,6 +284,12 @@ impl<'de> Decoder<'de> {
         };
         self.take(bytes)?;
         Ok(parts)
+    }
+
+    /// The size of a fun counts the four bytes of itself.
+    fn fun_length(&mut self) -> Result<usize, Error> {
+        let size = usize::try_from(u32::from_be_bytes(self.array()?)).ok();
+        size.and_then(|size| size.checked_sub(4)).ok_or(Error::Truncated(self.at))
     }
 
     /// Passes over the node of a pid, a port or a reference, which `bytes` follow.

@@ -21,11 +21,11 @@ mod decode;
 mod dispatch;
 mod encode;
 
+use std::fmt::{self, Write as _};
+
 pub use decode::from_bytes;
 pub use dispatch::answer;
 pub use encode::to_bytes;
-
-use thiserror::Error;
 
 /// Terms that nest deeper are refused: the stack of a scheduler thread is small.
 pub const MAX_DEPTH: u32 = 64;
@@ -66,7 +66,7 @@ mod tag {
 }
 
 /// Why bytes are not what was expected, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The term ends too early.
@@ -113,13 +113,41 @@ impl Error {
 }
 
 impl serde::de::Error for Error {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::Message(message.to_string())
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Message(Excerpt::of(&message))
     }
 }
 
 impl serde::ser::Error for Error {
-    fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Self::Message(message.to_string())
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Message(Excerpt::of(&message))
+    }
+}
+
+/// The beginning of a text. serde repeats what it did not like, be it a megabyte.
+struct Excerpt(String);
+
+impl Excerpt {
+    const MAX_BYTES: usize = 256;
+
+    fn of(text: &dyn fmt::Display) -> String {
+        let mut excerpt = Self(String::new());
+        // It fails when the excerpt is full.
+        let _ = write!(excerpt, "{text}");
+        excerpt.0
+    }
+}
+
+impl fmt::Write for Excerpt {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let space = Self::MAX_BYTES - self.0.len();
+        if text.len() <= space {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let fitting = text.char_indices().take_while(|(at, c)| at + c.len_utf8() <= space);
+        self.0.extend(fitting.map(|(_, c)| c));
+        self.0.push('…');
+        Err(fmt::Error)
     }
 }

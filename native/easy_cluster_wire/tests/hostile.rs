@@ -1,6 +1,8 @@
 //! Terms that were made to do harm, and values that have no term.
 
-use std::time::{Duration, Instant};
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::BTreeMap;
 
 use easy_cluster_wire::{Error, MAX_DEPTH, MAX_SIZE, answer, from_bytes, to_bytes};
 use serde::de::IgnoredAny;
@@ -59,10 +61,11 @@ fn a_length_beyond_the_input_reserves_nothing() {
     for bomb in bombs {
         assert_eq!(from_bytes::<IgnoredAny>(bomb), Err(Error::Truncated(bomb.len())), "{bomb:?}");
     }
-    for bomb in bombs.iter().take(1) {
-        assert_eq!(from_bytes::<Vec<u64>>(bomb), Err(Error::Truncated(bomb.len())));
-        assert_eq!(from_bytes::<String>(bomb), Err(Error::Truncated(bomb.len())));
-    }
+    assert_eq!(from_bytes::<Vec<u64>>(bombs[0]), Err(Error::Truncated(6)));
+    assert_eq!(from_bytes::<String>(bombs[0]), Err(Error::Truncated(6)));
+    assert_eq!(from_bytes::<(u8, u8)>(bombs[1]), Err(Error::Truncated(6)));
+    assert_eq!(from_bytes::<BTreeMap<u8, u8>>(bombs[2]), Err(Error::Truncated(6)));
+    assert_eq!(from_bytes::<String>(bombs[3]), Err(Error::Truncated(6)));
 }
 
 #[test]
@@ -90,7 +93,11 @@ fn a_term_of_another_shape_is_refused_with_its_place() {
     let list = to_bytes(&[1_u8, 2].as_slice()).unwrap();
     assert_eq!(from_bytes::<Point>(&list), Err(Error::Unexpected { tag: 108, at: 1 }), "a list is no struct");
     let pair = to_bytes(&(1_u8, 2_u8)).unwrap();
-    assert_eq!(from_bytes::<Vec<u8>>(&pair), Err(Error::Unexpected { tag: 105, at: 1 }), "a tuple is no list");
+    assert_eq!(
+        from_bytes::<Vec<u8>>(&pair),
+        Err(Error::Unexpected { tag: 105, at: 1 }),
+        "a tuple is no list"
+    );
     let triple = to_bytes(&(1_u8, 2_u8, 3_u8)).unwrap();
     let error = from_bytes::<(u8, u8)>(&triple).unwrap_err();
     assert_eq!(error.to_string(), "1 elements too many, before byte 10");
@@ -179,8 +186,7 @@ fn what_is_no_request_is_answered_with_the_reason() {
 }
 
 #[test]
-fn a_bomb_for_a_request_is_answered_at_once() {
-    let started = Instant::now();
+fn a_bomb_for_a_request_is_answered() {
     for depth in [100, 1_000_000] {
         let mut request = vec![131, 104, 2, 119, 7];
         request.extend(b"options");
@@ -190,5 +196,4 @@ fn a_bomb_for_a_request_is_answered_at_once() {
         request.extend(&nested(depth)[1..]);
         assert!(reason(&request).contains("nests deeper than 64"), "{}", reason(&request));
     }
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
 }

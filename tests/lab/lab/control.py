@@ -3,7 +3,6 @@
 import itertools
 import os
 import struct
-import subprocess
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -50,13 +49,12 @@ class Controller:
         self._answers, answers = os.pipe()
         try:
             with open(host.folder / "control.log", "ab") as log:
-                self._process = subprocess.Popen(
+                self._process = host.popen(
                     host.command("erl", option, self.node, "-hidden", "-connect_all", "false", "-noinput",
                                  "-kernel", "net_ticktime", "8", *host.ground.erl_options(host, fixed_port=False),
                                  "-eval", _BOOT, "-extra", str(_SOURCE), str(requests), str(answers),
                                  HOME=str(host.control_home), ERL_CRASH_DUMP_BYTES="0"),
-                    pass_fds=(requests, answers), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=host.folder,
-                    start_new_session=True)
+                    pass_fds=(requests, answers), stdout=log, stderr=log)
         finally:
             os.close(requests)
             os.close(answers)

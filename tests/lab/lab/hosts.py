@@ -8,19 +8,18 @@ Everything is below one folder and carries the laboratory's name; leaving the `w
 SIGINT or SIGTERM. What a laboratory that was killed has left, the next one takes away.
 """
 
-import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from . import traces
-from .control import Controller, ErlangError
+from .control import Controller
 from .network import Loopback, Namespaces, Unsupported
+from .processes import Child, run
 from .waiting import wait_until
 
 
@@ -36,6 +35,7 @@ class Lab:
         self._hosts: dict[str, Host] = {}
         self._cookie = secrets.token_hex(12)
         self._loopback = loopback
+        self._copying = threading.Lock()
         self._old_handler = None
 
     def __enter__(self) -> "Lab":
@@ -118,6 +118,16 @@ class Lab:
                 for other in hosts[:position]:
                     self.mend(one, other)
 
+    def readable(self, path: Path) -> Path:
+        """`path`, or a fresh copy of it where the user ejabberd cannot read it, as in a clone below /root."""
+        if traces.is_readable(path):
+            return path
+        with self._copying:
+            copy = self.folder / "copies" / path.name
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(path, copy, ignore_dangling_symlinks=True)
+            return copy
+
     def _isolated(self) -> Namespaces:
         if not isinstance(self.ground, Namespaces):
             raise Unsupported(f"links cannot be cut without network namespaces: {self.refusal}")
@@ -147,7 +157,7 @@ class Host:
         self.folder.mkdir(mode=0o755)
         self.control_home.mkdir()
         self._controllers: dict[bool, Controller] = {}
-        self._children: list[subprocess.Popen] = []
+        self._children: list[Child] = []
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -162,18 +172,20 @@ class Host:
         self.inetrc_file.write_text(self.ground.inetrc(self, list({h.name: h for h in [*self.lab.hosts(), self]}.values())))
 
     def command(self, *argv: str, **environment: str) -> list[str]:
-        """The command that runs `argv` in this host, marked as the laboratory's."""
-        return self.ground.command(self, list(argv), {traces.MARK: self.lab.name, **environment})
+        """The command that runs `argv` in this host."""
+        return self.ground.command(self, list(argv), environment)
 
-    def run(self, *argv: str, timeout: float = 60, **options) -> subprocess.CompletedProcess:
+    def run(self, *argv: str, timeout: float = 60) -> subprocess.CompletedProcess:
         """Runs a command in this host to its end and returns its output as text."""
-        return subprocess.run(self.command(*argv), capture_output=True, text=True, timeout=timeout, cwd=self.folder,
-                              **{"check": True, **options})
+        return self.call(self.command(*argv), timeout)
 
-    def popen(self, command: list[str], **options) -> subprocess.Popen:
+    def call(self, command: list[str], timeout: float) -> subprocess.CompletedProcess:
+        """Runs what `command` or a node's `ctl_command` has made to its end."""
+        return run(self.lab.name, command, timeout, cwd=self.folder)
+
+    def popen(self, command: list[str], **options) -> Child:
         """Starts a process that lives until the laboratory closes, at most."""
-        child = subprocess.Popen(command, start_new_session=True,
-                                 **{"stdin": subprocess.DEVNULL, "cwd": self.folder, **options})
+        child = Child(self.lab.name, command, **{"cwd": self.folder, **options})
         self._children.append(child)
         return child
 
@@ -210,7 +222,7 @@ class Host:
             return self._controllers[short_names]
 
     def _epmd_answers(self) -> bool:
-        return self.run("epmd", "-port", str(self.ground.epmd_port(self)), "-names", check=False).returncode == 0
+        return self.run("epmd", "-port", str(self.ground.epmd_port(self)), "-names").returncode == 0
 
     def registered(self) -> list[str]:
         """The names that this host's epmd knows."""

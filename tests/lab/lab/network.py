@@ -40,7 +40,7 @@ class Namespaces:
         try:
             _ip("netns", "add", probe)
             _ip("netns", "exec", probe, "true")
-            _ip("-n", probe, "link", "add", "a", "type", "veth", "peer", "name", "b")
+            _ip("-n", probe, "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
         except Unsupported as reason:
             return str(reason)
         finally:
@@ -81,7 +81,8 @@ class Namespaces:
 
     def command(self, host, argv: list[str], environment: dict[str, str]) -> list[str]:
         """The command that runs `argv` in the host."""
-        return ["ip", "netns", "exec", self.name(host), "env", *_assignments(environment), *argv]
+        assignments = ["env", *_assignments(environment)] if environment else []
+        return ["ip", "netns", "exec", self.name(host), *assignments, *argv]
 
     def as_ejabberd(self, _host, argv: list[str]) -> list[str]:
         """Debian's ejabberdctl becomes the user ejabberd by itself, whose home is the spool by the host's passwd."""

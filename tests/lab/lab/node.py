@@ -5,15 +5,13 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
-from . import traces
 from .control import ErlangError, NodeDown
+from .processes import Child
 from .waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-NODE_MARK = "EJABBERD_LAB_NODE"
 # mnesia_schema:purge_dir and mnesia_monitor name them.
 _MNESIA_FILES = re.compile(r".*\.(DAT|DCD|DCL|DCD\.TMP|TMP|RET|DMP|LOG|BUP)")
 
@@ -102,7 +100,7 @@ class Node:
     def __init__(self, host, name: str, spool: Path):
         self.host, self.name, self.spool = host, name, spool
         self.pid: int | None = None
-        self._process: subprocess.Popen | None = None
+        self._process: Child | None = None
 
     def eval(self, text: str, timeout: float = 10) -> object:
         """The value of Erlang expressions on this node, as Python data; see `lab.etf`."""
@@ -139,7 +137,7 @@ class Node:
             raise RuntimeError(f"{self.name} runs already")
         self._process = self._start_process()
 
-    def _start_process(self) -> subprocess.Popen:
+    def _start_process(self) -> Child:
         raise NotImplementedError
 
     def _is_ready(self) -> bool:
@@ -178,12 +176,15 @@ class Node:
 
     def destroy(self) -> None:
         """Ends the node in any state, also when it hangs or has never come up."""
-        traces.kill(NODE_MARK, self._mark())
         if self._process:
+            self._process.kill_all()
             self.wait_until_dead()
 
-    def _mark(self) -> str:
-        return f"{self.host.lab.name}/{self.name}"
+    def load_easy_cluster(self) -> None:
+        """Adds what `make build` has built to the running node's code path and starts the application."""
+        built = self.host.lab.readable(REPOSITORY / "_build/default/lib/easy_cluster")
+        self.eval(f"""true = code:add_patha("{built}/ebin"),
+                      {{ok, _}} = application:ensure_all_started(easy_cluster)""")
 
     def mnesia_files(self) -> dict[str, Path]:
         """Mnesia's own files in the spool."""
@@ -222,7 +223,6 @@ class EjabberdNode(Node):
         self.config_folder = host.folder / "etc"
         self.logs = host.folder / "log"
         self.modules = self.spool / ".ejabberd-modules"
-        self._desk = None
         for folder in [self.config_folder, self.config_folder / "modules.d", self.spool, self.logs]:
             shutil.rmtree(folder, ignore_errors=True)
         for folder in [self.config_folder, self.config_folder / "modules.d", self.spool, self.logs]:
@@ -238,7 +238,8 @@ class EjabberdNode(Node):
         if not ground.isolated:
             text += f"FIREWALL_WINDOW={ground.window()}\n"
         (self.config_folder / "ejabberdctl.cfg").write_text(text)
-        (self.config_folder / "inetrc").write_text(self.host.inetrc_file.read_text())
+        # A link, as a host that is made before this node starts is still to be known.
+        (self.config_folder / "inetrc").symlink_to(self.host.inetrc_file)
         (self.config_folder / "ejabberd.yml").write_text(config + _CONFIG.format(
             domain=self.domain, address=self.host.address, c2s=self.c2s_port, http=self.http_port))
 
@@ -255,18 +256,16 @@ class EjabberdNode(Node):
     def ctl_command(self, *args: str) -> list[str]:
         """The command that calls ejabberdctl for this node from anywhere on the machine."""
         return self.host.command(*self.host.ground.as_ejabberd(self.host, [
-            "/usr/sbin/ejabberdctl", "-d", str(self.config_folder), "-s", str(self.spool), "-l", str(self.logs), *args]),
-            **{NODE_MARK: self._mark()})
+            "/usr/sbin/ejabberdctl", "-d", str(self.config_folder), "-s", str(self.spool), "-l", str(self.logs), *args]))
 
     def ctl(self, *args: str, timeout: float = 60, check: bool = True) -> str:
         """What `ejabberdctl ARGS` prints; an exit status other than zero is an error unless `check` is false."""
-        done = subprocess.run(self.ctl_command(*args), capture_output=True, text=True, timeout=timeout,
-                              stdin=subprocess.DEVNULL, check=False)
+        done = self.host.call(self.ctl_command(*args), timeout)
         if check and done.returncode != 0:
             raise RuntimeError(f"ejabberdctl {' '.join(args)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def _start_process(self) -> subprocess.Popen:
+    def _start_process(self) -> Child:
         with open(self.logs / "console.log", "ab") as log:
             return self.host.popen(self.ctl_command("foreground"), stdout=log, stderr=log)
 
@@ -302,9 +301,3 @@ class EjabberdNode(Node):
         if not link.is_symlink():
             link.symlink_to(self.host.lab.readable(REPOSITORY / "erlang"))
         return self.ctl("module_install", "easy_cluster", timeout=timeout)
-
-    def load_easy_cluster(self) -> None:
-        """Adds what `make build` has built to the running node's code path and starts the application."""
-        built = self.host.lab.readable(REPOSITORY / "_build/default/lib/easy_cluster")
-        self.eval(f"""true = code:add_patha("{built}/ebin"),
-                      {{ok, _}} = application:ensure_all_started(easy_cluster)""")

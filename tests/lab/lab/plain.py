@@ -1,41 +1,39 @@
-"""A plain Mnesia node, without ejabberd."""
+"""Plain Mnesia nodes without ejabberd."""
 
-import os
-import signal
-import subprocess
+from pathlib import Path
 
-from .control import NodeError
 from .node import Node
+from .processes import Child
 
 
-class PlainNode(Node):
-    """`erl -name` with a Mnesia directory of its own; has easy_cluster only when it is loaded."""
+class MnesiaNode(Node):
+    """An Erlang node that runs Mnesia and nothing else.
 
-    def write_config(self):
-        self.spool.mkdir(parents=True)
-        self.process = None
+    `disc` makes a schema on disc at the first start; `erl_options` go to the virtual machine. Unlike that of ejabberd, its folder
+    stays: a second node of the same name finds the first one's database.
+    """
 
-    def start(self):
-        mode = "-name" if "." in self.name.split("@")[1] else "-sname"
-        log = open(self.folder / "log", "ab")
-        self.process = self.host.popen(
-            ["erl", mode, self.name, "-setcookie", self.cookie, "-noinput", "-mnesia", "dir", f'"{self.spool}"',
-             *self.options.split()],
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        self.until("true.")
-        return self
+    def __init__(self, host, name: str = "plain", disc: bool = True, erl_options: tuple[str, ...] = ()):
+        full = name if "@" in name else f"{name}@{host.name}"
+        self.folder = host.folder / f"mnesia-{full}"
+        super().__init__(host, full, self.folder / "mnesia")
+        self._disc, self._erl_options = disc, erl_options
+        self.spool.mkdir(parents=True, exist_ok=True)
+        host.write_cookie(self.folder)
 
-    def log(self):
-        return (self.folder / "log").read_text(errors="replace")
+    def _start_process(self) -> Child:
+        create = "mnesia:create_schema([node()])," if self._disc else ""
+        name_option = "-name" if "." in self.name.partition("@")[2] else "-sname"
+        with open(self.folder / "console.log", "ab") as log:
+            return self.host.popen(
+                self.host.command("erl", name_option, self.name, "-noinput", *self.host.ground.erl_options(self.host),
+                                  "-mnesia", "dir", f'"{self.spool}"', *self._erl_options,
+                                  "-eval", f"{create} ok = mnesia:start().",
+                                  HOME=str(self.folder), ERL_CRASH_DUMP_BYTES="0"),
+                stdout=log, stderr=log)
 
-    def stop(self):
-        try:
-            self.eval("init:stop().")
-        except NodeError:
-            pass
-        self.process.wait(20)
+    def _is_ready(self) -> bool:
+        return self.eval("mnesia:system_info(is_running)", 5) == "yes"
 
-    def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(20)
+    def log_files(self) -> list[Path]:
+        return [self.folder / "console.log"]

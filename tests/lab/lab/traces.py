@@ -45,17 +45,18 @@ def _start_time(pid: int) -> int:
 
 def new_folder(name: str) -> Path:
     """The laboratory's folder, where the user ejabberd can enter it."""
-    for parent in _parents():
+    for parent in parents():
         folder = parent / name
         folder.mkdir(mode=0o755)
         folder.chmod(0o755)
         if is_readable(folder):
             return folder
         folder.rmdir()
-    raise RuntimeError(f"the user ejabberd can enter none of {_parents()}")
+    raise RuntimeError(f"the user ejabberd can enter none of {parents()}")
 
 
-def _parents() -> list[Path]:
+def parents() -> list[Path]:
+    """Where folders of laboratories can be."""
     return list(dict.fromkeys([Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]))
 
 
@@ -63,7 +64,7 @@ def is_readable(path: Path) -> bool:
     """Whether the user ejabberd can read everything below `path`."""
     found = subprocess.run(
         ["setpriv", "--reuid=ejabberd", "--regid=ejabberd", "--init-groups",
-         "find", "-L", str(path), "!", "-readable", "-print", "-quit"],
+         "find", "-L", str(path), "!", "-type", "l", "!", "-readable", "-print", "-quit"],
         capture_output=True, cwd="/", check=False)
     return found.returncode == 0 and not found.stdout
 
@@ -95,32 +96,27 @@ def kill(mark: str, value: str) -> None:
     wait_until(all_gone, 10, f"the end of the processes of {value}")
 
 
-def namespaces(name: str) -> list[str]:
-    """The network namespaces of the laboratory `name`."""
-    return _named(NETNS, name)
-
-
 def remove(name: str) -> None:
-    """Takes away every trace of the laboratory `name`."""
+    """Takes away every trace of the laboratory `name`, perhaps while another process does the same."""
     kill(MARK, name)
-    for namespace in namespaces(name):
-        subprocess.run(["ip", "netns", "delete", namespace], check=True)
-    for entry in _named(ETC_NETNS, name):
-        shutil.rmtree(ETC_NETNS / entry)
-    for parent in _parents():
-        for entry in _named(parent, name):
-            shutil.rmtree(parent / entry)
+    for namespace in _named(NETNS, name):
+        subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
+    for folder in [ETC_NETNS, *parents()]:
+        for entry in _named(folder, name):
+            shutil.rmtree(folder / entry, ignore_errors=True)
+    if left := left_by(name):
+        raise RuntimeError(f"could not be taken away: {', '.join(left)}")
 
 
 def left_by(name: str) -> list[str]:
     """The traces of the laboratory `name`, in words; none after `remove`."""
     return ([f"process {pid}" for pid in processes(MARK, name)]
-            + [str(folder / entry) for folder in [NETNS, ETC_NETNS, *_parents()] for entry in _named(folder, name)])
+            + [str(folder / entry) for folder in [NETNS, ETC_NETNS, *parents()] for entry in _named(folder, name)])
 
 
 def sweep() -> None:
     """Takes away what dead laboratories have left."""
-    for folder in [NETNS, ETC_NETNS, *_parents()]:
+    for folder in [NETNS, ETC_NETNS, *parents()]:
         for entry in _named(folder, PREFIX):
             if not is_alive(entry):
                 remove("-".join(entry.split("-")[:5]))

@@ -1,0 +1,59 @@
+"""What the tests of the cluster share: asking easy_cluster, and telling what a node holds."""
+
+from lab import ErlangError, wait_until
+
+def call(node, expression: str, timeout: float = 60):
+    """The answer of `easy_cluster:EXPRESSION`, printing nothing."""
+    return node.eval(f"easy_cluster:{expression}", timeout)
+
+
+def join(node, target, kind="join_as_master", options="#{}", timeout: float = 60):
+    answer = call(node, f"{kind}('{target.name}', {options})", timeout)
+    assert answer == "ok", answer
+    return answer
+
+
+def code(answer) -> str:
+    """The code of `{error, {Code, Details}}`."""
+    assert isinstance(answer, tuple) and answer[0] == "error", f"not an error: {answer!r}"
+    return answer[1][0]
+
+
+def details(answer) -> dict:
+    return answer[1][1]
+
+
+def words(node, error_expression: str) -> str:
+    """An error as easy_cluster puts it in words."""
+    return node.text(f"easy_cluster:format_error({error_expression})")
+
+
+def exists(node, user: str) -> bool:
+    return node.eval(f'ejabberd_auth:user_exists(<<"{user}">>, <<"localhost">>)')
+
+
+def db_nodes(node) -> set[str]:
+    return set(node.eval("mnesia:system_info(db_nodes)"))
+
+
+def serves(node) -> bool:
+    """Whether ejabberd runs and takes connections from clients."""
+    return node.eval("lists:keymember(ejabberd, 1, application:which_applications())") and node.host.accepts(node.c2s_port)
+
+
+def settled_checksums(node) -> dict:
+    """The digests of Mnesia's files with nothing left in its log."""
+    node.eval("mnesia:dump_log()")
+    return node.checksums()
+
+
+def until(node, condition: str, timeout: float = 20):
+    """Waits until an Erlang expression is true on the node, which may be starting."""
+
+    def holds() -> bool:
+        try:
+            return node.eval(condition) is True
+        except ErlangError:
+            return False
+
+    wait_until(holds, timeout, f"{condition} on {node.name}")

@@ -1,0 +1,83 @@
+"""Fixtures: fresh ejabberd nodes on hosts that last as long as the session."""
+
+import shutil
+
+import pytest
+from lab import Lab, Unsupported
+
+_NODES = pytest.StashKey[list]()
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The session's laboratory. Hosts stay from test to test; nodes are new."""
+    with Lab() as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def solo(lab, request):
+    """A started ejabberd node on hello.world."""
+    for [node] in _started(lab, request, "hello.world"):
+        yield node
+
+
+@pytest.fixture
+def pair(lab, request):
+    """Started ejabberd nodes on hello.world and foo.bar, strangers to each other."""
+    yield from _started(lab, request, "hello.world", "foo.bar")
+
+
+@pytest.fixture
+def trio(lab, request):
+    """Started ejabberd nodes on hello.world, foo.bar and third.host, strangers to each other."""
+    yield from _started(lab, request, "hello.world", "foo.bar", "third.host")
+
+
+@pytest.fixture
+def plain_nodes(lab, request):
+    """Makes and starts fresh plain Mnesia nodes of the names given, one a host."""
+    made = []
+
+    def make(*names):
+        hosts = ["hello.world", "foo.bar", "third.host"][: len(names)]
+        made.extend(lab.host(host).mnesia(name=name) for host, name in zip(hosts, names, strict=True))
+        request.node.stash[_NODES] = made
+        lab.start(*made)
+        return made
+
+    yield make
+    for node in made:
+        node.destroy()
+        shutil.rmtree(node.folder)
+
+
+def _started(lab, request, *names):
+    nodes = [lab.host(name).ejabberd() for name in names]
+    request.node.stash[_NODES] = nodes
+    try:
+        lab.start(*nodes)
+        yield nodes
+    finally:
+        lab.mend_all()
+        for node in nodes:
+            node.destroy()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """What the machine does not permit is skipped, with its own words as the reason."""
+    try:
+        return (yield)
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """A failed test shows the ends of its nodes' logs."""
+    report = yield
+    if report.failed:
+        for node in item.stash.get(_NODES, []):
+            report.sections.append((f"logs of {node.name}", node.log_tail()))
+    return report

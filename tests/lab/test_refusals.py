@@ -1,0 +1,321 @@
+"""Whatever forbids a join is told with its code, evidence and fix; ejabberd serves on and no byte of Mnesia's files changes."""
+
+import contextlib
+import threading
+
+import pytest
+from cluster import call, code, db_nodes, details, join, serves, settled_checksums, until, words
+
+
+@contextlib.contextmanager
+def untouched(node):
+    """Whatever happens inside, the node serves on and its files stay what they were, byte for byte."""
+    before = settled_checksums(node)
+    yield
+    assert settled_checksums(node) == before
+    assert serves(node)
+
+
+def refused(node, request: str, expected: str):
+    """`easy_cluster:REQUEST` is refused with the code, and says evidence and fix."""
+    with untouched(node):
+        answer = call(node, request)
+    assert code(answer) == expected, answer
+    text = words(node, f"{{error, {{{expected}, {printed_details(node, request)}}}}}")
+    assert text.startswith(f"{expected} (") and "\n  evidence  " in text and "\n  fix       " in text
+    return details(answer)
+
+
+def printed_details(node, request: str) -> str:
+    """The details of the refusal as Erlang source, asked for once more: it can be asked any number of times."""
+    return node.text(f"{{error, {{_, Details}}}} = easy_cluster:{request}, io_lib:format(\"~tw\", [Details])")
+
+
+@pytest.fixture
+def hello(pair):
+    node, _ = pair
+    node.load_easy_cluster()
+    node.register("alice", "secret")
+    return node
+
+
+def master(name) -> str:
+    return f"join_as_master('{name}', #{{timeout => 2000}})"
+
+
+# The request
+
+
+def test_what_is_not_a_node_name(hello):
+    for name in ("'no node'", '"a@b@c"', "<<>>", "{1, 2}", "'@foo.bar'", "<<255>>"):
+        with untouched(hello):
+            assert code(call(hello, f"join({name})")) == "bad_node_name", name
+    refused(hello, "join('no node')", "bad_node_name")
+
+
+def test_unknown_options_list_the_known_ones(hello):
+    found = refused(hello, "join('ejabberd@foo.bar', #{colour => red})", "unknown_option")
+    assert found["option"] == b"colour" and b"dry_run" in found["known"]
+    refused(hello, "join('ejabberd@foo.bar', #{timeout => soon})", "bad_option")
+    refused(hello, "join('ejabberd@foo.bar', [])", "bad_option")
+
+
+def test_an_operation_or_a_plan_that_is_none(hello):
+    refused(hello, "plan({dance, 'ejabberd@foo.bar'})", "bad_operation")
+    refused(hello, "commit(#{})", "bad_plan")
+    refused(hello, "commit(ok)", "bad_plan")
+
+
+def test_itself(hello):
+    refused(hello, f"join('{hello.name}')", "cannot_join_itself")
+
+
+# Getting there
+
+
+def test_an_unknown_host(hello):
+    assert refused(hello, master("ejabberd@no.such.host"), "unknown_host")["host"] == b"no.such.host"
+
+
+def test_nothing_on_the_port_of_epmd(hello, lab):
+    third = lab.host("third.host")
+    third.run("epmd", "-kill")
+    try:
+        refused(hello, master("ejabberd@third.host"), "epmd_unreachable")
+    finally:
+        third.open()
+
+
+def test_a_node_that_epmd_does_not_know(hello):
+    assert refused(hello, master("nobody@foo.bar"), "not_registered")["registered"] == b"ejabberd"
+
+
+def test_a_distribution_port_that_is_closed(hello, lab):
+    with registered_in_epmd(lab.host("foo.bar"), "ghost", port=9):
+        assert refused(hello, master("ghost@foo.bar"), "distribution_port_closed")["address"].endswith(b":9")
+
+
+@contextlib.contextmanager
+def registered_in_epmd(host, name: str, port: int):
+    """A name that epmd knows as long as the connection is open, with a port that nobody listens on."""
+    script = (
+        "import socket, struct, sys\n"
+        f"s = socket.create_connection(('{host.address}', 4369))\n"
+        f"name = {name.encode()!r}\n"
+        f"body = struct.pack('>BHBBHHH', 120, {port}, 77, 0, 6, 5, len(name)) + name + b'\\0\\0'\n"
+        "s.sendall(struct.pack('>H', len(body)) + body)\n"
+        "s.recv(16); print('registered', flush=True); sys.stdin.read()\n"
+    )
+    import subprocess
+
+    child = subprocess.Popen(host.command("python3", "-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout.readline() == b"registered\n"
+        yield
+    finally:
+        child.stdin.close()
+        child.wait(10)
+
+
+def test_another_cookie(hello, lab):
+    with plain(lab, "third.host", "stranger", erl_options=("-setcookie", "another")):
+        refused(hello, master("stranger@third.host"), "wrong_cookie")
+
+
+@contextlib.contextmanager
+def plain(lab, host: str, name: str, **options):
+    """A Mnesia node that is gone afterwards. Under another cookie it cannot be asked, so it is waited for in epmd."""
+    from lab import wait_until
+
+    node = lab.host(host).mnesia(name=name, **options)
+    node.launch()
+    try:
+        wait_until(lambda: name.partition("@")[0] in lab.host(host).registered(), 20, f"{name} in epmd")
+        yield node
+    finally:
+        node.destroy()
+
+
+def test_long_names_against_short_ones(hello, lab):
+    refused(hello, master("ejabberd@foo"), "name_mode_mismatch")
+    with plain(lab, "third.host", "brief@third"):
+        assert refused(hello, master("brief@third.host"), "other_name")["name"] == b"brief@third"
+
+
+# The cluster
+
+
+def test_a_target_whose_mnesia_is_stopped(hello, pair):
+    _, foo = pair
+    foo.eval("application:stop(ejabberd), mnesia:stop()")
+    refused(hello, master(foo.name), "mnesia_not_running")
+
+
+def test_already_in_that_cluster(hello, pair):
+    join(hello, pair[1])
+    refused(hello, master(pair[1].name), "already_member")
+
+
+def test_already_in_another_cluster(hello, pair, lab):
+    join(hello, pair[1])
+    with plain(lab, "third.host", "other") as other:
+        refused(hello, master(other.name), "already_clustered")
+
+
+@pytest.fixture
+def couple(hello, pair, lab):
+    """The second node in one cluster with a third, plain one."""
+    foo = pair[1]
+    third = lab.host("third.host").mnesia(name="third")
+    third.start()
+    third.eval("mnesia:stop(), mnesia:delete_schema([node()]), mnesia:start(), "
+               f"{{ok, [_]}} = mnesia:change_config(extra_db_nodes, ['{foo.name}']), "
+               "{atomic, ok} = mnesia:change_table_copy_type(schema, node(), disc_copies)")  # fmt: skip
+    yield foo, third
+    third.destroy()
+
+
+def test_a_member_that_is_down(hello, couple):
+    foo, third = couple
+    third.kill()
+    assert refused(hello, master(foo.name), "member_down")["node"] == third.name
+
+
+def test_a_member_that_is_silent_costs_one_time_out(hello, couple, lab):
+    foo, third = couple
+    lab.cut(hello.host, third.host)
+    try:
+        assert refused(hello, master(foo.name), "member_down")["node"] == third.name
+    finally:
+        lab.mend_all()
+
+
+def test_members_that_disagree_who_belongs(hello, couple):
+    foo, third = couple
+    third.kill()
+    assert foo.eval(f"mnesia:del_table_copy(schema, '{third.name}')") == ("atomic", "ok")
+    foo.eval("application:stop(ejabberd), mnesia:stop()")
+    third.start()  # alone it still believes in two members
+    third.eval("mnesia:wait_for_tables([schema], 5000)")
+    foo.eval(f"erlang:set_cookie('{third.name}', nobodys), erlang:disconnect_node('{third.name}'), "
+             "mnesia:start(), mnesia:wait_for_tables([schema], 5000)")  # fmt: skip
+    found = refused(hello, master(third.name), "members_disagree")
+    assert set(found["lists"]) == {foo.name, third.name} and found["other_lists"] == [foo.name]
+
+
+def test_a_member_that_is_split_off(hello, couple):
+    foo, third = couple
+    foo.eval(f"erlang:set_cookie('{third.name}', nobodys), erlang:disconnect_node('{third.name}')")
+    third.eval(f"mnesia:system_info(running_db_nodes) =:= [node()] orelse erlang:disconnect_node('{foo.name}')")
+    until(third, f"mnesia:system_info(running_db_nodes) =:= ['{third.name}']")
+    refused(hello, master(foo.name), "partitioned")
+
+
+def test_this_node_as_a_stale_member(hello, pair):
+    foo = pair[1]
+    join(hello, foo)
+    hello.kill()
+    for path in hello.spool.glob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            path.unlink()
+    foo.eval(f"erlang:set_cookie('{hello.name}', nobodys)")  # or the wiped node would be pulled in at its start
+    hello.start()
+    hello.load_easy_cluster()
+    foo.eval(f"erlang:set_cookie('{hello.name}', erlang:get_cookie())")
+    assert refused(hello, master(foo.name), "stale_member")["listed_by"] == foo.name
+
+
+def test_tables_of_one_name_that_are_not_one_table(hello, pair):
+    hello.eval("{atomic, ok} = mnesia:create_table(t, [{disc_copies, [node()]}, {attributes, [a, b]}])")
+    pair[1].eval("{atomic, ok} = mnesia:create_table(t, [{disc_copies, [node()]}, {attributes, [a, b, c]}, {type, bag}])")
+    found = refused(hello, master(pair[1].name), "table_definition_differs")
+    assert [problem[1]["item"] for problem in found["problems"]] == [b"type", b"attributes"]
+
+
+# Room
+
+
+BIG = """{atomic, ok} = mnesia:create_table(big, [{disc_copies, [node()]}]),
+         Blob = binary:copy(<<"x">>, 100000), [mnesia:dirty_write({big, I, <<Blob/binary, I:32>>}) || I <- lists:seq(1, 300)], ok"""
+
+
+def test_too_little_memory(hello, pair):
+    pair[1].eval(BIG)
+    hello.eval("application:set_env(easy_cluster, memory_limit, erlang:memory(total) + 20000000)")
+    refused(hello, master(pair[1].name), "not_enough_memory")
+    hello.eval("application:unset_env(easy_cluster, memory_limit)")
+    join(hello, pair[1])
+
+
+def test_too_little_disk(hello, pair):
+    hello.eval("{atomic, ok} = mnesia:create_table(filler, [{disc_only_copies, [node()]}])")
+    pair[1].eval(BIG)
+    hello.stop()
+    with small_disk(hello.spool, megabytes=20):
+        hello.start()
+        hello.load_easy_cluster()
+        refused(hello, master(pair[1].name), "not_enough_disk")
+        hello.destroy()
+
+
+@contextlib.contextmanager
+def small_disk(folder, megabytes: int):
+    """The folder's contents on a file system of their own that is soon full."""
+    from lab.processes import run
+
+    aside = folder.with_name(folder.name + "-aside")
+    folder.rename(aside)
+    folder.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], 10)
+    try:
+        run(["cp", "-a", f"{aside}/.", str(folder)], 10)
+        run(["chown", "ejabberd:ejabberd", str(folder)], 10)
+        yield
+    finally:
+        run(["umount", "-l", str(folder)], 10)
+        folder.rmdir()
+        aside.rename(folder)
+
+
+# One at a time, and only what was shown
+
+
+def test_a_plan_whose_cluster_has_changed(hello, pair):
+    foo = pair[1]
+    hello.eval(f"{{ok, Plan}} = easy_cluster:plan({{join, '{foo.name}'}}), persistent_term:put(plan, Plan)")
+    foo.eval("{atomic, ok} = mnesia:create_table(late, [{ram_copies, [node()]}])")
+    assert refused(hello, "commit(persistent_term:get(plan))", "plan_changed")["changed"] == b"the tables"
+
+
+def test_another_operation_under_way(hello, pair, lab):
+    foo = pair[1]
+    with plain(lab, "third.host", "holder") as holder:
+        until(holder, "mnesia:system_info(is_running) =:= yes")
+        holder.eval(f"true = net_kernel:connect_node('{foo.name}'), Asker = self(), "
+                    "spawn(fun() -> Asker ! global:set_lock({easy_cluster_operation, self()}, "
+                    f"[node(), '{foo.name}'], 0), receive stop -> ok end end), receive true -> ok end")  # fmt: skip
+        assert refused(hello, master(foo.name), "operation_in_progress")["holder"] == holder.name
+    join(hello, foo)
+
+
+def test_two_that_join_at_once_do_not_ruin_each_other(trio):
+    hello, foo, third = trio
+    answers = {}
+    for node in (hello, third):
+        node.load_easy_cluster()
+
+    def ask(node):
+        answers[node.name] = call(node, master(foo.name))
+
+    threads = [threading.Thread(target=ask, args=[node]) for node in (hello, third)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    joined = {name for name, answer in answers.items() if answer == "ok"}
+    refusals = {code(answer) for answer in answers.values() if answer != "ok"}
+    assert joined and refusals <= {"operation_in_progress", "plan_changed", "member_down"}, answers
+    assert db_nodes(foo) == joined | {foo.name}
+    for node in (hello, third):
+        assert serves(node)
+        assert db_nodes(node) == (joined | {foo.name} if node.name in joined else {node.name})
