@@ -141,19 +141,38 @@ tables(Node, Names, WordSize, Timeout) ->
     end.
 
 sizes(Node, Definitions, WordSize, Timeout) ->
-    Held = [Name || {Name, Values} <- Definitions, storage(Node, Values) =/= none],
-    case table_info(Node, Held, ?DYNAMIC, Timeout) of
-        {ok, Dynamic} ->
-            Sizes = maps:from_list(lists:zip(Held, Dynamic)),
-            {ok, [{Name, Values, size(maps:get(Name, Sizes, none), storage(Node, Values), WordSize)}
-                  || {Name, Values} <- Definitions]};
-        {error, Reason} ->
+    Held = [{Name, Storage} || {Name, Values} <- Definitions, Storage <- [storage(Node, Values)], Storage =/= none],
+    Names = [Name || {Name, _} <- Held],
+    InEts = [Name || {Name, Storage} <- Held, Storage =/= disc_only_copies, Storage =/= external],
+    case {table_info(Node, Names, ?DYNAMIC, Timeout), row_bytes(Node, InEts, Timeout)} of
+        {{ok, Dynamic}, {ok, RowBytes}} ->
+            Sizes = lists:zipwith(fun({Name, Storage}, Values) ->
+                                          {Name, size(Values, Storage, WordSize, maps:get(Name, RowBytes, 0))}
+                                  end, Held, Dynamic),
+            Known = maps:from_list(Sizes),
+            {ok, [{Name, Values, maps:get(Name, Known, none)} || {Name, Values} <- Definitions]};
+        {{error, Reason}, _} ->
+            {error, Reason};
+        {_, {error, Reason}} ->
             {error, Reason}
     end.
 
-size(none, none, _WordSize) -> none;
-size([Writers, Size, Bytes], disc_only_copies, _WordSize) -> {Writers, Size, Bytes};
-size([Writers, Size, Words], _Ets, WordSize) -> {Writers, Size, Words * WordSize}.
+size([Writers, Size, Bytes], disc_only_copies, _WordSize, _RowBytes) -> {Writers, Size, Bytes};
+size([Writers, Size, Words], _Ets, WordSize, RowBytes) -> {Writers, Size, max(Words * WordSize, Size * RowBytes)}.
+
+%% Bytes of a row, by the first twenty: ets does not count binaries of more than 64 bytes, which lie outside its tables.
+%% Evaluated over there by erl_eval, which every node has, so that the rows stay where they are.
+row_bytes(Node, Tables, Timeout) ->
+    {ok, Tokens, _} = erl_scan:string(
+        "[{Table, case ets:select(Table, [{'$1', [], ['$1']}], 20) of"
+        "             {Rows, _More} -> erlang:external_size(Rows) div length(Rows);"
+        "             '$end_of_table' -> 0"
+        "         end} || Table <- Tables]."),
+    {ok, Exprs} = erl_parse:parse_exprs(Tokens),
+    case easy_cluster_rpc:call(Node, erl_eval, exprs, [Exprs, [{'Tables', Tables}]], Timeout) of
+        {ok, {value, Sizes, _Bindings}} -> {ok, maps:from_list(Sizes)};
+        {error, Reason} -> {error, Reason}
+    end.
 
 storage(Node, [_Type, Ram, Disc, DiscOnly, External | _]) ->
     Found = [Storage || {Storage, Nodes} <- [{ram_copies, Ram}, {disc_copies, Disc}, {disc_only_copies, DiscOnly},

@@ -19,7 +19,7 @@
 -type evidence() :: map().
 -export_type([action/0, context/0]).
 
--define(OTHER_SIDE_TIMEOUT, 10000).
+-define(RECONNECT_TIMEOUT, 2000).
 
 -spec run(action(), context()) -> {ok, evidence()} | {error, term()}.
 run({connect, #{nodes := Nodes}}, _Context) ->
@@ -98,9 +98,10 @@ archive_file(Table, #{directory := Directory, id := Id}) ->
 %%% The distribution
 
 %% A connection that was opened for looking is hidden; a member's has to be visible, or Mnesia does not see the node.
+%% The other side may need a moment to notice that the hidden one is gone.
 connect(Node) ->
     drop_hidden(Node, lists:member(Node, nodes(hidden))),
-    case easy_cluster_gather:until(fun() -> net_kernel:connect_node(Node) =:= true end, ?OTHER_SIDE_TIMEOUT) of
+    case easy_cluster_gather:until(fun() -> net_kernel:connect_node(Node) =:= true end, ?RECONNECT_TIMEOUT) of
         ok -> ok;
         timeout -> {error, noconnection}
     end.

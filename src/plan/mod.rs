@@ -10,6 +10,8 @@ pub mod step;
 mod sync;
 pub mod verify;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::catalogue::{self, Class};
@@ -88,16 +90,39 @@ pub struct Kept {
 /// The tables whose rows have to be compared before [`make`]: durable ones with rows here that the cluster has too.
 ///
 /// # Errors
-/// [`Problem::BadRequest`] for a snapshot that contradicts itself.
-pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Problem> {
-    let view = View::new(snapshot)?;
+/// What forbids the operation whatever the rows are.
+pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
+    let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    wanted(&view, operation)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
-            let theirs: std::collections::HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
+            let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
         Operation::SyncNode(_) => Ok(Vec::new()),
     }
+}
+
+/// The copies that the operation brings here.
+fn wanted<'a>(view: &View<'a>, operation: &Operation) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
+    let target = operation.target();
+    if target == view.here() {
+        return Err(vec![Problem::CannotJoinItself { node: target.clone() }]);
+    }
+    let (wanted, problems) = match operation {
+        Operation::Join(_) => (Vec::new(), validate_join::join(view, target, &[])),
+        Operation::JoinAsMaster(_) => {
+            let wanted = copies::missing(view, target);
+            let problems = validate_join::join(view, target, &wanted);
+            (wanted, problems)
+        }
+        Operation::SyncNode(_) => {
+            let wanted = copies::missing(view, target);
+            let problems = validate_join::sync(view, target, &wanted);
+            (wanted, problems)
+        }
+    };
+    if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
 
 /// Durable tables with rows on this node, `local_content` aside.
@@ -113,20 +138,7 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
     let target = inputs.operation.target();
-    if target == view.here() {
-        return Err(vec![Problem::CannotJoinItself { node: target.clone() }]);
-    }
-    let wanted = match inputs.operation {
-        Operation::Join(_) => Vec::new(),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => copies::missing(&view, target),
-    };
-    let problems = match inputs.operation {
-        Operation::Join(_) | Operation::JoinAsMaster(_) => validate_join::join(&view, target, &wanted),
-        Operation::SyncNode(_) => validate_join::sync(&view, target, &wanted),
-    };
-    if !problems.is_empty() {
-        return Err(problems);
-    }
+    let wanted = wanted(&view, &inputs.operation)?;
     let members: Vec<NodeName> = view
         .facts(target)
         .map_or(&[][..], |facts| view.set(facts.db_nodes))
@@ -186,7 +198,7 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
     if matches!(inputs.operation, Operation::SyncNode(_)) {
         return Vec::new();
     }
-    let theirs: std::collections::HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
+    let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
     let only_here = local_rows(view).filter(|t| !theirs.contains(&t.name)).map(|t| RowDifference {
         table: t.name.clone(),
         here: t.size,

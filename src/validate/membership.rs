@@ -76,13 +76,15 @@ fn of_member(view: &View<'_>, target: &NodeName, contact: &Facts, node: &NodeNam
             other_lists: view.nodes(facts.db_nodes),
         });
     }
-    let all_running = facts.running_db_nodes == facts.db_nodes
+    // A member that is down is a problem of its own; here it is about those that run and are not seen.
+    let sees_all_that_run = facts.running_db_nodes == facts.db_nodes
         || view
             .set(facts.db_nodes)
             .iter()
             .filter(|other| *other != view.here())
+            .filter(|other| view.facts(other).is_some_and(|facts| facts.mnesia == Running::Yes))
             .all(|other| view.has(facts.running_db_nodes, other));
-    (!all_running).then(|| Problem::Partitioned {
+    (!sees_all_that_run).then(|| Problem::Partitioned {
         node: node.clone(),
         lists: view.nodes(facts.db_nodes),
         sees: view.nodes(facts.running_db_nodes),

@@ -42,9 +42,16 @@ def serves(node) -> bool:
 
 
 def settled_checksums(node) -> dict:
-    """The digests of Mnesia's files with nothing left in its log."""
-    node.eval("mnesia:dump_log()")
-    return node.checksums()
+    """The digests of Mnesia's files when nothing is left in its log and in the buffers of dets."""
+    seen = []
+
+    def settled() -> bool:
+        node.eval("dumped = mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()]")
+        seen.append(node.checksums())
+        return len(seen) > 1 and seen[-1] == seen[-2]
+
+    wait_until(settled, 20, f"the files of {node.name} to settle")
+    return seen[-1]
 
 
 def until(node, condition: str, timeout: float = 20):

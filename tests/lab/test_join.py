@@ -1,5 +1,7 @@
 """Two strangers become one cluster."""
 
+import shutil
+
 import pytest
 from cluster import call, code, db_nodes, exists, join, serves
 from lab import LoginRefused
@@ -53,15 +55,15 @@ def test_an_account_that_was_only_here_is_counted_refused_and_kept(strangers):
 def kept_users(node) -> list[str]:
     """The users in the kept database, as a Mnesia that is started on a copy of it has them."""
     [kept] = (node.spool / "easy_cluster" / "kept").iterdir()
-    old = node.host.lab.folder / "kept-copy"
+    old = node.host.folder / "kept-copy"
     script = f"""
         ok = mnesia:start(), ok = mnesia:wait_for_tables([passwd], 10000),
         io:format("~s", [lists:join(",", [U || {{U, _}} <- mnesia:dirty_all_keys(passwd)])]), halt()."""
-    node.host.run("cp", "-r", str(kept), str(old))
-    # Under the old node's name, which its schema carries; without distribution being listened for on its port.
-    done = node.host.run("erl", "-noinput", "-name", node.name, "-dist_listen", "false", "-start_epmd", "false",
-                         "-mnesia", "dir", f'"{old}"', "-eval", script, HOME=str(node.host.lab.folder))  # fmt: skip
-    node.host.run("rm", "-r", str(old))
+    shutil.copytree(kept, old)
+    # Under the old node's name, which its schema carries, and without distribution.
+    done = node.host.run("env", f"HOME={node.host.folder}", "erl", "-noinput", "-name", node.name, "-dist_listen", "false",
+                         "-start_epmd", "false", "-mnesia", "dir", f'"{old}"', "-eval", script)  # fmt: skip
+    shutil.rmtree(old)
     return [user for user in done.stdout.split(",") if user]
 
 

@@ -1,10 +1,13 @@
 """Whatever forbids a join is told with its code, evidence and fix; ejabberd serves on and no byte of Mnesia's files changes."""
 
 import contextlib
+import shutil
+import subprocess
 import threading
 
 import pytest
 from cluster import call, code, db_nodes, details, join, serves, settled_checksums, until, words
+from lab import wait_until
 
 
 @contextlib.contextmanager
@@ -87,7 +90,7 @@ def test_nothing_on_the_port_of_epmd(hello, lab):
 
 
 def test_a_node_that_epmd_does_not_know(hello):
-    assert refused(hello, master("nobody@foo.bar"), "not_registered")["registered"] == b"ejabberd"
+    assert refused(hello, master("nobody@foo.bar"), "not_registered")["alive"] == b"nobody"
 
 
 def test_a_distribution_port_that_is_closed(hello, lab):
@@ -106,8 +109,6 @@ def registered_in_epmd(host, name: str, port: int):
         "s.sendall(struct.pack('>H', len(body)) + body)\n"
         "s.recv(16); print('registered', flush=True); sys.stdin.read()\n"
     )
-    import subprocess
-
     child = subprocess.Popen(host.command("python3", "-c", script), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert child.stdout.readline() == b"registered\n"
@@ -125,8 +126,6 @@ def test_another_cookie(hello, lab):
 @contextlib.contextmanager
 def plain(lab, host: str, name: str, **options):
     """A Mnesia node that is gone afterwards. Under another cookie it cannot be asked, so it is waited for in epmd."""
-    from lab import wait_until
-
     node = lab.host(host).mnesia(name=name, **options)
     node.launch()
     try:
@@ -134,6 +133,7 @@ def plain(lab, host: str, name: str, **options):
         yield node
     finally:
         node.destroy()
+        shutil.rmtree(node.folder)
 
 
 def test_long_names_against_short_ones(hello, lab):
@@ -159,6 +159,7 @@ def test_already_in_that_cluster(hello, pair):
 def test_already_in_another_cluster(hello, pair, lab):
     join(hello, pair[1])
     with plain(lab, "third.host", "other") as other:
+        until(other, "mnesia:system_info(is_running) =:= yes")
         refused(hello, master(other.name), "already_clustered")
 
 
@@ -173,6 +174,7 @@ def couple(hello, pair, lab):
                "{atomic, ok} = mnesia:change_table_copy_type(schema, node(), disc_copies)")  # fmt: skip
     yield foo, third
     third.destroy()
+    shutil.rmtree(third.folder)
 
 
 def test_a_member_that_is_down(hello, couple):
@@ -261,18 +263,16 @@ def test_too_little_disk(hello, pair):
 @contextlib.contextmanager
 def small_disk(folder, megabytes: int):
     """The folder's contents on a file system of their own that is soon full."""
-    from lab.processes import run
-
     aside = folder.with_name(folder.name + "-aside")
     folder.rename(aside)
     folder.mkdir()
-    run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], 10)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
     try:
-        run(["cp", "-a", f"{aside}/.", str(folder)], 10)
-        run(["chown", "ejabberd:ejabberd", str(folder)], 10)
+        subprocess.run(["cp", "-a", f"{aside}/.", str(folder)], check=True)
+        shutil.chown(folder, "ejabberd", "ejabberd")
         yield
     finally:
-        run(["umount", "-l", str(folder)], 10)
+        subprocess.run(["umount", "-l", str(folder)], check=True)
         folder.rmdir()
         aside.rename(folder)
 

@@ -90,7 +90,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Reaches { reaches, problems }
         }
         Request::RowsToCompare { operation, snapshot } => {
-            Answer::Tables(plan::rows_to_compare(&operation, &snapshot).map_err(one)?)
+            Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
         }
         Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
         Request::Recheck { plan, snapshot } => {

@@ -51,7 +51,7 @@ class Controller:
             with open(host.folder / "control.log", "ab") as log:
                 self._process = host.popen(
                     host.command("erl", option, self.node, "-hidden", "-connect_all", "false", "-noinput",
-                                 "-kernel", "net_ticktime", "8", *host.ground.erl_options(host, fixed_port=False),
+                                 *host.ground.erl_options(host, fixed_port=False),
                                  "-eval", _BOOT, "-extra", str(_SOURCE), str(requests), str(answers),
                                  HOME=str(host.control_home), ERL_CRASH_DUMP_BYTES="0"),
                     pass_fds=(requests, answers), stdout=log, stderr=log)
