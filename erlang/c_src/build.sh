@@ -61,12 +61,19 @@ find_target() {
     mktemp -d
 }
 
+# The first error of cargo, and what caused it.
+reason_in() {
+    awk '/^error/ && !error { error = $0; sub(/^error[^:]*: /, "", error) }
+         /^Caused by:/ && !cause { getline cause; sub(/^ +/, ": ", cause) }
+         END { printf "%s%s", error, cause }' "$1"
+}
+
 build() {
     log=$target/easy_cluster-build.log
     if ! PATH="$(dirname "$cargo"):$PATH" CARGO_TARGET_DIR="$target" "$cargo" build --release --locked \
         --manifest-path "$workspace/Cargo.toml" -p easy_cluster_nif > "$log" 2>&1; then
         current && succeed
-        fail "the native build failed: $(sed -n 's/^error[^:]*: //p' "$log" | head -n 1); see $log"
+        fail "the native build failed: $(reason_in "$log"); see $log"
     fi
     built=$target/release/libeasy_cluster_nif.so
     if cmp -s "$built" "$library"; then

@@ -76,6 +76,8 @@ class Lab:
             host = Host(self, name, len(self._hosts) + 1, self._cookie)
             self.ground.add(host, list(self._hosts.values()))
             self._hosts[name] = host
+            for each in self.hosts():
+                each.inetrc_file.write_text(self.ground.inetrc(self.hosts()))
             host.open()
         return self._hosts[name]
 
@@ -162,14 +164,9 @@ class Host:
 
     def open(self) -> None:
         """Starts the host's epmd."""
-        self.write_inetrc()
         self.set_cookie(self.cookie)
         with open(self.folder / "epmd.log", "ab") as log:
             self.popen(self.command("epmd", "-port", str(self.ground.epmd_port(self))), stdout=log, stderr=log)
-
-    def write_inetrc(self) -> None:
-        """Writes what Erlang knows about names in this host."""
-        self.inetrc_file.write_text(self.ground.inetrc(self, list({h.name: h for h in [*self.lab.hosts(), self]}.values())))
 
     def command(self, *argv: str, **environment: str) -> list[str]:
         """The command that runs `argv` in this host."""

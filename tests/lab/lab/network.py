@@ -96,7 +96,7 @@ class Namespaces:
         """The port of the host's epmd."""
         return EPMD_PORT
 
-    def inetrc(self, _host, _hosts: list) -> str:
+    def inetrc(self, _hosts: list) -> str:
         """What Erlang shall know about names: as Debian has it."""
         return _INETRC
 
@@ -149,12 +149,10 @@ class Loopback:
         self._epmd: dict[str, int] = {}
         self._ports: dict[tuple[str, int], int] = {}
 
-    def add(self, host, others: list) -> None:
+    def add(self, host, _others: list) -> None:
         """Gives the host its address and its epmd port."""
         host.address = f"{self._network}.{host.number}"
         self._epmd[host.name] = _free_port("0.0.0.0")
-        for each in [*others, host]:
-            each.write_inetrc()
 
     def command(self, host, argv: list[str], environment: dict[str, str]) -> list[str]:
         """The command that runs `argv` in the host."""
@@ -177,7 +175,7 @@ class Loopback:
         """FIREWALL_WINDOW: the server takes the first port, the tools beside it the next ones."""
         return f"{self._window}-{self._window + 20}"
 
-    def inetrc(self, _host, hosts: list) -> str:
+    def inetrc(self, hosts: list) -> str:
         """What Erlang shall know about names: all hosts, and nothing else."""
         return '{lookup,["file"]}.\n' + "".join(
             f'{{host,{{{each.address.replace(".", ",")}}},["{each.name}","{each.label}"]}}.\n' for each in hosts)
