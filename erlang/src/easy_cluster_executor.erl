@@ -4,6 +4,7 @@
 
 -export([commit/2]).
 -export([unfinished/1]).
+-export([pending/1, forgotten/3]).
 
 -type report() :: fun((event()) -> ok).
 %% What an operation tells while it runs.
@@ -105,7 +106,7 @@ failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan :
 
 undo([], Journal, Context, Step, Reason, Pending) ->
     finish(Journal, undone, #{pending => Pending}),
-    easy_cluster_server:pending(Pending),
+    easy_cluster_server:pending(maps:get(id, Context), Pending),
     step_failed(Step, Reason, undone(Pending), Context);
 undo([Action | Rest], Journal, #{report := Report} = Context, Step, Reason, Pending) ->
     Report({undo, Action}),
@@ -166,9 +167,28 @@ unfinished(Directory) ->
 first([]) -> undefined;
 first([Id | _]) -> Id.
 
-is_unfinished({ok, #{events := Entries}}) -> not lists:any(fun is_outcome/1, Entries);
+is_unfinished({ok, #{events := Entries}}) -> [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [];
 %% One that cannot be read may hide anything.
 is_unfinished({error, _Damaged}) -> true.
 
-is_outcome({_Sequence, _WallClock, {outcome, _Outcome, _Details}}) -> true;
-is_outcome(_Entry) -> false.
+%% Members that still have to forget this node, with the operation that left them behind.
+-spec pending(file:filename()) -> [{Id :: binary(), node()}].
+pending(Directory) ->
+    case easy_cluster_journal:list(Directory) of
+        {error, _Unreadable} -> [];
+        Ids -> [{Id, Node} || Id <- Ids, Node <- pending_in(easy_cluster_journal:read(Directory, Id))]
+    end.
+
+pending_in({ok, #{events := Entries}}) ->
+    Left = lists:append([maps:get(pending, Details, []) || {_, _, {outcome, _, Details}} <- Entries]),
+    Left -- [Node || {_, _, {forgotten, Node}} <- Entries];
+pending_in({error, _Damaged}) ->
+    [].
+
+%% Notes that a member has forgotten this node after all.
+-spec forgotten(file:filename(), binary(), node()) -> ok | {error, term()}.
+forgotten(Directory, Id, Node) ->
+    case easy_cluster_journal:open(Directory, Id) of
+        {ok, Journal} -> easy_cluster_journal:close(note(Journal, {forgotten, Node}));
+        {error, Reason} -> {error, Reason}
+    end.

@@ -5,7 +5,7 @@
 
 -export([start_link/0]).
 -export([run/2]).
--export([pending/1]).
+-export([pending/2]).
 -export([state/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -13,7 +13,7 @@
 -define(RETRY_TIMEOUT, 3000).
 
 -record(state, {operation = none :: none | operation(),
-                pending = [] :: [node()]}).
+                pending = [] :: [{Id :: binary(), node()}]}).
 -type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid(), tag := reference(),
                        step := term()}.
 
@@ -46,17 +46,24 @@ follow(Tag, Monitor, Report) ->
             {error, {operation_died, #{id => <<"?">>, reason => print(Reason)}}}
     end.
 
-%% Members that have to be told to forget this node when they are back.
--spec pending([node()]) -> ok.
-pending(Nodes) ->
-    gen_server:cast(?MODULE, {pending, Nodes}).
+%% Members that an operation left behind and that have to be told to forget this node when they are back.
+-spec pending(binary(), [node()]) -> ok.
+pending(Id, Nodes) ->
+    gen_server:cast(?MODULE, {pending, [{Id, Node} || Node <- Nodes]}).
 
 -spec state() -> #{operation := none | map(), pending := [node()]}.
 state() ->
     gen_server:call(?MODULE, state).
 
+%% Members that were left behind before this VM was started stand in the journals.
 init([]) ->
-    {ok, #state{}}.
+    Pending = easy_cluster_executor:pending(mnesia:system_info(directory)),
+    lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
+    _ = [retry_later() || Pending =/= []],
+    {ok, #state{pending = Pending}}.
+
+nodes_of(Pending) ->
+    lists:usort([Node || {_Id, Node} <- Pending]).
 
 handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
     Tag = make_ref(),
@@ -69,15 +76,15 @@ handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
 handle_call({run, _Plan}, _From, State) ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State};
 handle_call(state, _From, #state{operation = none, pending = Pending} = State) ->
-    {reply, #{operation => none, pending => Pending}, State};
+    {reply, #{operation => none, pending => nodes_of(Pending)}, State};
 handle_call(state, _From, #state{operation = Operation, pending = Pending} = State) ->
-    {reply, #{operation => maps:with([id, step], Operation), pending => Pending}, State}.
+    {reply, #{operation => maps:with([id, step], Operation), pending => nodes_of(Pending)}, State}.
 
 handle_cast({pending, []}, State) ->
     {noreply, State};
-handle_cast({pending, Nodes}, #state{pending = Pending} = State) ->
+handle_cast({pending, More}, #state{pending = Pending} = State) ->
     retry_later(),
-    {noreply, State#state{pending = lists:usort(Nodes ++ Pending)}}.
+    {noreply, State#state{pending = lists:usort(More ++ Pending)}}.
 
 handle_info({Tag, event, Event}, #state{operation = #{tag := Tag, owner := Owner} = Operation} = State) ->
     Owner ! {Tag, event, Event},
@@ -91,15 +98,16 @@ handle_info(retry, #state{pending = []} = State) ->
 %% Not while an operation runs, which may be about the same members.
 handle_info(retry, #state{operation = none, pending = Pending} = State) ->
     Server = self(),
-    _ = spawn_link(fun() -> Server ! {retried, retry_all(Pending)} end),
+    _ = spawn_link(fun() -> Server ! {retried, retry_all(nodes_of(Pending))} end),
     {noreply, State};
 handle_info(retry, State) ->
     retry_later(),
     {noreply, State};
 handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
-    log_forgotten(Forgotten),
+    {Done, Left} = lists:partition(fun({_Id, Node}) -> lists:member(Node, Forgotten) end, Pending),
+    lists:foreach(fun note_forgotten/1, Done),
     retry_later(),
-    {noreply, State#state{pending = Pending -- Forgotten}}.
+    {noreply, State#state{pending = Left}}.
 
 retry_all(Pending) ->
     Retry = fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end,
@@ -109,8 +117,13 @@ retry_later() ->
     _ = erlang:send_after(?RETRY_INTERVAL, self(), retry),
     ok.
 
-log_forgotten([]) -> ok;
-log_forgotten(Nodes) -> logger:notice(#{what => easy_cluster_forgotten_by, members => Nodes}).
+note_forgotten({Id, Node}) ->
+    logger:notice(#{what => easy_cluster_forgotten_by, member => Node, operation => Id}),
+    case easy_cluster_executor:forgotten(mnesia:system_info(directory), Id, Node) of
+        ok -> ok;
+        %% It will be asked once more after a restart, and will say that it knows nothing of this node.
+        {error, Reason} -> logger:error(#{what => easy_cluster_journal, operation => Id, reason => Reason})
+    end.
 
 last_step({step, _, Step, _}, _Operation) -> Step;
 last_step({undo, Action}, _Operation) -> {undo, Action};

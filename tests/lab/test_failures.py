@@ -68,7 +68,8 @@ def test_a_target_that_dies_when_all_is_copied_leaves_a_member_that_serves(plain
     two.wait_until_dead()
     assert rows(one)["users"] == ["theirs"] and db_nodes(one) == {one.name, two.name}
     two.start()
-    until(two, f"lists:sort(mnesia:system_info(running_db_nodes)) =:= lists:sort(['{one.name}', '{two.name}'])")
+    until(two, "mnesia:wait_for_tables(mnesia:system_info(tables), 1000) =:= ok")
+    assert two.members() == {one.name, two.name}
     assert rows(two)["users"] == ["theirs"]
 
 
@@ -120,3 +121,22 @@ def test_ejabberd_serves_again_when_the_target_dies_in_the_middle(pair):
     until(foo, "mnesia:system_info(db_nodes) =:= [node()]")
     with foo.xmpp("bob", "secret"):
         pass
+
+
+def test_a_member_left_behind_is_told_after_this_node_was_restarted_too(plain_nodes):
+    one, two = two_databases(plain_nodes)
+    step = STEPS.index("commit_schema") + 1
+    assert code(one.eval(KILL_TARGET.format(target=two.name, step=step), timeout=60)) == "step_failed"
+    two.wait_until_dead()
+    one.kill()
+    one.start()
+    one.load_easy_cluster()
+    assert call(one, "status()")[1]["pending"] == [two.name]
+    two.start()
+    until(two, "mnesia:system_info(db_nodes) =:= [node()]")
+    until(one, "maps:get(pending, easy_cluster_server:state()) =:= []")
+    one.kill()
+    one.start()
+    one.load_easy_cluster()
+    assert call(one, "status()")[1]["pending"] == []
+    join(one, two)
