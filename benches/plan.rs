@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench plan`; the columns to read are `median` and `slowest`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench")]
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -2,11 +2,13 @@
 //!
 //! Only what the plan depends on counts: rows, memory and clocks change all the time.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::name::NodeName;
-use crate::model::snapshot::Running;
+use crate::model::snapshot::{Running, SetIndex};
 use crate::validate::view::View;
 
 /// Digests of the parts, so that a refusal can say which of them changed.
@@ -52,6 +54,7 @@ pub fn of(view: &View<'_>, target: &NodeName) -> Fingerprint {
     nodes.sort_unstable();
     nodes.dedup();
     let (mut membership, mut software) = (Sum::default(), Sum::default());
+    let mut sets = Sets::of(view);
     for node in nodes {
         membership.text(node.as_str());
         software.text(node.as_str());
@@ -60,19 +63,19 @@ pub fn of(view: &View<'_>, target: &NodeName) -> Fingerprint {
             continue;
         };
         membership.text(if facts.mnesia == Running::Yes { "running" } else { "not running" });
-        membership.nodes(view.set(facts.db_nodes));
-        membership.nodes(view.set(facts.running_db_nodes));
-        membership.nodes(view.set(facts.master_nodes));
+        for set in [facts.db_nodes, facts.running_db_nodes, facts.master_nodes] {
+            membership.bytes(&sets.digest(set));
+        }
         software.text(&facts.otp_release);
         for (application, version) in &facts.versions {
             software.text(application);
             software.text(version);
         }
     }
-    Fingerprint { membership: membership.hex(), software: software.hex(), tables: of_tables(view, target) }
+    Fingerprint { membership: membership.hex(), software: software.hex(), tables: of_tables(view, &mut sets, target) }
 }
 
-fn of_tables(view: &View<'_>, target: &NodeName) -> String {
+fn of_tables(view: &View<'_>, sets: &mut Sets<'_>, target: &NodeName) -> String {
     let mut sum = Sum::default();
     for (side, node) in [("here", view.here()), ("there", target)] {
         let mut tables: Vec<_> = view.tables_of(node).collect();
@@ -83,11 +86,34 @@ fn of_tables(view: &View<'_>, target: &NodeName) -> String {
             sum.text(&table.cookie);
             sum.text(&table.version);
             for set in [table.ram_copies, table.disc_copies, table.disc_only_copies, table.external_copies] {
-                sum.nodes(view.set(set));
+                sum.bytes(&sets.digest(set));
             }
         }
     }
     sum.hex()
+}
+
+/// Digests of sets of nodes, each made once: every member of a large cluster names the same large set. By its contents,
+/// as the numbers of the sets change from snapshot to snapshot.
+struct Sets<'a> {
+    view: &'a View<'a>,
+    digests: HashMap<SetIndex, [u8; 32]>,
+}
+
+impl<'a> Sets<'a> {
+    fn of(view: &'a View<'a>) -> Self {
+        Self { view, digests: HashMap::new() }
+    }
+
+    fn digest(&mut self, set: SetIndex) -> [u8; 32] {
+        *self.digests.entry(set).or_insert_with(|| {
+            let mut sum = Sum::default();
+            for node in self.view.set(set) {
+                sum.text(node.as_str());
+            }
+            sum.0.finalize().into()
+        })
+    }
 }
 
 /// A digest over texts whose borders count.
@@ -96,15 +122,12 @@ struct Sum(Sha256);
 
 impl Sum {
     fn text(&mut self, text: &str) {
-        self.0.update((text.len() as u64).to_le_bytes());
-        self.0.update(text.as_bytes());
+        self.bytes(text.as_bytes());
     }
 
-    fn nodes(&mut self, nodes: &[NodeName]) {
-        self.0.update((nodes.len() as u64).to_le_bytes());
-        for node in nodes {
-            self.text(node.as_str());
-        }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
     }
 
     /// 128 bits are plenty to notice a change.

@@ -291,13 +291,26 @@ class EjabberdNode(Node):
         from .shell import type_lines
         return type_lines(self, lines, timeout)
 
-    def install_easy_cluster(self, timeout: float = 300) -> str:
-        """Puts erlang/ of this repository where module_install looks, and calls it; returns what it prints."""
+    def install_easy_cluster(self, source: Path | None = None, timeout: float = 300) -> str:
+        """Links a folder with easy_cluster's sources from where module_install looks, and calls it; returns what it prints.
+
+        module_install compiles in that folder as the user ejabberd, so it is a copy of this repository's erlang/ by default.
+        """
+        source = source or self._own_copy(REPOSITORY / "erlang")
         sources = self.modules / "sources"
         for folder in [self.modules, sources]:
             folder.mkdir(exist_ok=True)
             shutil.chown(folder, "ejabberd", "ejabberd")
         link = sources / "easy_cluster"
-        if not link.is_symlink():
-            link.symlink_to(self.host.lab.readable(REPOSITORY / "erlang"))
+        link.unlink(missing_ok=True)
+        link.symlink_to(source)
         return self.ctl("module_install", "easy_cluster", timeout=timeout)
+
+    def _own_copy(self, source: Path) -> Path:
+        """A copy of a folder that belongs to the user ejabberd."""
+        copy = self.host.folder / "easy_cluster"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(source, copy)
+        for path in [copy, *copy.rglob("*")]:
+            shutil.chown(path, "ejabberd", "ejabberd")
+        return copy
