@@ -50,7 +50,7 @@ find_cargo() {
     done
 }
 
-# Where to build; nothing where nothing can be written.
+# Where to build: a new temporary folder where nothing else can be written.
 find_target() {
     for candidate in "${CARGO_TARGET_DIR:-$workspace/target}" "${HOME:-}/.cache/easy_cluster-target"; do
         if writable "$candidate"; then

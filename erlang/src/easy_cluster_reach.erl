@@ -42,9 +42,5 @@ dist_port() ->
 %% Erlang's own host table (inetrc) comes before the system's resolver when it has the host.
 hosts(Nodes) ->
     Hosts = lists:usort([Host || Node <- Nodes, [_, Host] <- [string:split(atom_to_list(Node), "@")]]),
-    Known = proplists:get_value(host, inet:get_rc(), undefined),
-    case Known of
-        undefined -> [];
-        _Table -> [{unicode:characters_to_binary(Host), unicode:characters_to_binary(inet:ntoa(Address))}
-                   || {host, Address, Names} <- inet:get_rc(), Host <- Hosts, lists:member(Host, Names)]
-    end.
+    [{unicode:characters_to_binary(Host), unicode:characters_to_binary(inet:ntoa(Address))}
+     || {host, Address, Names} <- inet:get_rc(), Host <- Hosts, lists:member(Host, Names)].

@@ -1,117 +1,162 @@
-"""`make demo`: two strangers become one cluster, before your eyes, on real ejabberd.
+"""Two strangers become one cluster, before your eyes: `make demo`.
 
-Prints what a person at the terminal would do and see; each claim is checked, and a false one ends the demo with status 1.
+Two real ejabberd nodes, each on a host of its own, run by Debian's ejabberdctl. What is typed and what is answered is real; each
+line that begins with a tick is a claim that was checked, and the first one that is false ends the demonstration with exit status 1.
 """
 
 import sys
 import time
+from collections.abc import Callable
 
-from lab import Lab, LoginRefused, Shell
+from lab import EjabberdNode, Lab, Late, LoginRefused, Shell, Terminated, XmppError, wait_until
 
 HELLO, FOO = "ejabberd@hello.world", "ejabberd@foo.bar"
+# Tables whose rows have to survive the loss of a node.
+DURABLE = ["passwd", "roster", "vcard", "offline_msg", "muc_room", "private_storage"]
 
 
-class Claim(AssertionError):
-    """Something that the demo says is not so."""
-
-
-def say(text: str = ""):
-    print(text, flush=True)
-
-
-def step(number: int, title: str):
-    say(f"\n── {number}. {title} " + "─" * max(0, 92 - len(title)))
-
-
-def claim(what: str, holds: bool):
-    say(f"  {'✓' if holds else '✗'} {what}")
-    if not holds:
-        raise Claim(what)
-
-
-def typed(shell: Shell, line: str) -> str:
-    """Types a line in the debug shell and shows what comes back, as it comes back to a person."""
-    say(f"\n({HELLO})> {line}")
-    printed = shell.type(line, timeout=60)
-    for text in printed.splitlines():
-        say(f"  {text.rstrip()}")
-    return printed
-
-
-def talk(one, other):
-    """Two clients say something to each other."""
-    bob, carol = one.xmpp("bob", "secret"), other.xmpp("carol", "secret")
-    with bob, carol:
-        bob.send(carol, "can you hear me?")
-        heard = carol.receive()
-        carol.send(bob, "loud and clear")
-        answered = bob.receive()
-    say(f"  carol on {other.name} hears {heard[0]}: {heard[1]}")
-    say(f"  bob on {one.name} hears {answered[0]}: {answered[1]}")
-    return heard == ("bob@localhost", "can you hear me?") and answered == ("carol@localhost", "loud and clear")
-
-
-def is_refused(node, user: str) -> bool:
-    try:
-        node.xmpp(user, "secret").logout()
-    except LoginRefused:
-        return True
-    return False
-
-
-def demo(lab):
-    step(1, "two ejabberd nodes that know nothing of each other")
-    hello, foo = lab.host("hello.world").ejabberd(), lab.host("foo.bar").ejabberd()
-    lab.start(hello, foo)
-    for node in (hello, foo):
-        say(f"  {node.name} on {node.host.address}, ejabberd {node.text('ejabberd_option:version()')}, its own epmd and /etc/hosts")
-
-    step(2, "ejabberdctl module_install easy_cluster, on both")
-    for node in (hello, foo):
-        node.install_easy_cluster()
-        running = node.eval("lists:keymember(easy_cluster, 1, application:which_applications())")
-        claim(f"easy_cluster runs on {node.name}", running)
-
-    step(3, "accounts on both: alice on hello.world; bob and carol on foo.bar")
-    hello.register("alice", "secret")
-    foo.register("bob", "secret")
-    foo.register("carol", "secret")
-    with hello.xmpp("alice", "secret"):
-        claim("alice can log in on hello.world", True)
-
-    step(4, "ejabberdctl debug on hello.world")
-    with Shell(hello) as shell:
-        claim("foo.bar can be reached", typed(shell, f"easy_cluster:test_node('{FOO}').").endswith("ok"))
-        plan = typed(shell, f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{FOO}'}}), ok.")
-        claim("the plan counts what only hello.world has", "1 row of passwd exists only here" in plan)
-        before = time.monotonic()
-        joined = typed(shell, f"easy_cluster:join_as_master('{FOO}').")
-        seconds = time.monotonic() - before
-        claim(f"hello.world has joined, in {seconds:.1f} s", "each checked" in joined and joined.rstrip().endswith("ok"))
-        typed(shell, "easy_cluster:status(), ok.")
-
-    step(5, "one cluster: a client on each node")
-    claim("both members list both", hello.members() == foo.members() == {HELLO, FOO})
-    claim("bob on hello.world and carol on foo.bar talk", talk(hello, foo))
-    claim("alice, who was only on hello.world, is refused", is_refused(hello, "alice"))
-    kept = list(hello.spool.glob("easy_cluster/kept/*/passwd.DAT"))
-    claim("her row is in the kept database", [b"alice" in path.read_bytes() for path in kept] == [True])
-
-    step(6, "kill -9 foo.bar")
-    foo.kill()
-    claim("bob and carol both log in on hello.world and talk again", talk(hello, hello))
+class FalseClaim(Exception):
+    """What the demonstration says is not so."""
 
 
 def main() -> int:
-    began = time.monotonic()
+    """Runs the demonstration and returns the exit status."""
+    begun = time.monotonic()
     try:
         with Lab() as lab:
-            demo(lab)
-    except Claim as false:
-        say(f"\nThis is not so: {false}")
+            show(lab)
+    except FalseClaim as claim:
+        print(f"\n  ✗ {claim}\n\nThis is false, so the demonstration has failed.", file=sys.stderr)
         return 1
-    say(f"\nAll of it was so, in {time.monotonic() - began:.0f} s. Nodes, namespaces and folders are gone again.")
+    except Terminated:
+        return 143
+    except KeyboardInterrupt:
+        return 130
+    print(f"\nAll of it is true. Both hosts and their files are gone again; it took {time.monotonic() - begun:.0f} s.")
     return 0
+
+
+def show(lab: Lab) -> None:
+    """The demonstration, chapter by chapter."""
+    chapter("Two hosts, each with ejabberd from Debian's package, an address, an epmd and a hosts file")
+    hello, foo = lab.host("hello.world").ejabberd(), lab.host("foo.bar").ejabberd()
+    lab.start(hello, foo)
+    for node in (hello, foo):
+        command(node, "status")
+        claim(f"{node.name} runs at {node.host.address} and is alone", node.members() == {node.name})
+
+    chapter("easy_cluster is installed into both, as any module of ejabberd")
+    for node in (hello, foo):
+        prompt(node, "ejabberdctl module_install easy_cluster")
+        print(node.install_easy_cluster().strip() or "(no output)")
+        claim(f"{node.host.name} lists it among its modules", "easy_cluster" in command(node, "modules_installed"))
+
+    chapter("Accounts: romeo and juliet on foo.bar, mercutio on hello.world only")
+    for node, user in [(foo, "romeo"), (foo, "juliet"), (hello, "mercutio")]:
+        command(node, "register", user, node.domain, f"{user}s-secret")
+    claim("mercutio can log in on hello.world", logs_in(hello, "mercutio"))
+    claim("romeo cannot, as hello.world does not know him", not logs_in(hello, "romeo"))
+
+    chapter("hello.world looks at foo.bar, plans, and joins; foo.bar's database is the one that stays")
+    join(hello)
+    claim("both say that two nodes run Mnesia together", hello.members() == foo.members() == {HELLO, FOO})
+    for node in (hello, foo):
+        claim(f"{node.host.name} has its own copy of {', '.join(DURABLE)}",
+              all(node.eval(f"mnesia:table_info({table}, storage_type)") != "unknown" for table in DURABLE))
+    claim("what was hello.world's database is kept, not deleted",
+          any((hello.spool / "easy_cluster" / "kept").glob("*/schema.DAT")))
+    claim("mercutio, whose account was in it, is refused now", not logs_in(hello, "mercutio"))
+
+    chapter("A client on each node")
+    with client(hello, "romeo") as romeo, client(foo, "juliet") as juliet:
+        talk(romeo, juliet)
+
+        chapter("foo.bar dies: SIGKILL, without a warning to anybody")
+        print(f"root@foo.bar:~# kill -9 {foo.pid}")
+        foo.kill()
+        claim("hello.world noticed and serves alone", soon(lambda: hello.members() == {HELLO}))
+    with client(hello, "romeo") as romeo, client(hello, "juliet") as juliet:
+        talk(romeo, juliet)
+
+
+def join(hello: EjabberdNode) -> None:
+    """What is typed in hello.world's shell."""
+    prompt(hello, "ejabberdctl debug")
+    with Shell(hello) as shell:
+        tested = typed(shell, f"easy_cluster:test_node('{FOO}').")
+        claim("foo.bar can be reached", tested.endswith("\nok"))
+        planned = typed(shell, f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{FOO}'}}), ok.")
+        claim("there is a plan, and nothing has been done yet", planned.endswith("\nok") and hello.members() == {HELLO})
+        claim("it counts mercutio's account as a row that exists only here", "passwd" in planned)
+        joined = typed(shell, f"easy_cluster:join_as_master('{FOO}').")
+        claim("the join has succeeded", joined.endswith("\nok"))
+
+
+def talk(one, other) -> None:
+    """Messages in both directions."""
+    for sender, receiver, text in [(one, other, "Wherefore art thou?"), (other, one, "Here, on the other node or on this one.")]:
+        sender.send(receiver, text)
+        claim(f"{sender.jid} to {receiver.jid}: {text}", receiver.receive() == (sender.jid, text))
+
+
+def client(node: EjabberdNode, user: str):
+    """An XMPP client that has logged in."""
+    try:
+        session = node.xmpp(user, f"{user}s-secret")
+    except XmppError as error:
+        raise FalseClaim(f"{user} logs in on {node.host.name} ({type(error).__name__}: {error})") from None
+    print(f"  ✓ {user} logs in on {node.host.name}", flush=True)
+    return session
+
+
+def logs_in(node: EjabberdNode, user: str) -> bool:
+    """Whether the node accepts the user; that it answers is not in question."""
+    try:
+        with node.xmpp(user, f"{user}s-secret"):
+            return True
+    except LoginRefused:
+        return False
+
+
+def typed(shell: Shell, line: str) -> str:
+    """Types a line and shows what a person would see."""
+    before = len(shell.transcript().rpartition("\n")[0])
+    printed = shell.type(line)
+    print(shell.transcript()[before:].rpartition("\n")[0].strip("\n"), flush=True)
+    return "\n" + printed.rstrip("\n")
+
+
+def command(node: EjabberdNode, *args: str) -> str:
+    """Runs ejabberdctl and shows it."""
+    prompt(node, " ".join(["ejabberdctl", *args]))
+    output = node.ctl(*args)
+    print(output.rstrip("\n"), flush=True)
+    return output
+
+
+def prompt(node: EjabberdNode, line: str) -> None:
+    """Shows what is typed on a host."""
+    print(f"root@{node.host.name}:~# {line}", flush=True)
+
+
+def chapter(title: str) -> None:
+    """A headline."""
+    print(f"\n== {title}\n", flush=True)
+
+
+def claim(text: str, is_true: bool) -> None:
+    """Says something that was checked, or ends the demonstration."""
+    if not is_true:
+        raise FalseClaim(text)
+    print(f"  ✓ {text}", flush=True)
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether the condition comes true within some seconds."""
+    try:
+        return wait_until(condition, 10, "it")
+    except Late:
+        return False
 
 
 if __name__ == "__main__":

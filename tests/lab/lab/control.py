@@ -60,13 +60,20 @@ class Controller:
             os.close(answers)
         threading.Thread(target=self._read, daemon=True).start()
 
-    def eval(self, node: str, text: str, timeout: float) -> tuple[object, str]:
-        """The value of the expressions `text` on `node`, and how Erlang prints it."""
+    def eval(self, node: str, text: str, timeout: float) -> object:
+        """The value of the expressions `text` on `node`."""
+        return self._ask(node, text, timeout, form=0)
+
+    def printed(self, node: str, text: str, timeout: float) -> str:
+        """The value of the expressions `text` on `node`, as Erlang prints it."""
+        return self._ask(node, text, timeout, form=1).decode()
+
+    def _ask(self, node: str, text: str, timeout: float, form: int) -> object:
         future: Future = Future()
         with self._lock:
             number = next(self._ids) % 2**32
             self._waiting[number] = future
-            self._write(struct.pack(">II", number, int(timeout * 1000)), struct.pack(">H", len(node.encode())), node.encode(),
+            self._write(struct.pack(">IIBH", number, int(timeout * 1000), form, len(node.encode())), node.encode(),
                         (text.rstrip().rstrip(".") + ".").encode())
         try:
             # The node has the same deadline; what is beyond it is for a controller that hangs.
@@ -107,10 +114,10 @@ class Controller:
         self._process.wait(10)
 
 
-def _value(answer: bytes) -> tuple[object, str]:
+def _value(answer: bytes) -> object:
     match decode(answer):
-        case ("ok", value, printed):
-            return value, printed.decode()
+        case ("ok", value):
+            return value
         case ("error", kind, ("erpc", "noconnection") as reason, printed):
             raise NodeDown(kind, reason, printed.decode())
         case ("error", kind, ("erpc", "timeout") as reason, printed):

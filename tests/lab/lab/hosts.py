@@ -208,7 +208,7 @@ class Host:
 
     def eval(self, node: str, text: str, timeout: float = 10) -> object:
         """Evaluates Erlang expressions on `node`, asked from this host."""
-        return self.controller("." not in node.partition("@")[2]).eval(node, text, timeout)[0]
+        return self.controller("." not in node.partition("@")[2]).eval(node, text, timeout)
 
     def controller(self, short_names: bool = False) -> Controller:
         """The hidden node that evaluates expressions here."""
@@ -225,7 +225,7 @@ class Host:
         """The names that this host's epmd knows."""
         controller = self.controller()
         return [bytes(name).decode() for name, _port in
-                controller.eval(controller.node, "{ok, Names} = erl_epmd:names(), Names", 10)[0]]
+                controller.eval(controller.node, "{ok, Names} = erl_epmd:names(), Names", 10)]
 
     def accepts(self, port: int) -> bool:
         """Whether something accepts TCP connections on the port that stands for `port`."""
@@ -236,7 +236,7 @@ class Host:
             case gen_tcp:connect({address}, {real}, [], 2000) of
                 {{ok, Socket}} -> gen_tcp:close(Socket) =:= ok;
                 {{error, _}} -> false
-            end""", 5)[0]
+            end""", 5)
 
     def ejabberd(self, **options):
         """A new ejabberd node with an empty spool; see `lab.node.EjabberdNode` for the options. Not started yet."""

@@ -108,7 +108,7 @@ class Node:
 
     def printed(self, text: str, timeout: float = 10) -> str:
         """The value of Erlang expressions on this node, as Erlang prints it."""
-        return self.host.controller("." not in self.name.partition("@")[2]).eval(self.name, text, timeout)[1]
+        return self.host.controller("." not in self.name.partition("@")[2]).printed(self.name, text, timeout)
 
     def text(self, text: str, timeout: float = 10) -> str:
         """The value of Erlang expressions that make a charlist, a binary or chardata."""
