@@ -38,7 +38,7 @@ locked({error, Reason}, _Nodes, _Plan, _Report) ->
 checked(ok, #{id := Id} = Plan, Report) ->
     Directory = mnesia:system_info(directory),
     case easy_cluster_journal:create(Directory, Id, {begun, Plan}) of
-        {ok, Journal} -> run(maps:get(steps, Plan), Journal, context(Plan, Directory, Report));
+        {ok, Journal} -> run(maps:get(steps, Plan), Journal, [], context(Plan, Directory, Report));
         {error, Reason} -> {error, Reason}
     end;
 checked({error, Reason}, _Plan, _Report) ->
@@ -52,34 +52,25 @@ context(#{id := Id, options := #{timeout := Timeout}} = Plan, Directory, Report)
 
 %%% Forward
 
-run([], Journal, #{plan := Plan}) ->
-    finish(Journal, done, #{}),
+%% An outcome goes to disc together with the next intent: until then nothing else is done, and a step that is done can be
+%% run again.
+run([], Journal, Done, #{plan := Plan}) ->
+    finish(Journal, Done, done, #{}),
     {ok, Plan};
-run([#{number := Number, action := Action} = Step | Steps], Journal, #{report := Report} = Context) ->
+run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{report := Report} = Context) ->
     Report({step, begun, Step, #{}}),
-    case journaled({intent, Number, Action}, Journal, fun() -> easy_cluster_step:run(Action, Context) end) of
-        {ok, Evidence, Journal1} ->
-            case easy_cluster_journal:append(Journal1, {done, Number, Evidence}) of
-                {ok, Journal2} ->
+    %% Without a record of the intent, nothing is done.
+    case easy_cluster_journal:append_all(Journal, Done ++ [{intent, Number, Action}]) of
+        {ok, Journal1} ->
+            case attempt(fun() -> easy_cluster_step:run(Action, Context) end) of
+                {ok, Evidence} ->
                     Report({step, done, Step, Evidence}),
-                    run(Steps, Journal2, remember(Evidence, Context));
+                    run(Steps, Journal1, [{done, Number, Evidence}], remember(Evidence, Context));
                 {error, Reason} ->
                     failed(Step, Reason, Journal1, Context)
             end;
-        {error, Reason, Journal1} ->
-            failed(Step, Reason, Journal1, Context)
-    end.
-
-%% Without a record of the intent, nothing is done.
-journaled(Intent, Journal, Fun) ->
-    case easy_cluster_journal:append(Journal, Intent) of
-        {ok, Journal1} ->
-            case attempt(Fun) of
-                {ok, Evidence} -> {ok, Evidence, Journal1};
-                {error, Reason} -> {error, Reason, Journal1}
-            end;
         {error, Reason} ->
-            {error, Reason, Journal}
+            failed(Step, Reason, Journal, Context)
     end.
 
 %% A step that crashes has failed like any other: the way back has to run.
@@ -94,29 +85,28 @@ remember(Evidence, #{started := Started} = Context) ->
     maps:merge(Known, maps:with([configured_directory], Evidence)).
 
 failed(#{on_failure := keep} = Step, Reason, Journal, Context) ->
-    Journal1 = note(Journal, {failed, maps:get(number, Step), Reason}),
-    finish(Journal1, stopped, #{}),
+    finish(Journal, [{failed, maps:get(number, Step), Reason}], stopped, #{}),
     step_failed(Step, Reason, <<"What was done before is good in itself and stays">>, Context);
 failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan := #{undo := Undo}} = Context) ->
-    Journal1 = note(Journal, {failed, Number, Reason}),
+    Journal1 = note(Journal, [{failed, Number, Reason}]),
     WayBack = [Action || #{since := Since, action := Action} <- Undo, Since =< Number],
     undo(WayBack, Journal1, Context, Step, Reason, []).
 
 %%% Back
 
 undo([], Journal, Context, Step, Reason, Pending) ->
-    finish(Journal, undone, #{pending => Pending}),
+    finish(Journal, [], undone, #{pending => Pending}),
     easy_cluster_server:pending(maps:get(id, Context), Pending),
     step_failed(Step, Reason, undone(Pending), Context);
 undo([Action | Rest], Journal, #{report := Report} = Context, Step, Reason, Pending) ->
     Report({undo, Action}),
-    Journal1 = note(Journal, {undo, Action}),
+    Journal1 = note(Journal, [{undo, Action}]),
     case attempt(fun() -> easy_cluster_step:run(Action, Context) end) of
         {ok, Evidence} ->
             More = maps:get(pending, Evidence, []),
-            undo(Rest, note(Journal1, {undone, Action, Evidence}), Context, Step, Reason, Pending ++ More);
+            undo(Rest, note(Journal1, [{undone, Action, Evidence}]), Context, Step, Reason, Pending ++ More);
         {error, Why} ->
-            Stuck = note(Journal1, {undo_failed, Action, Why}),
+            Stuck = note(Journal1, [{undo_failed, Action, Why}]),
             ok = easy_cluster_journal:close(Stuck),
             step_failed(Step, Reason, print_stuck(Action, Why), Context)
     end.
@@ -137,16 +127,16 @@ step_failed(#{number := Number, action := Action}, Reason, Outcome, #{id := Id})
                             outcome => Outcome}}}.
 
 %% On the way back a journal that cannot be written must not keep the database from coming back.
-note(Journal, Event) ->
-    case easy_cluster_journal:append(Journal, Event) of
+note(Journal, Events) ->
+    case easy_cluster_journal:append_all(Journal, Events) of
         {ok, Journal1} -> Journal1;
         {error, Reason} ->
-            logger:error(#{what => easy_cluster_journal, event => element(1, Event), reason => Reason}),
+            logger:error(#{what => easy_cluster_journal, events => length(Events), reason => Reason}),
             Journal
     end.
 
-finish(Journal, Outcome, Details) ->
-    ok = easy_cluster_journal:close(note(Journal, {outcome, Outcome, Details})).
+finish(Journal, Events, Outcome, Details) ->
+    ok = easy_cluster_journal:close(note(Journal, Events ++ [{outcome, Outcome, Details}])).
 
 name({Name, _Args}) -> atom_to_binary(Name);
 name(Name) -> atom_to_binary(Name).
@@ -189,6 +179,6 @@ pending_in({error, _Damaged}) ->
 -spec forgotten(file:filename(), binary(), node()) -> ok | {error, term()}.
 forgotten(Directory, Id, Node) ->
     case easy_cluster_journal:open(Directory, Id) of
-        {ok, Journal} -> easy_cluster_journal:close(note(Journal, {forgotten, Node}));
+        {ok, Journal} -> easy_cluster_journal:close(note(Journal, [{forgotten, Node}]));
         {error, Reason} -> {error, Reason}
     end.

@@ -14,7 +14,7 @@
 %% Writing
 -export([create/3]).
 -export([open/2]).
--export([append/2]).
+-export([append/2, append_all/2]).
 -export([close/1]).
 %% Reading
 -export([read/2]).
@@ -146,8 +146,14 @@ moved({error, _} = Error) -> Error.
 %% On an error the journal that was given in stays good: what was half written is cut off, or written over by the
 %% next append.
 -spec append(journal(), Event :: term()) -> {ok, journal()} | {error, problem()}.
-append(#{sequence := Sequence} = Journal, Event) ->
-    write(Journal, record(Sequence + 1, Event), Sequence + 1).
+append(Journal, Event) ->
+    append_all(Journal, [Event]).
+
+%% Several events for the price of one, as it is the disc that takes the time.
+-spec append_all(journal(), [Event :: term()]) -> {ok, journal()} | {error, problem()}.
+append_all(#{sequence := Sequence} = Journal, Events) ->
+    {Records, Last} = lists:mapfoldl(fun(Event, Before) -> {record(Before + 1, Event), Before + 1} end, Sequence, Events),
+    write(Journal, Records, Last).
 
 record(Sequence, Event) ->
     easy_cluster_frame:record({Sequence, os:system_time(microsecond), Event}).
