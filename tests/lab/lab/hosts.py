@@ -87,9 +87,13 @@ class Lab:
 
     def start(self, *nodes) -> None:
         """Starts nodes side by side and waits for all of them."""
-        with ThreadPoolExecutor(len(nodes)) as pool:
+        pool = ThreadPoolExecutor(len(nodes))
+        try:
             for started in [pool.submit(node.start) for node in nodes]:
                 started.result()
+        finally:
+            # After an interrupt the nodes are killed, not waited for; then the threads end by themselves.
+            pool.shutdown(wait=False)
 
     def cut(self, one, other) -> None:
         """Loses what the two send to each other, without a word, as a firewall or a broken switch does."""
