@@ -16,17 +16,24 @@
 %% Takes the cluster's lock, refuses a plan that no longer fits, and carries it out.
 -spec commit(easy_cluster_planner:plan(), report()) -> {ok, map()} | easy_cluster_planner:error().
 commit(#{members := Members, node := Node, options := #{timeout := Timeout}} = Plan, Report) when Node =:= node() ->
-    case connect(Members, Timeout) of
-        {ok, _} -> locked(easy_cluster_lock:take([node() | Members]), [node() | Members], Plan, Report);
-        {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => print(Reason)}}}
-    end;
+    Before = nodes(),
+    Result = case easy_cluster_step:run({connect, #{nodes => Members}}, #{timeout => Timeout}) of
+                 {ok, _} -> locked(easy_cluster_lock:take([node() | Members]), [node() | Members], Plan, Report);
+                 {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => print(Reason)}}}
+             end,
+    leave_strangers(Result, Members -- Before),
+    Result;
 commit(#{node := Node, id := _}, _Report) ->
     {error, {bad_plan, #{reason => print({made_on, Node})}}};
 commit(Other, _Report) ->
     {error, {bad_plan, #{reason => print(Other)}}}.
 
-connect(Members, Timeout) ->
-    easy_cluster_step:run({connect, #{nodes => Members}}, #{timeout => Timeout}).
+%% What was refused or taken back leaves no connection behind: to `global', half a mesh is a partition.
+leave_strangers({ok, _Plan}, _Connected) ->
+    ok;
+leave_strangers({error, _Reason}, Connected) ->
+    Own = mnesia:system_info(db_nodes),
+    lists:foreach(fun(Node) -> _ = erlang:disconnect_node(Node), ok end, Connected -- Own).
 
 locked(ok, Nodes, Plan, Report) ->
     try checked(easy_cluster_planner:recheck(Plan), Plan, Report)

@@ -285,6 +285,7 @@ def test_a_plan_whose_cluster_has_changed(hello, pair):
     hello.eval(f"{{ok, Plan}} = easy_cluster:plan({{join, '{foo.name}'}}), persistent_term:put(plan, Plan)")
     foo.eval("{atomic, ok} = mnesia:create_table(late, [{ram_copies, [node()]}])")
     assert refused(hello, "commit(persistent_term:get(plan))", "plan_changed")["changed"] == b"the tables"
+    assert hello.eval("nodes()") == []
 
 
 def test_another_operation_under_way(hello, pair, lab):
