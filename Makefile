@@ -3,8 +3,10 @@
 VERSION := $(shell cat erlang/c_src/VERSION)
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-APT_PACKAGES := ejabberd erlang-base erlang-dev erlang-eunit erlang-dialyzer erlang-proper erlang-mnesia \
-	erlang-common-test erlang-tools rebar3 iproute2 make python3-venv
+APT_PACKAGES := ejabberd erlang-base erlang-dev erlang-eunit erlang-dialyzer erlang-proper erlang-meck erlang-mnesia \
+	erlang-common-test erlang-tools rebar3 iproute2 make gcc libc6-dev git python3-venv
+# Where rustup puts cargo, for who has not logged in again since.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
 .PHONY: help build test check demo bench module clean packages python nextest
 help:
@@ -21,12 +23,12 @@ build: packages
 test: packages nextest python
 	cargo nextest run --workspace --locked
 	rebar3 eunit
+	$(if $(wildcard tests/erlang/*_SUITE.erl),rebar3 ct --dir tests/erlang)
 	rebar3 compile
 	$(PYTHON) -m pytest tests/lab
 
 check: packages
-	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || \
-		{ echo "make check needs rustfmt and clippy: rustup component add rustfmt clippy"; exit 1; }
+	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet

@@ -125,7 +125,8 @@ fn with_one_down(mut inputs: Inputs) -> Inputs {
     let snapshot = &mut inputs.snapshot;
     let down = snapshot.members.last_mut().expect("a member");
     down.answer = Answer::Silent("timeout".into());
-    let up: Vec<NodeName> = snapshot.members.iter().skip(1).rev().skip(1).rev().map(|m| m.node.clone()).collect();
+    let up: Vec<NodeName> =
+        snapshot.members.iter().skip(1).rev().skip(1).rev().map(|m| m.node.clone()).collect();
     let index = SetIndex::try_from(snapshot.node_sets.len()).expect("few sets");
     snapshot.node_sets.push(up);
     for member in snapshot.members.iter_mut().skip(1) {

@@ -14,17 +14,20 @@ say() {
     text="%% Written by c_src/build.sh.
 $1"
     if [ "$(cat "$header" 2>/dev/null)" != "$text" ]; then
-        mkdir -p "$(dirname "$header")" && printf '%s\n' "$text" > "$header"
+        mkdir -p "$(dirname "$header")" && printf '%s\n' "$text" > "$header.$$" && mv -f "$header.$$" "$header"
     fi
 }
 
 succeed() {
+    for old in ../priv/easy_cluster-*.so; do
+        [ "$old" = "$library" ] || rm -f "$old" 2>/dev/null
+    done
     say "-define(EASY_CLUSTER_VERSION, \"$version\")."
     exit $?
 }
 
 fail() {
-    reason=$(printf '%s' "$1" | tr -d '"\\')
+    reason=$(printf '%s' "$1" | tr -d '"\\\000-\037')
     echo "easy_cluster: $reason" >&2
     say "-error(\"$reason\")."
     exit 1
@@ -42,7 +45,8 @@ current() {
 
 # That user seldom has cargo in its PATH, and rustup's may have no toolchain for it.
 find_cargo() {
-    for candidate in "$(command -v cargo)" "${CARGO_HOME:-}/bin/cargo" "${HOME:-}/.cargo/bin/cargo"; do
+    for candidate in "$(command -v cargo)" "${CARGO_HOME:-/nonexistent}/bin/cargo" \
+        "${HOME:-/nonexistent}/.cargo/bin/cargo"; do
         if RUSTUP_AUTO_INSTALL=0 "$candidate" --version >/dev/null 2>&1; then
             printf '%s' "$candidate"
             return
@@ -50,15 +54,14 @@ find_cargo() {
     done
 }
 
-# Where to build: a new temporary folder where nothing else can be written.
+# Where to build; nothing where nothing can be written.
 find_target() {
-    for candidate in "${CARGO_TARGET_DIR:-$workspace/target}" "${HOME:-}/.cache/easy_cluster-target"; do
+    for candidate in "${CARGO_TARGET_DIR:-$workspace/target}" "${HOME:-/nonexistent}/.cache/easy_cluster-target"; do
         if writable "$candidate"; then
             (cd "$candidate" && pwd)
             return
         fi
     done
-    mktemp -d
 }
 
 # The first error of cargo, and what caused it.
@@ -70,21 +73,23 @@ reason_in() {
 
 build() {
     log=$target/easy_cluster-build.log
-    if ! PATH="$(dirname "$cargo"):$PATH" CARGO_TARGET_DIR="$target" "$cargo" build --release --locked \
-        --manifest-path "$workspace/Cargo.toml" -p easy_cluster_nif > "$log" 2>&1; then
+    # Two builds take turns in cargo, and each has a log of its own until then.
+    PATH="$(dirname "$cargo"):$PATH" CARGO_TARGET_DIR="$target" CARGO_TERM_COLOR=never "$cargo" build --release --locked \
+        --manifest-path "$workspace/Cargo.toml" -p easy_cluster_nif > "$log.$$" 2>&1
+    status=$?
+    mv -f "$log.$$" "$log"
+    if [ "$status" != 0 ]; then
         current && succeed
         fail "the native build failed: $(reason_in "$log"); see $log"
     fi
     built=$target/release/libeasy_cluster_nif.so
+    [ -f "$built" ] || fail "cargo has not built $built, is another target configured?"
     if cmp -s "$built" "$library"; then
         touch "$library"
     else
         # By a rename, as the old one may be mapped into a running VM.
-        cp "$built" "$library.$$" && mv "$library.$$" "$library" || fail "$library cannot be written"
+        cp "$built" "$library.$$" && mv -f "$library.$$" "$library" || fail "$library cannot be written"
     fi
-    for old in ../priv/easy_cluster-*.so; do
-        [ "$old" = "$library" ] || rm -f "$old"
-    done
 }
 
 prebuilt() {
@@ -100,6 +105,12 @@ elif ! writable ../priv; then
     prebuilt "the user $(id -un) cannot write there; run make build in the clone first"
 elif writable "$workspace/target" || ! current; then
     target=$(find_target)
+    temporary=
+    if [ -z "$target" ]; then
+        temporary=$(mktemp -d) || fail "there is no folder to build in"
+        target=$temporary
+    fi
     build
+    [ -z "$temporary" ] || rm -rf "$temporary"
 fi
 succeed

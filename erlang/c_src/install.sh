@@ -9,7 +9,9 @@ install() {
     [ -d "$1" ] || rm -f "$1"
     mkdir -p "$1"
     for library in "$from"/easy_cluster-*.so; do
-        cmp -s "$library" "$1/${library##*/}" || cp -p "$library" "$1/"
+        installed=$1/${library##*/}
+        # By a rename, as the old one may be mapped into a running VM.
+        cmp -s "$library" "$installed" || { cp -p "$library" "$installed.$$" && mv -f "$installed.$$" "$installed"; }
     done
     for old in "$1"/easy_cluster-*.so; do
         [ -f "$from/${old##*/}" ] || rm -f "$old"

@@ -67,7 +67,7 @@ run([], Journal, Done, #{plan := Plan}) ->
 run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{report := Report} = Context) ->
     Report({step, begun, Step, #{}}),
     %% Without a record of the intent, nothing is done.
-    case easy_cluster_journal:append_all(Journal, Done ++ [{intent, Number, Action}]) of
+    case record_intent(Action, Journal, Done ++ [{intent, Number, Action}]) of
         {ok, Journal1} ->
             case attempt(fun() -> easy_cluster_step:run(Action, Context) end) of
                 {ok, Evidence} ->
@@ -79,6 +79,11 @@ run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{rep
         {error, Reason} ->
             failed(Step, Reason, Journal, Context)
     end.
+
+%% The plan, which is on disc since the beginning, has the copies already, and to make one twice does no harm: dozens of
+%% small ones need not wait for the disc each.
+record_intent({copy_table, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
+record_intent(_Action, Journal, Events) -> easy_cluster_journal:append_all(Journal, Events).
 
 %% A step that crashes has failed like any other: the way back has to run.
 attempt(Fun) ->

@@ -14,7 +14,7 @@
 %% Writing
 -export([create/3]).
 -export([open/2]).
--export([append/2, append_all/2]).
+-export([append/2, append_all/2, write_all/2]).
 -export([close/1]).
 %% Reading
 -export([read/2]).
@@ -151,17 +151,29 @@ append(Journal, Event) ->
 
 %% Several events for the price of one, as it is the disc that takes the time.
 -spec append_all(journal(), [Event :: term()]) -> {ok, journal()} | {error, problem()}.
-append_all(#{sequence := Sequence} = Journal, Events) ->
-    {Records, Last} = lists:mapfoldl(fun(Event, Before) -> {record(Before + 1, Event), Before + 1} end, Sequence, Events),
-    write(Journal, Records, Last).
+append_all(Journal, Events) ->
+    write_events(Journal, Events, fun file:datasync/1).
+
+%% As append_all/2, but left to the operating system to bring to disc, or to the next append: the events outlive this VM,
+%% not this machine.
+-spec write_all(journal(), [Event :: term()]) -> {ok, journal()} | {error, problem()}.
+write_all(Journal, Events) ->
+    write_events(Journal, Events, fun(_File) -> ok end).
 
 record(Sequence, Event) ->
     easy_cluster_frame:record({Sequence, os:system_time(microsecond), Event}).
 
-write(#{file := File, path := Path, size := Size} = Journal, Data, Sequence) ->
+write_events(#{sequence := Sequence} = Journal, Events, Sync) ->
+    {Data, Last} = lists:mapfoldl(fun(Event, Before) -> {record(Before + 1, Event), Before + 1} end, Sequence, Events),
+    write(Journal, Data, Last, Sync).
+
+write(Journal, Data, Sequence) ->
+    write(Journal, Data, Sequence, fun file:datasync/1).
+
+write(#{file := File, path := Path, size := Size} = Journal, Data, Sequence, Sync) ->
     Result = easy_cluster_files:in_order([
         fun() -> file:pwrite(File, Size, Data) end,
-        fun() -> file:datasync(File) end
+        fun() -> Sync(File) end
     ]),
     case Result of
         ok ->

@@ -38,7 +38,7 @@ pub fn copy(storage: Storage, rows: u64, bytes: u64) -> (u64, u64) {
         Storage::DiscOnlyCopies => DETS_ROWS_PER_MS,
     };
     let transfer = rows / rows_per_ms + bytes / BYTES_PER_MS;
-    (SCHEMA_TRANSACTION_MS + transfer, transfer * STALL_PERCENT / 100)
+    (SCHEMA_TRANSACTION_MS + transfer, transfer.saturating_mul(STALL_PERCENT) / 100)
 }
 
 #[cfg(test)]

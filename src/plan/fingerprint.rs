@@ -72,7 +72,11 @@ pub fn of(view: &View<'_>, target: &NodeName) -> Fingerprint {
             software.text(version);
         }
     }
-    Fingerprint { membership: membership.hex(), software: software.hex(), tables: of_tables(view, &mut sets, target) }
+    Fingerprint {
+        membership: membership.hex(),
+        software: software.hex(),
+        tables: of_tables(view, &mut sets, target),
+    }
 }
 
 fn of_tables(view: &View<'_>, sets: &mut Sets<'_>, target: &NodeName) -> String {

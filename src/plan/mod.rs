@@ -205,8 +205,10 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
         only_here: t.size,
         different: 0,
     });
-    let compared =
-        inputs.rows.iter().filter(|row| row.only_here + row.different > 0 && theirs.contains(&row.table));
+    let compared = inputs
+        .rows
+        .iter()
+        .filter(|row| (row.only_here > 0 || row.different > 0) && theirs.contains(&row.table));
     let mut rows: Vec<_> = compared.cloned().chain(only_here).collect();
     rows.sort_unstable_by(|a, b| a.table.cmp(&b.table));
     rows
@@ -238,7 +240,7 @@ fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
             Some(Kept {
                 directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
                 tables: tables.len() as u64,
-                rows: tables.iter().map(|t| t.size).sum(),
+                rows: tables.iter().fold(0, |sum, t| sum.saturating_add(t.size)),
             })
         }
         Operation::SyncNode(_) => None,
@@ -248,10 +250,10 @@ fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
 fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
-        sum.milliseconds += step.milliseconds;
+        sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
         if let Action::CopyTable { table, rows, bytes, .. } = &step.action {
-            sum.rows += rows;
-            sum.bytes += bytes;
+            sum.rows = sum.rows.saturating_add(*rows);
+            sum.bytes = sum.bytes.saturating_add(*bytes);
             if step.stall > sum.longest_stall {
                 sum.longest_stall = step.stall;
                 sum.stalled_table = Some(table.clone());

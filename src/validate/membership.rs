@@ -55,11 +55,19 @@ pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     if contact.mnesia != Running::Yes {
         return vec![not_running(target, contact)];
     }
-    let others = view.set(contact.db_nodes).iter().filter(|node| *node != view.here());
-    others.filter_map(|node| of_member(view, target, contact, node)).collect()
+    let others = || view.set(contact.db_nodes).iter().filter(|node| *node != view.here());
+    let up: Vec<&NodeName> =
+        others().filter(|node| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes)).collect();
+    others().filter_map(|node| of_member(view, target, contact, &up, node)).collect()
 }
 
-fn of_member(view: &View<'_>, target: &NodeName, contact: &Facts, node: &NodeName) -> Option<Problem> {
+fn of_member(
+    view: &View<'_>,
+    target: &NodeName,
+    contact: &Facts,
+    up: &[&NodeName],
+    node: &NodeName,
+) -> Option<Problem> {
     let down =
         |reason: String| Some(Problem::MemberDown { node: node.clone(), listed_by: target.clone(), reason });
     let Some(facts) = view.facts(node) else {
@@ -76,14 +84,11 @@ fn of_member(view: &View<'_>, target: &NodeName, contact: &Facts, node: &NodeNam
             other_lists: view.nodes(facts.db_nodes),
         });
     }
-    // A member that is down is a problem of its own; here it is about those that run and are not seen.
-    let sees_all_that_run = facts.running_db_nodes == facts.db_nodes
-        || view
-            .set(facts.db_nodes)
-            .iter()
-            .filter(|other| *other != view.here())
-            .filter(|other| view.facts(other).is_some_and(|facts| facts.mnesia == Running::Yes))
-            .all(|other| view.has(facts.running_db_nodes, other));
+    // A member that is down is a problem of its own; here it is about those that run and are not seen. Both are sorted,
+    // so that one pass is enough.
+    let mut seen = view.set(facts.running_db_nodes).iter();
+    let sees_all_that_run =
+        facts.running_db_nodes == facts.db_nodes || up.iter().all(|other| seen.any(|node| node == *other));
     (!sees_all_that_run).then(|| Problem::Partitioned {
         node: node.clone(),
         lists: view.nodes(facts.db_nodes),

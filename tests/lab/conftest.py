@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from lab import Lab, Unsupported
+from lab.roots import release_root
 
 _NODES = pytest.StashKey[list]()
 
@@ -32,6 +33,22 @@ def pair(lab, request):
 def trio(lab, request):
     """Started ejabberd nodes on hello.world, foo.bar and third.host, strangers to each other."""
     yield from _started(lab, request, "hello.world", "foo.bar", "third.host")
+
+
+@pytest.fixture
+def nodes_of(lab, request):
+    """Makes and starts fresh ejabberd nodes of the releases given, strangers to each other, one a host."""
+    made = request.node.stash[_NODES] = []
+
+    def make(*releases, without=()):
+        for name, release in zip(["hello.world", "foo.bar"][: len(releases)], releases, strict=True):
+            made.append(lab.host(name).ejabberd(root=release_root(release), without=without))
+        lab.start(*made)
+        return made
+
+    yield make
+    for node in made:
+        node.destroy()
 
 
 @pytest.fixture

@@ -17,9 +17,10 @@ debootstrap --variant=minbase "$suite" "$part" "$mirror"
 # Nothing is to be started by its installation: the root shares this machine's network and processes.
 printf '#!/bin/sh\nexit 101\n' >"$part/usr/sbin/policy-rc.d"
 chmod 755 "$part/usr/sbin/policy-rc.d"
+# Some packages want /proc. In a mount namespace of its own, so that nothing stays mounted whatever happens.
 apt_get() {
-	DEBIAN_FRONTEND=noninteractive LC_ALL=C chroot "$part" \
-		apt-get -qy -o Acquire::Check-Valid-Until="${check_valid:-true}" "$@"
+	DEBIAN_FRONTEND=noninteractive LC_ALL=C unshare --mount sh -euc 'mount -t proc proc "$0/proc"; exec chroot "$0" "$@"' \
+		"$part" apt-get -qy -o Acquire::Check-Valid-Until="${check_valid:-true}" "$@"
 }
 apt_get update
 apt_get install --no-install-recommends \

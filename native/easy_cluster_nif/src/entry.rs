@@ -7,6 +7,10 @@ use rustler::Nif;
 use rustler::codegen_runtime::{
     ErlNifEntry, ErlNifEnv, ErlNifTerm, c_int, c_void, internal_write_symbols, inventory,
 };
+use rustler::sys::{NIF_MAJOR_VERSION, NIF_MINOR_VERSION};
+
+// OTP 24 to 29 load it; a crate that asks rustler for a later version would silently shut out the older of them.
+const _: () = assert!(NIF_MAJOR_VERSION == 2 && NIF_MINOR_VERSION == 15);
 
 /// The entry, which the VM keeps a pointer to.
 struct Entry(ErlNifEntry);

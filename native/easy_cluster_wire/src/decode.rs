@@ -147,7 +147,7 @@ impl<'de> Decoder<'de> {
             }
             tag::LIST => {
                 let length = self.length32()?;
-                let mut text = String::with_capacity(length);
+                let mut text = String::new();
                 for _ in 0..length {
                     let at = self.at;
                     let tag = self.byte()?;

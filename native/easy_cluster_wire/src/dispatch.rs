@@ -22,18 +22,45 @@ use crate::{from_bytes, to_bytes};
 #[serde(rename_all = "snake_case")]
 enum Request {
     Version {},
-    NodeName { text: String, here: NodeName },
-    Options { options: BTreeMap<String, options::Value> },
+    NodeName {
+        text: String,
+        here: NodeName,
+    },
+    Options {
+        options: BTreeMap<String, options::Value>,
+    },
     Probe(ProbeRequest),
-    RowsToCompare { operation: Operation, snapshot: Snapshot },
+    RowsToCompare {
+        operation: Operation,
+        snapshot: Snapshot,
+    },
     Plan(Inputs),
-    Recheck { plan: Plan, snapshot: Snapshot },
-    Verify { plan: Plan, snapshot: Snapshot },
-    TestNode { node: NodeName, snapshot: Snapshot },
-    Status { snapshot: Snapshot },
-    RenderPlan { plan: Plan },
-    RenderProblems { problems: Vec<Problem> },
-    Describe { action: Action },
+    Recheck {
+        plan: Plan,
+        snapshot: Snapshot,
+    },
+    Verify {
+        plan: Plan,
+        snapshot: Snapshot,
+    },
+    TestNode {
+        node: NodeName,
+        snapshot: Snapshot,
+    },
+    Status {
+        snapshot: Snapshot,
+    },
+    RenderPlan {
+        plan: Plan,
+    },
+    RenderProblems {
+        problems: Vec<Problem>,
+    },
+    Describe {
+        action: Action,
+    },
+    #[cfg(test)]
+    Panic {},
 }
 
 /// The results, each in the shape that its operation promises.
@@ -108,5 +135,19 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
+        #[cfg(test)]
+        Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_inside_is_an_error_to_the_caller() {
+        let request = [&[131, 104, 2, 119, 5], &b"panic"[..], &[116, 0, 0, 0, 0]].concat();
+        let expected = bad_request("the core failed inside; please report it with the snapshot".into());
+        assert_eq!(answer(&request), to_bytes(&expected).unwrap());
+    }
 }

@@ -42,6 +42,12 @@ fn a_deeper_term_is_refused_where_it_is_too_deep() {
 }
 
 #[test]
+fn terms_beside_each_other_are_not_deep() {
+    let rows = vec![vec![300_u64]; 2 * MAX_DEPTH as usize];
+    assert_eq!(from_bytes(&to_bytes(&rows).unwrap()), Ok(rows));
+}
+
+#[test]
 fn a_depth_that_nobody_looks_at_does_no_harm() {
     assert!(from_bytes::<IgnoredAny>(&nested(1_000_000)).is_ok());
 }
@@ -196,4 +202,11 @@ fn a_bomb_for_a_request_is_answered() {
         request.extend(&nested(depth)[1..]);
         assert!(reason(&request).contains("nests deeper than 64"), "{}", reason(&request));
     }
+}
+
+#[test]
+fn a_fun_at_the_very_end_is_passed_over() {
+    assert!(from_bytes::<IgnoredAny>(&[131, 112, 0, 0, 0, 5, 1]).is_ok());
+    assert_eq!(from_bytes::<IgnoredAny>(&[131, 112, 0, 0, 0, 5]), Err(Error::Truncated(6)));
+    assert_eq!(from_bytes::<IgnoredAny>(&[131, 112, 0, 0, 0, 3]), Err(Error::Truncated(6)));
 }

@@ -118,6 +118,8 @@ fn an_atom_in_latin1_is_text() {
     }
     assert!(LATIN1.contains(&252), "the fixture is Latin-1");
     assert_eq!(from_bytes(LATIN1), Ok(Old { name: Atom("grün".into()), word: "plain".into() }));
+    let as_utf8_it_were_one_character = [131, 100, 0, 2, 195, 188];
+    assert_eq!(from_bytes(&as_utf8_it_were_one_character), Ok(Atom("Ã¼".into())));
 }
 
 #[test]

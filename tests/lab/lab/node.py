@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .control import ErlangError, NodeDown
 from .processes import Child
+from .roots import inside
 from .waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -214,11 +215,14 @@ class Node:
 class EjabberdNode(Node):
     """ejabberd in a host. A new one begins with an empty spool; there is one at a time in a host.
 
-    `name` may be a short one, `domain` is the XMPP domain, `erl_options` go to the virtual machine, `config` is added to ejabberd.yml.
+    `name` may be a short one, `domain` is the XMPP domain, `erl_options` go to the virtual machine, `config` is added to ejabberd.yml,
+    `without` names modules that are left out of it, `root` holds another release of Debian whose ejabberd is to run; see `lab.roots`.
     """
 
-    def __init__(self, host, name: str | None = None, domain: str = "localhost", erl_options: str = "", config: str = ""):
+    def __init__(self, host, name: str | None = None, domain: str = "localhost", erl_options: str = "", config: str = "",
+                 without: tuple[str, ...] = (), root: Path | None = None):
         super().__init__(host, name or f"ejabberd@{host.name}", host.spool)
+        self._root = root
         self.domain = domain
         self.config_folder = host.folder / "etc"
         self.logs = host.folder / "log"
@@ -229,9 +233,9 @@ class EjabberdNode(Node):
             folder.mkdir()
             shutil.chown(folder, "ejabberd", "ejabberd")
         host.write_cookie(self.spool)
-        self._write_config(erl_options, config)
+        self._write_config(erl_options, config, without)
 
-    def _write_config(self, erl_options: str, config: str) -> None:
+    def _write_config(self, erl_options: str, config: str, without: tuple[str, ...]) -> None:
         ground = self.host.ground
         text = _CTL_CONFIG.format(node=self.name, address=self.host.address, spool=self.spool, config=self.config_folder,
                                   modules=self.modules, erl_options=erl_options)
@@ -240,8 +244,10 @@ class EjabberdNode(Node):
         (self.config_folder / "ejabberdctl.cfg").write_text(text)
         # A link, as a host that is made before this node starts is still to be known.
         (self.config_folder / "inetrc").symlink_to(self.host.inetrc_file)
-        (self.config_folder / "ejabberd.yml").write_text(config + _CONFIG.format(
-            domain=self.domain, address=self.host.address, c2s=self.c2s_port, http=self.http_port))
+        text = _CONFIG.format(domain=self.domain, address=self.host.address, c2s=self.c2s_port, http=self.http_port)
+        for module in without:
+            text = re.sub(rf"  {module}:.*\n(?:    .*\n)*", "", text)
+        (self.config_folder / "ejabberd.yml").write_text(config + text)
 
     @property
     def c2s_port(self) -> int:
@@ -255,8 +261,8 @@ class EjabberdNode(Node):
 
     def ctl_command(self, *args: str) -> list[str]:
         """The command that calls ejabberdctl for this node from anywhere on the machine."""
-        return self.host.command(*self.host.ground.as_ejabberd(self.host, [
-            "/usr/sbin/ejabberdctl", "-d", str(self.config_folder), "-s", str(self.spool), "-l", str(self.logs), *args]))
+        return self.host.command(*inside(self._root, self.host, REPOSITORY, self.host.ground.as_ejabberd(self.host, [
+            "/usr/sbin/ejabberdctl", "-d", str(self.config_folder), "-s", str(self.spool), "-l", str(self.logs), *args])))
 
     def ctl(self, *args: str, timeout: float = 60, check: bool = True) -> str:
         """What `ejabberdctl ARGS` prints; an exit status other than zero is an error unless `check` is false."""

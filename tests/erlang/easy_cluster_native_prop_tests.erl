@@ -1,0 +1,189 @@
+%% The native library under bytes of any kind, under every request that there is, and without itself.
+-module(easy_cluster_native_prop_tests).
+
+%% Debian's proper comes without its header, hence no macros.
+-include_lib("eunit/include/eunit.hrl").
+
+%%% Bytes of any kind
+
+properties_test_() ->
+    [{"any bytes are answered", property(fun prop_bytes/0)},
+     {"any term is answered", property(fun prop_term/0)},
+     {"any plan request with some bytes changed is answered", property(fun prop_changed/0)},
+     {"any refused name makes no atom", {setup, fun() -> hd(easy_cluster_peers:start(1)) end,
+                                         fun easy_cluster_peers:stop/1,
+                                         fun(Peer) -> property(fun() -> prop_name(Peer) end) end}}].
+
+property(Property) ->
+    {timeout, 120, fun() ->
+        ?assertEqual(true, proper:quickcheck(Property(), [{numtests, 300}, {to_file, user}, quiet]))
+    end}.
+
+prop_bytes() ->
+    proper:forall(proper_types:binary(), fun(Bytes) ->
+        is_bad_request(easy_cluster_nif:call(Bytes)) andalso
+            is_bad_request(easy_cluster_nif:call(<<131, Bytes/binary>>)) andalso
+            is_bad_request(easy_cluster_nif:call_io(<<131, 104, 2, Bytes/binary>>))
+    end).
+
+prop_term() ->
+    proper:forall({proper_types:term(), proper_types:term()}, fun({Term, Args}) ->
+        is_bad_request(easy_cluster_nif:call(term_to_binary(Term))) andalso
+            lists:all(fun(Name) -> is_answer(easy_cluster_nif:call(term_to_binary({Name, #{options => Args}}))) end,
+                      requests())
+    end).
+
+prop_changed() ->
+    Request = plan_request(),
+    Change = {proper_types:integer(0, byte_size(Request) - 1), proper_types:byte()},
+    proper:forall(proper_types:list(Change), fun(Changes) ->
+        Changed = lists:foldl(fun change/2, Request, Changes),
+        {Atoms, Answer} = atoms_of(fun() -> easy_cluster_nif:call(Changed) end),
+        Atoms =:= 0 andalso is_answer(Answer)
+    end).
+
+change({At, Byte}, Bytes) ->
+    <<Before:At/binary, _, After/binary>> = Bytes,
+    <<Before/binary, Byte, After/binary>>.
+
+%% What an operator may type; the VM has to be distributed for a name to be looked at. No two of them are the same.
+prop_name(Peer) ->
+    Typed = proper_types:oneof([proper_types:binary(), proper_types:string(), proper_types:term()]),
+    proper:forall(Typed, fun(Any) ->
+        Bad = [[unique(), "@"], [unique(), "@", unique(), "..x"], iolist_to_binary([unique(), " x@foo.bar"]),
+               lists:flatten(["x@", unique(), "@y"]), lists:flatten([unique(), lists:duplicate(300, $x), "@foo.bar"])],
+        lists:all(fun(Name) -> refuse(Peer, Name) =:= no_atom end, Bad) andalso
+            lists:member(refuse(Peer, Any), [no_atom, accepted])
+    end).
+
+%% Twice, as the first call may load a module, and an atom arrives with the name itself.
+refuse(Peer, Name) ->
+    Ask = fun() -> easy_cluster_peers:call(Peer, easy_cluster_planner, node_name, [Name]) end,
+    Count = fun() -> easy_cluster_peers:call(Peer, erlang, system_info, [atom_count]) end,
+    First = Ask(),
+    Before = Count(),
+    case {First, Ask(), Count() - Before, is_atom_there(Peer, Name)} of
+        {{error, {_, #{}}}, {error, {_, #{}}}, 0, false} -> no_atom;
+        {{ok, Node}, {ok, Node}, 0, _} -> accepted;
+        Other -> Other
+    end.
+
+%% Whether the VM there has an atom of this text.
+is_atom_there(Peer, Name) when is_binary(Name), byte_size(Name) > 20 ->
+    try easy_cluster_peers:call(Peer, erlang, binary_to_existing_atom, [Name]) of
+        Atom when is_atom(Atom) -> true
+    catch error:badarg -> false
+    end;
+is_atom_there(_Peer, _Name) ->
+    false.
+
+unique() -> "never_seen_" ++ integer_to_list(erlang:unique_integer([positive])).
+
+atoms_of(Fun) ->
+    Before = erlang:system_info(atom_count),
+    Result = Fun(),
+    {erlang:system_info(atom_count) - Before, Result}.
+
+is_bad_request(Answer) ->
+    case binary_to_term(Answer) of
+        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 400;
+        _Other -> false
+    end.
+
+is_answer(Answer) ->
+    case binary_to_term(Answer) of
+        {ok, _Result} -> true;
+        {error, [_ | _] = Problems} -> lists:all(fun({Code, Details}) -> is_atom(Code) andalso is_map(Details) end, Problems);
+        _Other -> false
+    end.
+
+%%% Every request that there is
+
+every_request_is_answered_test_() ->
+    {plan, #{operation := Operation, snapshot := Snapshot} = Inputs} = binary_to_term(plan_request()),
+    {ok, #{steps := Steps, undo := Undo} = Plan} = easy_cluster_native:call(plan, Inputs),
+    Actions = [Action || #{action := Action} <- Steps ++ Undo],
+    Text = fun({ok, Answer}) -> is_binary(Answer) end,
+    Answers =
+        #{version => {#{}, fun({ok, #{version := Version}}) -> is_binary(Version) end},
+          node_name => {#{text => <<"foo.bar">>, here => 'ejabberd@hello.world'},
+                        fun(Answer) -> Answer =:= {ok, <<"ejabberd@foo.bar">>} end},
+          options => {#{options => #{timeout => 7, <<"local_rows">> => <<"merge">>}},
+                      fun(Answer) ->
+                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, yes => false}}
+                      end},
+          probe => {#{nodes => [], cookies => [], timeout_ms => 1, epmd_port => 4369, here => 'ejabberd@hello.world'},
+                    fun(Answer) -> Answer =:= {ok, #{reaches => [], problems => []}} end},
+          rows_to_compare => {#{operation => Operation, snapshot => Snapshot}, fun(Answer) -> Answer =:= {ok, [passwd]} end},
+          plan => {Inputs, fun(Answer) -> Answer =:= {ok, Plan} end},
+          recheck => {#{plan => Plan, snapshot => Snapshot}, fun(Answer) -> Answer =:= {ok, #{}} end},
+          verify => {#{plan => Plan, snapshot => Snapshot}, fun({error, {verify_failed, #{}}}) -> true end},
+          test_node => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
+          status => {#{snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
+          render_plan => {#{plan => Plan}, Text},
+          render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
+          describe => {#{action => hd(Actions)}, Text}},
+    [{"all are here", ?_assertEqual(lists:sort(requests()), lists:sort(maps:keys(Answers)))},
+     {"each action has words", ?_assert(lists:all(Text, [easy_cluster_native:call(describe, #{action => Action})
+                                                         || Action <- Actions]))}
+     | [{atom_to_list(Name), ?_assert(Expected(easy_cluster_native:call(Name, Args)))}
+        || {Name, {Args, Expected}} <- maps:to_list(Answers)]].
+
+%% As the core lists them to whoever asks for another.
+requests() ->
+    {error, {bad_request, #{reason := Reason}}} = easy_cluster_native:call(no_such_request, #{}),
+    {match, [_Unknown | Known]} = re:run(Reason, "`([a-z_]+)`", [global, {capture, all_but_first, list}]),
+    [list_to_atom(Name) || [Name] <- Known].
+
+%% The tests run at the top of the project.
+plan_request() ->
+    {ok, Request} = file:read_file("native/easy_cluster_wire/tests/fixtures/plan.etf"),
+    Request.
+
+%%% Without the library
+
+without_the_library_test_() ->
+    Node = 'ejabberd@foo.bar',
+    %% Of the VM itself, so that no other has to be there.
+    Plan = #{id => <<"any">>, operation => {join, nonode@nohost}, options => #{timeout => 100}, steps => [], undo => [],
+             members => [], node => nonode@nohost},
+    Calls = [{Function, [Node | Opts]} || Function <- [test_node, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
+        [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++ [{status, []}, {commit, [Plan]}],
+    [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
+                                                      lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
+     | [{Title, {setup, fun() -> installed(Library) end,
+                 fun({Peer, Dir}) -> easy_cluster_peers:stop(Peer), easy_cluster_peers:remove(Dir) end,
+                 fun({Peer, Dir}) ->
+                         [{atom_to_list(Function), {timeout, 30, ?_test(assert_told(Peer, Dir, Function, Args))}}
+                          || {Function, Args} <- Calls] ++
+                             [{"format_error", ?_test(assert_words(Peer))}]
+                 end}}
+        || {Title, Library} <- [{"missing", none}, {"of the wrong kind", <<127, "ELF, nearly">>}]]].
+
+exported() ->
+    lists:sort(easy_cluster:module_info(exports)) -- [{module_info, 0}, {module_info, 1}].
+
+assert_told(Peer, Dir, Function, Args) ->
+    {error, {native_library, #{path := Path, reason := Reason}}} = easy_cluster_peers:call(Peer, easy_cluster, Function, Args),
+    ?assertEqual(library(Dir), binary_to_list(Path)),
+    ?assertMatch(<<"load_failed: ", _/binary>>, Reason).
+
+assert_words(Peer) ->
+    {error, Reason} = Error = easy_cluster_peers:call(Peer, easy_cluster_native, call, [version, #{}]),
+    Words = unicode:characters_to_binary(easy_cluster_peers:call(Peer, easy_cluster, format_error, [Error])),
+    ?assertNotEqual(nomatch, binary:match(Words, maps:get(path, element(2, Reason)))).
+
+%% The modules in a folder of their own, with this for a library.
+installed(Library) ->
+    Dir = easy_cluster_peers:scratch(),
+    Ours = filename:dirname(code:which(easy_cluster_nif)),
+    [ok = file:make_dir(filename:join(Dir, Sub)) || Sub <- ["ebin", "priv"]],
+    [{ok, _} = file:copy(Beam, filename:join([Dir, "ebin", filename:basename(Beam)]))
+     || Beam <- filelib:wildcard(filename:join(Ours, "*.{beam,app}"))],
+    [ok = file:write_file(library(Dir), Library) || Library =/= none],
+    {ok, Peer, _Node} = peer:start(#{connection => standard_io,
+                                     args => ["-kernel", "logger_level", "critical",
+                                              "-pa", filename:join(Dir, "ebin") | code:get_path() -- [Ours]]}),
+    {Peer, Dir}.
+
+library(Dir) -> filename:join([Dir, "priv", "easy_cluster-" ++ easy_cluster_nif:version() ++ ".so"]).

@@ -1,0 +1,139 @@
+"""Debian's newer ejabberd and Erlang, alone and in pairs with an older one: the same beams and the same library everywhere."""
+
+import shutil
+import subprocess
+
+import pytest
+from cluster import call, code, db_nodes, details, exists, join, serves, until
+from lab.node import REPOSITORY
+from lab.roots import RELEASES
+from test_failures import KILL_TARGET
+
+pytestmark = pytest.mark.releases
+
+VERSION = (REPOSITORY / "erlang/c_src/VERSION").read_text().strip()
+#: The module whose table has another definition in the next release: such nodes cannot share it.
+CHANGED = {frozenset(["23.01", "24.12"]): ("mod_mam", "archive_msg"), frozenset(["24.12", "26.07"]): ("mod_roster", "roster")}
+#: Who joins whom.
+PAIRS = [("24.12", "24.12"), ("26.07", "26.07"), ("23.01", "24.12"), ("24.12", "23.01"), ("24.12", "26.07"), ("26.07", "24.12")]
+
+
+@pytest.fixture
+def strangers(nodes_of, request):
+    """Two nodes of the releases asked for that know nothing of each other; easy_cluster is on the first one only."""
+    module, _ = CHANGED.get(frozenset(request.param), ("", ""))
+    one, two = nodes_of(*request.param, without=(module,) if module else ())
+    one.load_easy_cluster()
+    one.register("alice", "secret")
+    two.register("bob", "secret")
+    return one, two
+
+
+def pair_name(pair) -> str:
+    return f"{pair[0]}-joins-{pair[1]}"
+
+
+every_pair = pytest.mark.parametrize("strangers", PAIRS, indirect=True, ids=pair_name)
+newer = pytest.mark.parametrize("release", ["24.12", "26.07"])
+
+
+@newer
+def test_the_release_is_what_it_is_called_and_loads_the_library(nodes_of, release):
+    [node] = nodes_of(release)
+    otp = RELEASES[release].otp
+    assert node.text("erlang:system_info(otp_release)") == otp
+    assert node.text("{ok, Version} = application:get_key(ejabberd, vsn), Version").startswith(release)
+    node.load_easy_cluster()
+    assert node.eval("easy_cluster_nif:loaded()") == "ok"
+    assert node.eval("easy_cluster_native:call(version, #{})") == ("ok", {"version": VERSION.encode()})
+    assert [member["role"] for member in call(node, "status()")[1]["members"]] == ["alone"]
+
+
+@newer
+def test_the_release_archive_is_installed_by_ejabberdctl(nodes_of, release):
+    [node] = nodes_of(release)
+    subprocess.run(["make", "module"], cwd=REPOSITORY, check=True, capture_output=True)
+    unpacked = node.host.folder / "easy_cluster"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    subprocess.run(["tar", "-xzf", REPOSITORY / "_build" / f"easy_cluster-{VERSION}.tar.gz", "-C", node.host.folder], check=True)
+    for path in [unpacked, *unpacked.rglob("*")]:
+        shutil.chown(path, "ejabberd", "ejabberd")
+
+    node.install_easy_cluster(unpacked)
+
+    assert node.text("code:priv_dir(easy_cluster)").startswith(str(node.modules))
+    assert node.eval("easy_cluster_nif:loaded()") == "ok"
+    assert node.eval("gen_mod:is_loaded(<<\"localhost\">>, mod_easy_cluster)")
+    assert "alone" in node.shell("easy_cluster:status().")
+
+
+@every_pair
+def test_they_become_one_cluster(strangers):
+    one, two = strangers
+    assert call(one, f"test_node('{two.name}')") == "ok"
+    plan = call(one, f"plan({{join_as_master, '{two.name}'}})")[1]
+    assert {"table": "passwd", "here": 1, "only_here": 1, "different": 0} in plan["rows"]
+    assert two.members() == {two.name}
+
+    join(one, two)
+
+    assert one.members() == two.members() == {one.name, two.name}
+    assert serves(one) and exists(one, "bob") and not exists(one, "alice")
+    with one.xmpp("bob", "secret"):
+        pass
+    status = call(one, "status()")[1]
+    assert {member["node"]: member["role"] for member in status["members"]} == {one.name: "master", two.name: "master"}
+    assert status["problems"] == [] and status["unfinished"] == "undefined"
+    events = one.eval("Dir = mnesia:system_info(directory), [Id] = easy_cluster_journal:list(Dir), "
+                      "{ok, #{events := Events, tail := clean}} = easy_cluster_journal:read(Dir, Id), "
+                      "[element(1, Event) || {_, _, Event} <- Events]")  # fmt: skip
+    assert events[0] == "begun" and events[-1] == "outcome" and "done" in events
+
+    two.kill()
+    with one.xmpp("bob", "secret"):
+        pass
+    two.start()
+    until(two, f"lists:member('{one.name}', mnesia:system_info(running_db_nodes))")
+    one.stop()
+    one.start()
+    until(one, f"lists:member('{two.name}', mnesia:system_info(running_db_nodes))")
+    assert exists(one, "bob")
+
+
+@every_pair
+def test_a_wrong_cookie_is_refused(strangers):
+    one, two = strangers
+    one.eval(f"erlang:set_cookie('{two.name}', nobodys)")
+    answer = call(one, f"join_as_master('{two.name}')")
+    assert code(answer) == "wrong_cookie", answer
+    assert serves(one) and exists(one, "alice") and db_nodes(one) == {one.name}
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if frozenset(pair) in CHANGED], ids=pair_name)
+def test_a_table_with_another_definition_is_refused(nodes_of, pair):
+    _, table = CHANGED[frozenset(pair)]
+    one, two = nodes_of(*pair)
+    one.load_easy_cluster()
+    answer = call(one, f"join_as_master('{two.name}')")
+    assert code(answer) == "table_definition_differs" and details(answer)["table"] == table.encode(), answer
+    assert serves(one) and db_nodes(one) == {one.name} and db_nodes(two) == {two.name}
+
+
+@every_pair
+def test_the_target_dies_at_the_switch_and_both_come_out_as_they_were(strangers):
+    one, two = strangers
+    plan = call(one, f"plan({{join_as_master, '{two.name}'}})")[1]
+    [step] = [step["number"] for step in plan["steps"] if step["action"] == "commit_schema"]
+
+    answer = one.eval(KILL_TARGET.format(target=two.name, step=step), timeout=60)
+
+    assert code(answer) == "step_failed", answer
+    two.wait_until_dead()
+    assert serves(one) and exists(one, "alice") and db_nodes(one) == {one.name}
+    two.start()
+    until(two, "mnesia:system_info(db_nodes) =:= [node()]")
+    with one.xmpp("alice", "secret"), two.xmpp("bob", "secret"):
+        pass
+    until(one, "maps:get(pending, easy_cluster_server:state()) =:= []")
+    join(one, two)
+    assert one.members() == {one.name, two.name}
