@@ -8,11 +8,12 @@ APT_PACKAGES := ejabberd erlang-base erlang-dev erlang-eunit erlang-dialyzer erl
 # Where rustup puts cargo, for who has not logged in again since.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help build test check demo bench module clean packages python nextest
+.PHONY: help build test test-releases check demo bench module clean packages python nextest
 help:
 	@echo "make demo     two real ejabberd nodes become one cluster, before your eyes"
 	@echo "make build    everything; Erlang code in _build/default/lib/easy_cluster/ebin"
 	@echo "make test     all tests: Rust, Erlang, and the lab of real ejabberd nodes"
+	@echo "make test-releases   the laboratory with ejabberd 24.12 and 26.07, which it downloads first"
 	@echo "make check    format, clippy, xref, dialyzer, documentation"
 	@echo "make bench    the measurements of docs/performance.md"
 	@echo "make module   _build/easy_cluster-$(VERSION).tar.gz, for machines without Rust"
@@ -23,9 +24,14 @@ build: packages
 test: packages nextest python
 	cargo nextest run --workspace --locked
 	rebar3 eunit
-	$(if $(wildcard tests/erlang/*_SUITE.erl),rebar3 ct --dir tests/erlang)
+	rebar3 ct --dir tests/erlang
 	rebar3 compile
 	$(PYTHON) -m pytest tests/lab
+
+test-releases: APT_PACKAGES += debootstrap
+test-releases: packages python
+	rebar3 compile
+	$(PYTHON) -m pytest tests/lab -m releases
 
 check: packages
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy
@@ -42,6 +48,7 @@ demo: packages python
 bench: packages python
 	rebar3 compile
 	cargo bench --locked
+	escript benches/scheduler.escript
 	$(PYTHON) tests/lab/bench.py
 
 # A folder for ejabberd's sources folder, with the library built already.

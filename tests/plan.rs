@@ -261,11 +261,38 @@ fn a_long_stall_needs_consent() {
 }
 
 #[test]
+fn another_release_of_ejabberd_joins_with_consent_only() {
+    for (here, there) in [("24.12-3", "26.07-1"), ("26.07-1", "24.12-3")] {
+        let mut lab = Lab::new(&[THERE, THIRD]);
+        for (node, version) in [(HERE, here), (THERE, here), (THIRD, there)] {
+            lab.facts(node).versions.insert("ejabberd".into(), version.into());
+        }
+        let mut inputs = lab.inputs(join_as_master());
+        let problems = plan::make(&inputs).expect_err("a refusal");
+        assert!(
+            matches!(problems.as_slice(), [Problem::EjabberdReleasesDiffer { node, .. }] if *node == THIRD.into()),
+            "{problems:?}"
+        );
+        inputs.options.yes = true;
+        let plan = plan::make(&inputs).expect("a plan");
+        assert!(plan.warnings.iter().any(|warning| warning.code() == "ejabberd_releases_differ"));
+    }
+}
+
+#[test]
+fn members_of_another_release_can_be_synced_from() {
+    let mut lab = Lab::joined(&[THERE]);
+    lab.facts(HERE).versions.insert("ejabberd".into(), "26.07".into());
+    lab.facts(THERE).versions.insert("ejabberd".into(), "24.12".into());
+    assert_eq!(codes(&lab.inputs(Operation::SyncNode(THERE.into()))), [""; 0]);
+}
+
+#[test]
 fn what_should_be_known_is_a_warning() {
     let mut lab = Lab::new(&[THERE]);
     let facts = lab.facts(THERE);
     facts.otp_release = "27".into();
-    facts.versions.insert("ejabberd".into(), "24.12".into());
+    facts.versions.insert("ejabberd".into(), "23.01-2".into());
     facts.clock_offset = -5_000;
     facts.tick_time = 8;
     let masters = lab.set(&["d@dead.host"]);

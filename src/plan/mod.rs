@@ -221,16 +221,22 @@ fn long_stalls(steps: &[Step]) -> impl Iterator<Item = Problem> + '_ {
     })
 }
 
+/// What has to be agreed to before the plan is carried out.
 fn ask(plan: &Plan) -> Result<(), Vec<Problem>> {
-    let stall = plan.estimate.longest_stall;
-    match &plan.estimate.stalled_table {
-        Some(table) if stall > STALL_TO_ASK && !plan.options.yes && !plan.options.dry_run => {
-            let stall = Milliseconds(stall);
-            let reason = format!("transactions on {table} would wait up to {stall} on every member");
-            Err(vec![Problem::ConsentNeeded { reason }])
-        }
-        Some(_) | None => Ok(()),
+    if plan.options.yes || plan.options.dry_run {
+        return Ok(());
     }
+    let stall = plan.estimate.longest_stall;
+    let stalled = plan.estimate.stalled_table.as_ref().filter(|_| stall > STALL_TO_ASK).map(|table| {
+        let stall = Milliseconds(stall);
+        Problem::ConsentNeeded {
+            reason: format!("transactions on {table} would wait up to {stall} on every member"),
+        }
+    });
+    let joins = matches!(plan.operation, Operation::Join(_) | Operation::JoinAsMaster(_));
+    let mixed = |warning: &&Problem| joins && matches!(warning, Problem::EjabberdReleasesDiffer { .. });
+    let problems: Vec<Problem> = plan.warnings.iter().filter(mixed).cloned().chain(stalled).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {

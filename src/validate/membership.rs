@@ -110,6 +110,12 @@ pub fn warnings(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
         .collect()
 }
 
+/// The year and the month of a release of ejabberd, without what a distribution adds: `24.12-3+b1` is 24 and 12.
+fn release(version: &str) -> Vec<u64> {
+    let upstream = version.split(['-', '+', '~']).next().unwrap_or_default();
+    upstream.split('.').map_while(|part| part.parse().ok()).take(2).collect()
+}
+
 fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec<Problem> {
     let mut found = Vec::new();
     let mut version = |application: &str, mine: &str, theirs: &str| {
@@ -123,11 +129,20 @@ fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec
         }
     };
     version("OTP", &here.otp_release, &facts.otp_release);
-    for application in ["mnesia", "ejabberd"] {
-        if let (Some(mine), Some(theirs)) = (here.versions.get(application), facts.versions.get(application))
-        {
-            version(application, mine, theirs);
+    let both = |application: &str| here.versions.get(application).zip(facts.versions.get(application));
+    if let Some((mine, theirs)) = both("mnesia") {
+        version("mnesia", mine, theirs);
+    }
+    match both("ejabberd") {
+        Some((mine, theirs)) if release(mine) != release(theirs) => {
+            found.push(Problem::EjabberdReleasesDiffer {
+                here: mine.clone(),
+                node: node.clone(),
+                there: theirs.clone(),
+            });
         }
+        Some((mine, theirs)) => version("ejabberd", mine, theirs),
+        None => {}
     }
     if facts.clock_offset.unsigned_abs() > CLOCK_TOLERANCE {
         found.push(Problem::ClockOffset { node: node.clone(), offset: facts.clock_offset });
@@ -153,4 +168,17 @@ fn not_running(node: &NodeName, facts: &Facts) -> Problem {
         Running::Stopping => "stopping",
     };
     Problem::MnesiaNotRunning { node: node.clone(), state: state.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_a_year_and_a_month_whoever_packed_it() {
+        assert_eq!(release("24.12-3+b1"), [24, 12]);
+        assert_eq!(release("23.10.1"), release("23.10"));
+        assert_ne!(release("23.01-1"), release("23.10"));
+        assert_ne!(release("24.12"), release("26.07-1"));
+    }
 }

@@ -4,7 +4,7 @@ import pytest
 from cluster import call, code, db_nodes, details, exists, join, serves, until
 
 KILL_TARGET = """
-    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}),
+    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}, #{{yes => true}}),
     easy_cluster_executor:commit(Plan, fun
         ({{step, begun, #{{number := {step}}}, _}}) ->
             {{error, _}} = easy_cluster_rpc:call('{target}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;

@@ -227,6 +227,7 @@ def test_neither_cargo_nor_a_library_is_a_failure_that_says_so(solo):
 
     assert f"priv has no {LIBRARY} and it cannot be built: there is no Rust toolchain for the user ejabberd" in refusal(solo, erlang)
 
+    (erlang / "priv").mkdir()
     shutil.copy(REPOSITORY / "erlang" / "priv" / LIBRARY, erlang / "priv")
     solo.install_easy_cluster(erlang)
     assert works(solo)

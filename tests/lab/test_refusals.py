@@ -82,7 +82,7 @@ def test_an_unknown_host(hello):
 
 def test_nothing_on_the_port_of_epmd(hello, lab):
     third = lab.host("third.host")
-    third.run("epmd", "-kill")
+    third.close()
     try:
         refused(hello, master("ejabberd@third.host"), "epmd_unreachable")
     finally:

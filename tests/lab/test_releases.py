@@ -15,7 +15,10 @@ VERSION = (REPOSITORY / "erlang/c_src/VERSION").read_text().strip()
 #: The module whose table has another definition in the next release: such nodes cannot share it.
 CHANGED = {frozenset(["23.01", "24.12"]): ("mod_mam", "archive_msg"), frozenset(["24.12", "26.07"]): ("mod_roster", "roster")}
 #: Who joins whom.
-PAIRS = [("24.12", "24.12"), ("26.07", "26.07"), ("23.01", "24.12"), ("24.12", "23.01"), ("24.12", "26.07"), ("26.07", "24.12")]
+ALIKE = [("24.12", "24.12"), ("26.07", "26.07")]
+NEWER_JOINS = [("24.12", "23.01"), ("26.07", "24.12")]
+OLDER_JOINS = [("23.01", "24.12"), ("24.12", "26.07")]
+MIXED = NEWER_JOINS + OLDER_JOINS
 
 
 @pytest.fixture
@@ -33,7 +36,10 @@ def pair_name(pair) -> str:
     return f"{pair[0]}-joins-{pair[1]}"
 
 
-every_pair = pytest.mark.parametrize("strangers", PAIRS, indirect=True, ids=pair_name)
+def pairs(*wanted):
+    return pytest.mark.parametrize("strangers", wanted, indirect=True, ids=pair_name)
+
+
 newer = pytest.mark.parametrize("release", ["24.12", "26.07"])
 
 
@@ -67,7 +73,7 @@ def test_the_release_archive_is_installed_by_ejabberdctl(nodes_of, release):
     assert "alone" in node.shell("easy_cluster:status().")
 
 
-@every_pair
+@pairs(*ALIKE)
 def test_they_become_one_cluster(strangers):
     one, two = strangers
     assert call(one, f"test_node('{two.name}')") == "ok"
@@ -100,7 +106,7 @@ def test_they_become_one_cluster(strangers):
     assert exists(one, "bob")
 
 
-@every_pair
+@pairs(*ALIKE, *MIXED)
 def test_a_wrong_cookie_is_refused(strangers):
     one, two = strangers
     one.eval(f"erlang:set_cookie('{two.name}', nobodys)")
@@ -109,20 +115,38 @@ def test_a_wrong_cookie_is_refused(strangers):
     assert serves(one) and exists(one, "alice") and db_nodes(one) == {one.name}
 
 
-@pytest.mark.parametrize("pair", [pair for pair in PAIRS if frozenset(pair) in CHANGED], ids=pair_name)
+@pairs(*MIXED)
+def test_another_release_does_not_join_unasked(strangers):
+    one, two = strangers
+    answer = call(one, f"join_as_master('{two.name}')")
+    assert code(answer) == "ejabberd_releases_differ" and details(answer)["node"] == two.name, answer
+    assert serves(one) and exists(one, "alice") and db_nodes(one) == {one.name} and db_nodes(two) == {two.name}
+
+
+@pairs(*NEWER_JOINS)
+def test_a_newer_release_joins_with_consent(strangers):
+    one, two = strangers
+    join(one, two, options="#{yes => true}")
+    assert one.members() == two.members() == {one.name, two.name}
+    assert serves(one) and serves(two) and exists(one, "bob") and not exists(one, "alice")
+    with one.xmpp("bob", "secret"):
+        pass
+
+
+@pytest.mark.parametrize("pair", MIXED, ids=pair_name)
 def test_a_table_with_another_definition_is_refused(nodes_of, pair):
     _, table = CHANGED[frozenset(pair)]
     one, two = nodes_of(*pair)
     one.load_easy_cluster()
-    answer = call(one, f"join_as_master('{two.name}')")
-    assert code(answer) == "table_definition_differs" and details(answer)["table"] == table.encode(), answer
+    answer = call(one, f"join_as_master('{two.name}', #{{yes => true}})")
+    assert code(answer) == "table_definition_differs" and details(answer)["table"] == table, answer
     assert serves(one) and db_nodes(one) == {one.name} and db_nodes(two) == {two.name}
 
 
-@every_pair
+@pairs(*ALIKE, *NEWER_JOINS)
 def test_the_target_dies_at_the_switch_and_both_come_out_as_they_were(strangers):
     one, two = strangers
-    plan = call(one, f"plan({{join_as_master, '{two.name}'}})")[1]
+    plan = call(one, f"plan({{join_as_master, '{two.name}'}}, #{{yes => true}})")[1]
     [step] = [step["number"] for step in plan["steps"] if step["action"] == "commit_schema"]
 
     answer = one.eval(KILL_TARGET.format(target=two.name, step=step), timeout=60)
@@ -135,5 +159,5 @@ def test_the_target_dies_at_the_switch_and_both_come_out_as_they_were(strangers)
     with one.xmpp("alice", "secret"), two.xmpp("bob", "secret"):
         pass
     until(one, "maps:get(pending, easy_cluster_server:state()) =:= []")
-    join(one, two)
+    join(one, two, options="#{yes => true}")
     assert one.members() == {one.name, two.name}

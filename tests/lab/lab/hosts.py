@@ -170,7 +170,11 @@ class Host:
         """Starts the host's epmd."""
         self.set_cookie(self.cookie)
         with open(self.folder / "epmd.log", "ab") as log:
-            self.popen(self.command("epmd", "-port", str(self.ground.epmd_port(self))), stdout=log, stderr=log)
+            self._epmd = self.popen(self.command("epmd", "-port", str(self.ground.epmd_port(self))), stdout=log, stderr=log)
+
+    def close(self) -> None:
+        """Ends the host's epmd, whoever is registered there."""
+        self._epmd.kill_all()
 
     def command(self, *argv: str, **environment: str) -> list[str]:
         """The command that runs `argv` in this host."""
