@@ -61,7 +61,9 @@ def _wait_for_the_end() -> None:
     # Behind `&` or under a supervisor the input is /dev/null, which says nothing about how long to stay.
     mode = Path("/proc/self/fd/0").stat().st_mode
     if stat.S_ISCHR(mode) and not sys.stdin.isatty():
-        threading.Event().wait()
+        # In turns, as a signal that comes just before an endless wait would not end it.
+        while True:
+            threading.Event().wait(1)
     sys.stdin.read()
 
 

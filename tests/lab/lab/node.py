@@ -310,7 +310,8 @@ class EjabberdNode(Node):
         link = sources / "easy_cluster"
         link.unlink(missing_ok=True)
         link.symlink_to(source)
-        return self.ctl("module_install", "easy_cluster", timeout=timeout)
+        # ejabberdctl gives up after a minute otherwise, and a build may take longer.
+        return self.ctl("--no-timeout", "module_install", "easy_cluster", timeout=timeout)
 
     def _own_copy(self, source: Path) -> Path:
         """A copy of a folder that belongs to the user ejabberd."""
