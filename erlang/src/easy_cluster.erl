@@ -19,6 +19,7 @@
 -export([test_node/1, test_node/2]).
 -export([plan/1, plan/2]).
 -export([status/0]).
+-export([doctor/0, doctor/1, doctor/2]).
 
 %% Changing
 -export([join/1, join/2]).
@@ -63,6 +64,22 @@ plan(Operation, Opts) ->
 -spec status() -> {ok, map()} | error().
 status() ->
     easy_cluster_shell:status(with_application(fun easy_cluster_planner:status/0)).
+
+%% What is wrong with this node's cluster: every member is asked what it sees, and the ways between all of them are tried in
+%% both directions. Prints what was found and how to mend it.
+-spec doctor() -> {ok, #{problems := [{Code :: atom(), Details :: map()}]}} | error().
+doctor() ->
+    easy_cluster_shell:diagnosed(easy_cluster_planner:doctor(#{})).
+
+%% The same of Node's cluster, with the ways between it and this node.
+-spec doctor(node_name()) -> {ok, #{problems := [{Code :: atom(), Details :: map()}]}} | error().
+doctor(Node) ->
+    doctor(Node, #{}).
+
+%% Options: timeout.
+-spec doctor(node_name(), options()) -> {ok, #{problems := [{Code :: atom(), Details :: map()}]}} | error().
+doctor(Node, Opts) ->
+    easy_cluster_shell:diagnosed(easy_cluster_planner:doctor(Node, Opts)).
 
 %% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
 %% ejabberd's own modules copy when they start. This node's database is kept.
@@ -122,6 +139,7 @@ help() ->
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
       "  status()              who belongs, who runs, what is wrong\n"
+      "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
       "  format_error(Error)   an error in words\n"
       "\n"
       "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"

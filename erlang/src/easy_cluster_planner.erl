@@ -4,6 +4,7 @@
 -export([plan/2]).
 -export([test/2]).
 -export([status/0]).
+-export([doctor/1, doctor/2]).
 -export([recheck/1]).
 -export([node_name/1]).
 -export([look/2]).
@@ -25,6 +26,9 @@ plan({Name, Typed}, Opts) when is_map(Opts) ->
 plan(Operation, Opts) when is_map(Opts) ->
     bad_operation(Operation);
 plan(_Operation, Opts) ->
+    bad_options(Opts).
+
+bad_options(Opts) ->
     {error, {bad_option, #{option => <<"the options">>, value => print(Opts), expected => <<"a map">>}}}.
 
 bad_operation(Operation) ->
@@ -131,6 +135,24 @@ tested(Node, {ok, Snapshot, Opened}) ->
     easy_cluster_native:call(test_node, #{node => Node, snapshot => Snapshot});
 tested(_Node, {error, Reason}) ->
     {error, Reason}.
+
+%% What is wrong with this node's cluster, or with another node's.
+-spec doctor(map()) -> {ok, easy_cluster_doctor:diagnosis()} | error().
+doctor(Opts) ->
+    examined({ok, node()}, Opts).
+
+-spec doctor(term(), map()) -> {ok, easy_cluster_doctor:diagnosis()} | error().
+doctor(Typed, Opts) ->
+    examined(node_name(Typed), Opts).
+
+examined(Node, Opts) when is_map(Opts) ->
+    case {Node, options(Opts)} of
+        {{ok, Name}, {ok, #{timeout := Timeout}}} -> easy_cluster_doctor:examine(Name, Timeout);
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end;
+examined(_Node, Opts) ->
+    bad_options(Opts).
 
 %% This node's cluster as its members see it, and what is under way here.
 -spec status() -> {ok, map()} | error().

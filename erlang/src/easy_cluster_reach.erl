@@ -3,6 +3,7 @@
 
 -export([check/2]).
 -export([probe/2]).
+-export([epmd_port/0]).
 
 %% ok, or the first layer that is broken.
 -spec check(node(), timeout()) -> ok | easy_cluster_planner:error().
@@ -26,6 +27,8 @@ probe(Nodes, Timeout) ->
                                       hosts => hosts(Nodes),
                                       here => node()}).
 
+%% Where epmd listens, on every host.
+-spec epmd_port() -> inet:port_number().
 epmd_port() ->
     case init:get_argument(epmd_port) of
         {ok, [[Port | _] | _]} -> list_to_integer(Port);

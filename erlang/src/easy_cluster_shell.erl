@@ -1,7 +1,7 @@
 %% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
 -module(easy_cluster_shell).
 
--export([tested/1, planned/1, show/1, status/1]).
+-export([tested/1, planned/1, show/1, status/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
 -export([failed/1, problems/2]).
 
@@ -29,6 +29,14 @@ status({ok, #{text := Text} = Status}) ->
     io:put_chars([Text | local(Status)]),
     {ok, maps:remove(text, Status)};
 status({error, Reason}) ->
+    failed(Reason).
+
+-spec diagnosed({ok, easy_cluster_doctor:diagnosis()} | easy_cluster_planner:error()) ->
+    {ok, #{problems := [{atom(), map()}]}} | easy_cluster_planner:error().
+diagnosed({ok, #{text := Text} = Diagnosis}) ->
+    io:put_chars(Text),
+    {ok, maps:remove(text, Diagnosis)};
+diagnosed({error, Reason}) ->
     failed(Reason).
 
 %% What only this node knows: what is under way, pending, unfinished and kept.

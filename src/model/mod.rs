@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod name;
+pub mod pair;
 pub mod reach;
 pub mod request;
 pub mod rows;

@@ -7,6 +7,7 @@ pub mod join;
 pub mod membership;
 pub mod node_name;
 pub mod options;
+pub mod pairs;
 pub mod problem;
 pub mod reach;
 pub mod view;

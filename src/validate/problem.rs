@@ -301,6 +301,16 @@ problems! {
     evidence "{node} does not answer: {reason}"
     fix "run easy_cluster:test_node('{node}') to see how far one gets"
 
+    /// One member reaches another, which does not reach it back.
+    Distribution Warning OneWayBlock = "one_way_block" { from: NodeName, to: NodeName, reason: String }
+    evidence "{from} does not reach {to}, although {to} reaches {from}: {reason}"
+    fix "look at it from there: easy_cluster:test_node('{to}') on {from}; open the way, as after a cut the two may never find each other again"
+
+    /// Two members do not reach each other.
+    Distribution Error PairUnreachable = "pair_unreachable" { from: NodeName, to: NodeName, reason: String }
+    evidence "{from} does not reach {to}: {reason}"
+    fix "look at it from there: easy_cluster:test_node('{to}') on {from}; all members of a cluster have to reach each other"
+
     /// Mnesia is not running where it has to.
     Membership Error MnesiaNotRunning = "mnesia_not_running" { node: NodeName, state: String }
     evidence "the Erlang VM {node} answers, but its Mnesia does not run (is_running is {state})"

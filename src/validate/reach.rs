@@ -1,20 +1,26 @@
 //! From what a probe found to what is wrong.
 
 use super::problem::Problem;
+use crate::model::name::NodeName;
 use crate::model::reach::{Reach, ReachFailure};
 
 /// The problem that kept the probe from its goal, if any.
 #[must_use]
 pub fn problem(reach: &Reach) -> Option<Problem> {
-    let node = reach.node.clone();
-    Some(match reach.failure.clone()? {
+    Some(failed(&reach.node, reach.failure.clone()?, &reach.registered))
+}
+
+/// The problem of not having reached `node`; `registered` are the names that the epmd there knows.
+#[must_use]
+pub fn failed(node: &NodeName, failure: ReachFailure, registered: &[String]) -> Problem {
+    let node = node.clone();
+    match failure {
         ReachFailure::UnknownHost { host, reason } => Problem::UnknownHost { node, host, reason },
         ReachFailure::EpmdUnreachable { address, reason } => {
             Problem::EpmdUnreachable { node, address, reason }
         }
         ReachFailure::NotRegistered { address, alive } => {
-            let registered =
-                if reach.registered.is_empty() { "nobody".into() } else { reach.registered.join(", ") };
+            let registered = if registered.is_empty() { "nobody".into() } else { registered.join(", ") };
             Problem::NotRegistered { node, address, alive, registered }
         }
         ReachFailure::DistributionPortClosed { address, reason } => {
@@ -24,5 +30,5 @@ pub fn problem(reach: &Reach) -> Option<Problem> {
         ReachFailure::OtherName { name } => Problem::OtherName { node, name },
         ReachFailure::WrongCookie => Problem::WrongCookie { node },
         ReachFailure::HandshakeFailed { step, reason } => Problem::HandshakeFailed { node, step, reason },
-    })
+    }
 }

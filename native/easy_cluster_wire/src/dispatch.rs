@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use easy_cluster::explain;
+use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
@@ -50,6 +51,11 @@ enum Request {
     Status {
         snapshot: Snapshot,
     },
+    Questions {
+        node: NodeName,
+        snapshot: Snapshot,
+    },
+    Diagnose(Examination),
     RenderPlan {
         plan: Plan,
     },
@@ -76,6 +82,8 @@ enum Answer {
     Nothing {},
     TestNode { text: String },
     Status(explain::status::Status),
+    Questions(Vec<Question>),
+    Diagnosis(Diagnosis),
 }
 
 #[derive(Debug, Serialize)]
@@ -132,6 +140,12 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
         Request::Status { snapshot } => Answer::Status(explain::status::status(&snapshot).map_err(one)?),
+        Request::Questions { node, snapshot } => {
+            Answer::Questions(explain::doctor::questions(&node, &snapshot).map_err(one)?)
+        }
+        Request::Diagnose(examination) => {
+            Answer::Diagnosis(explain::doctor::diagnose(&examination).map_err(one)?)
+        }
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),

@@ -1,0 +1,86 @@
+%% Looks at this node, at all members of a cluster and at the ways between them. Changes nothing.
+-module(easy_cluster_doctor).
+
+-export([examine/2]).
+
+-type diagnosis() :: #{problems := [{Code :: atom(), Details :: map()}], text := unicode:chardata()}.
+-export_type([diagnosis/0]).
+
+%% How far a node gets towards each of Others, asked of itself: resolver, epmd, distribution port. It is evaluated over
+%% there by erl_eval, which every node has. The answers are failures as `model::reach' in the core has them.
+-define(WAYS, "
+    Text = fun(Address, Port) -> lists:flatten(io_lib:format(\"~s:~w\", [inet:ntoa(Address), Port])) end,
+    Connect = fun(Address, Port) ->
+        case gen_tcp:connect(Address, Port, [], Timeout) of
+            {ok, Socket} -> gen_tcp:close(Socket);
+            {error, Reason} -> {error, atom_to_list(Reason)}
+        end
+    end,
+    Unregistered = fun(Alive, Address) ->
+        case Connect(Address, EpmdPort) of
+            ok -> {not_registered, #{address => Text(Address, EpmdPort), alive => Alive}};
+            {error, Reason} -> {epmd_unreachable, #{address => Text(Address, EpmdPort), reason => Reason}}
+        end
+    end,
+    Registered = fun(Address, Port) ->
+        case Connect(Address, Port) of
+            ok -> undefined;
+            {error, Reason} -> {distribution_port_closed, #{address => Text(Address, Port), reason => Reason}}
+        end
+    end,
+    Resolve = fun(Host) ->
+        case inet:getaddr(Host, inet) of
+            {ok, Address} -> {ok, Address};
+            {error, _} -> inet:getaddr(Host, inet6)
+        end
+    end,
+    Way = fun(Alive, Host) ->
+        case Resolve(Host) of
+            {error, Reason} -> {unknown_host, #{host => Host, reason => atom_to_list(Reason)}};
+            {ok, Address} ->
+                case erl_epmd:port_please(Alive, Address, Timeout) of
+                    {port, Port, _Version} -> Registered(Address, Port);
+                    _NoPort -> Unregistered(Alive, Address)
+                end
+        end
+    end,
+    Walkers = [{Node, spawn_monitor(fun() -> exit({way, Way(Alive, Host)}) end)} || {Node, Alive, Host} <- Others],
+    [receive {'DOWN', Monitor, process, _, {way, Failure}} -> {Node, Failure} end || {Node, {_, Monitor}} <- Walkers].").
+%% Each of at most this many steps on a way gets its share of the time.
+-define(STEPS, 3).
+
+%% What is wrong with the cluster of Node, as this node, the members and their views of each other tell.
+-spec examine(node(), pos_integer()) -> {ok, diagnosis()} | easy_cluster_planner:error().
+examine(Node, Timeout) ->
+    {#{members := Members} = Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
+    Others = [Member || #{node := Member} <- Members, Member =/= node()],
+    Looked = look(Node, Snapshot, easy_cluster_reach:probe(Others, Timeout), Timeout),
+    easy_cluster_gather:release(Opened),
+    Looked.
+
+look(Node, Snapshot, {ok, #{reaches := Reaches}}, Timeout) ->
+    case easy_cluster_native:call(questions, #{node => Node, snapshot => Snapshot}) of
+        {ok, Questions} ->
+            easy_cluster_native:call(diagnose, #{node => Node, snapshot => Snapshot, reaches => Reaches,
+                                                 pairs => pairs(Questions, Timeout)});
+        {error, Reason} ->
+            {error, Reason}
+    end;
+look(_Node, _Snapshot, {error, Reason}, _Timeout) ->
+    {error, Reason}.
+
+%% A member that does not answer the question has been asked for its facts before, so that is told already.
+pairs(Questions, Timeout) ->
+    Answers = easy_cluster_rpc:parallel(fun(Question) -> ask(Question, Timeout) end, Questions, 2 * Timeout),
+    [#{from => From, to => To, failure => Failure}
+     || {#{from := From}, {ok, {ok, Ways}}} <- Answers, {To, Failure} <- Ways].
+
+ask(#{from := From, to := To}, Timeout) ->
+    {ok, Tokens, _} = erl_scan:string(?WAYS),
+    {ok, Exprs} = erl_parse:parse_exprs(Tokens),
+    Bindings = [{'Timeout', max(1, Timeout div ?STEPS)}, {'EpmdPort', easy_cluster_reach:epmd_port()},
+                {'Others', [{Node, Alive, Host} || Node <- To, [Alive, Host] <- [string:split(atom_to_list(Node), "@")]]}],
+    case easy_cluster_rpc:call(From, erl_eval, exprs, [Exprs, Bindings], Timeout + Timeout div 2) of
+        {ok, {value, Ways, _Bindings}} -> {ok, Ways};
+        {error, Reason} -> {error, Reason}
+    end.
