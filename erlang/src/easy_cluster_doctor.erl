@@ -61,25 +61,32 @@ examine(Node, Timeout) ->
 look(Node, Snapshot, {ok, #{reaches := Reaches}}, Timeout) ->
     case easy_cluster_native:call(questions, #{node => Node, snapshot => Snapshot}) of
         {ok, Questions} ->
+            Answers = easy_cluster_rpc:parallel(fun(Question) -> ask(Question, Timeout) end, Questions, 2 * Timeout),
             easy_cluster_native:call(diagnose, #{node => Node, snapshot => Snapshot, reaches => Reaches,
-                                                 pairs => pairs(Questions, Timeout)});
+                                                 pairs => pairs(Answers), unanswered => unanswered(Answers)});
         {error, Reason} ->
             {error, Reason}
     end;
 look(_Node, _Snapshot, {error, Reason}, _Timeout) ->
     {error, Reason}.
 
-%% A member that does not answer the question has been asked for its facts before, so that is told already.
-pairs(Questions, Timeout) ->
-    Answers = easy_cluster_rpc:parallel(fun(Question) -> ask(Question, Timeout) end, Questions, 2 * Timeout),
-    [#{from => From, to => To, failure => Failure}
-     || {#{from := From}, {ok, {ok, Ways}}} <- Answers, {To, Failure} <- Ways].
+pairs(Answers) ->
+    [#{from => From, to => To, failure => Failure} || {#{from := From}, {ok, {ok, Ways}}} <- Answers, {To, Failure} <- Ways].
+
+unanswered(Answers) ->
+    [{From, unicode:characters_to_binary(io_lib:format("~tP", [Reason, 10]))}
+     || {#{from := From}, Answer} <- Answers, Reason <- reason(Answer)].
+
+reason({ok, {ok, _Ways}}) -> [];
+reason({ok, {error, Reason}}) -> [Reason];
+reason({error, Reason}) -> [Reason].
 
 ask(#{from := From, to := To}, Timeout) ->
     {ok, Tokens, _} = erl_scan:string(?WAYS),
     {ok, Exprs} = erl_parse:parse_exprs(Tokens),
-    Bindings = [{'Timeout', max(1, Timeout div ?STEPS)}, {'EpmdPort', easy_cluster_reach:epmd_port()},
-                {'Others', [{Node, Alive, Host} || Node <- To, [Alive, Host] <- [string:split(atom_to_list(Node), "@")]]}],
+    Others = [{Node, Alive, Host} || Node <- To, [Alive, Host] <- [string:split(atom_to_list(Node), "@")]],
+    Bindings = orddict:from_list([{'Timeout', max(1, Timeout div ?STEPS)}, {'EpmdPort', easy_cluster_reach:epmd_port()},
+                                  {'Others', Others}]),
     case easy_cluster_rpc:call(From, erl_eval, exprs, [Exprs, Bindings], Timeout + Timeout div 2) of
         {ok, {value, Ways, _Bindings}} -> {ok, Ways};
         {error, Reason} -> {error, Reason}

@@ -24,6 +24,8 @@ pub struct Examination {
     pub reaches: Vec<Reach>,
     /// How far the members get towards each other.
     pub pairs: Vec<Pair>,
+    /// Members that were asked how far they get and have not answered, and why.
+    pub unanswered: Vec<(NodeName, String)>,
 }
 
 /// What came of it.
@@ -48,6 +50,12 @@ pub fn diagnose(examination: &Examination) -> Result<Diagnosis, Problem> {
     problems.extend(of_cluster.into_iter().filter(|problem| !is_explained(problem, &unreached)));
     problems.extend(membership::warnings(&view, &examination.node));
     problems.extend(pairs::problems(&both_ways(&view, examination)));
+    problems.extend(
+        examination
+            .unanswered
+            .iter()
+            .map(|(node, reason)| Problem::NoConnection { node: node.clone(), reason: reason.clone() }),
+    );
     problems.sort_by_key(|problem| (problem.severity(), problem.layer()));
     let text = words(&view, examination, &problems);
     Ok(Diagnosis { problems, text })
@@ -62,8 +70,8 @@ fn is_explained(problem: &Problem, unreached: &[&NodeName]) -> bool {
     }
 }
 
-/// The pairs, with this node's own ways among them where the other side was asked about this node. Its own failures are
-/// told by the probe, in more words.
+/// The pairs, with this node's own ways among them. What this node does not reach is told by the probe, in more words, and
+/// that the members do not reach it either is no news.
 fn both_ways(view: &View<'_>, examination: &Examination) -> Vec<Pair> {
     let here = view.here();
     let own = examination.reaches.iter().map(|reach| Pair {
@@ -74,7 +82,8 @@ fn both_ways(view: &View<'_>, examination: &Examination) -> Vec<Pair> {
     let failed = |node: &NodeName| {
         examination.reaches.iter().any(|reach| reach.node == *node && reach.failure.is_some())
     };
-    let others = examination.pairs.iter().filter(|pair| !(pair.to == *here && failed(&pair.from))).cloned();
+    let told = |pair: &&Pair| failed(&pair.to) || (pair.to == *here && failed(&pair.from));
+    let others = examination.pairs.iter().filter(|pair| !told(pair)).cloned();
     own.filter(|pair| pair.failure.is_none()).chain(others).collect()
 }
 

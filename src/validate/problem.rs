@@ -372,7 +372,7 @@ problems! {
     fix "run the same version on all members as soon as possible; different ejabberd builds fail at table transforms"
 
     /// Different releases of ejabberd: at its start, each brings the rows into a form that the others may die of.
-    Membership EjabberdReleasesDiffer = "ejabberd_releases_differ" { here: String, node: NodeName, there: String }
+    Membership Warning EjabberdReleasesDiffer = "ejabberd_releases_differ" { here: String, node: NodeName, there: String }
     evidence "ejabberd is {here} here and {there} on {node}"
     fix "bring all nodes to one release first; to join all the same pass #{{yes => true}}: nodes of the older release may then not start again"
 

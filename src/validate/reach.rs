@@ -7,12 +7,12 @@ use crate::model::reach::{Reach, ReachFailure};
 /// The problem that kept the probe from its goal, if any.
 #[must_use]
 pub fn problem(reach: &Reach) -> Option<Problem> {
-    Some(failed(&reach.node, reach.failure.clone()?, &reach.registered))
+    Some(failed(&reach.node, reach.failure.clone()?, Some(&reach.registered)))
 }
 
-/// The problem of not having reached `node`; `registered` are the names that the epmd there knows.
+/// The problem of not having reached `node`; `registered` are the names that the epmd there knows, if it was asked.
 #[must_use]
-pub fn failed(node: &NodeName, failure: ReachFailure, registered: &[String]) -> Problem {
+pub fn failed(node: &NodeName, failure: ReachFailure, registered: Option<&[String]>) -> Problem {
     let node = node.clone();
     match failure {
         ReachFailure::UnknownHost { host, reason } => Problem::UnknownHost { node, host, reason },
@@ -20,7 +20,11 @@ pub fn failed(node: &NodeName, failure: ReachFailure, registered: &[String]) -> 
             Problem::EpmdUnreachable { node, address, reason }
         }
         ReachFailure::NotRegistered { address, alive } => {
-            let registered = if registered.is_empty() { "nobody".into() } else { registered.join(", ") };
+            let registered = match registered {
+                None => "not asked".into(),
+                Some([]) => "nobody".into(),
+                Some(names) => names.join(", "),
+            };
             Problem::NotRegistered { node, address, alive, registered }
         }
         ReachFailure::DistributionPortClosed { address, reason } => {
