@@ -30,10 +30,11 @@ pub fn catalogue() -> String {
     for entry in Problem::catalogue() {
         let _ = write!(
             text,
-            "\n## `{}`\n\n{}\n\n- layer: {}\n- evidence: {}\n- fix: {}\n",
+            "\n## `{}`\n\n{}\n\n- layer: {}\n- severity: {}\n- evidence: {}\n- fix: {}\n",
             entry.code,
             entry.cause,
             entry.layer.as_str(),
+            entry.severity.as_str(),
             placeholders(entry.evidence),
             placeholders(entry.fix),
         );

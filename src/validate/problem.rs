@@ -97,6 +97,27 @@ impl Layer {
     }
 }
 
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// What was asked for cannot work like this.
+    Error,
+    /// It works now and should be known, as it may not for long.
+    Warning,
+}
+
+impl Severity {
+    /// The word that reports print.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One line of the catalogue, with the names of fields in braces.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -104,6 +125,8 @@ pub struct Entry {
     pub code: &'static str,
     /// Where it sits.
     pub layer: Layer,
+    /// How bad it is.
+    pub severity: Severity,
     /// When it happens.
     pub cause: &'static str,
     /// What was seen.
@@ -115,7 +138,7 @@ pub struct Entry {
 macro_rules! problems {
     ($(
         #[doc = $cause:literal]
-        $layer:ident $variant:ident = $code:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }
+        $layer:ident $severity:ident $variant:ident = $code:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }
         evidence $evidence:literal
         fix $fix:literal
     )*) => {
@@ -145,6 +168,18 @@ macro_rules! problems {
                 match self { $(Self::$variant { .. } => Layer::$layer,)* }
             }
 
+            /// How bad it is.
+            #[must_use]
+            pub fn severity(&self) -> Severity {
+                match self { $(Self::$variant { .. } => Severity::$severity,)* }
+            }
+
+            /// Where the documentation has it.
+            #[must_use]
+            pub fn link(&self) -> String {
+                format!("docs/errors.md#{}", self.code())
+            }
+
             /// When it happens, in general.
             #[must_use]
             pub fn cause(&self) -> &'static str {
@@ -165,6 +200,7 @@ macro_rules! problems {
                 vec![$(Entry {
                     code: $code,
                     layer: Layer::$layer,
+                    severity: Severity::$severity,
                     cause: $cause.trim_ascii(),
                     evidence: $evidence,
                     fix: $fix,
@@ -176,307 +212,307 @@ macro_rules! problems {
 
 problems! {
     /// What was typed is not the name of an Erlang node, or no resolver could find such a host.
-    Names BadNodeName = "bad_node_name" { text: String, reason: String }
+    Names Error BadNodeName = "bad_node_name" { text: String, reason: String }
     evidence "'{text}' is not the name of a node: {reason}"
     fix "write name@host as `nodename` or ejabberd's ERLANG_NODE prints it, for example ejabberd@foo.bar"
 
     /// A node with long names cannot talk to one with short names.
-    Names NameModeMismatch = "name_mode_mismatch" { node: String, here: NodeName, reason: String }
+    Names Error NameModeMismatch = "name_mode_mismatch" { node: String, here: NodeName, reason: String }
     evidence "{here} and {node} do not use the same kind of names: {reason}"
     fix "give both nodes long names (a host with a dot) or both short names in ERLANG_NODE, ejabberdctl.cfg"
 
     /// This Erlang VM runs without distribution.
-    Names NotDistributed = "not_distributed" { here: NodeName }
+    Names Error NotDistributed = "not_distributed" { here: NodeName }
     evidence "this VM is {here}: it was started without a node name"
     fix "start it with -name or -sname (ERLANG_NODE in ejabberdctl.cfg)"
 
     /// A node was asked to join itself.
-    Request CannotJoinItself = "cannot_join_itself" { node: NodeName }
+    Request Error CannotJoinItself = "cannot_join_itself" { node: NodeName }
     evidence "{node} is this node"
     fix "name another node: the one whose database the cluster shall keep"
 
     /// An option that does not exist.
-    Request UnknownOption = "unknown_option" { option: String, known: String }
+    Request Error UnknownOption = "unknown_option" { option: String, known: String }
     evidence "there is no option {option}"
     fix "the options are {known}"
 
     /// An option with a value that it cannot have.
-    Request BadOption = "bad_option" { option: String, value: String, expected: String }
+    Request Error BadOption = "bad_option" { option: String, value: String, expected: String }
     evidence "option {option} cannot be {value}"
     fix "give {option} as {expected}"
 
     /// An operation that does not exist.
-    Request BadOperation = "bad_operation" { operation: String, known: String }
+    Request Error BadOperation = "bad_operation" { operation: String, known: String }
     evidence "{operation} is not an operation"
     fix "the operations are {known}"
 
     /// What was given to `commit/1` is not a plan.
-    Request BadPlan = "bad_plan" { reason: String }
+    Request Error BadPlan = "bad_plan" { reason: String }
     evidence "this is not a plan: {reason}"
     fix "make one with easy_cluster:plan(Operation) and give its {{ok, Plan}} part to easy_cluster:commit(Plan)"
 
     /// The plan may hurt in a way that the operator should agree to first.
-    Request ConsentNeeded = "consent_needed" { reason: String }
+    Request Error ConsentNeeded = "consent_needed" { reason: String }
     evidence "{reason}"
     fix "choose a quiet hour and pass #{{yes => true}} to agree"
 
     /// The host's name has no address.
-    Names UnknownHost = "unknown_host" { node: NodeName, host: String, reason: String }
+    Names Error UnknownHost = "unknown_host" { node: NodeName, host: String, reason: String }
     evidence "the host {host} of {node} does not resolve here: {reason}"
     fix "add a line `ADDRESS {host}` to /etc/hosts on this machine (and this machine's host to theirs), or mend DNS"
 
     /// The host is there or not, but nothing answers on epmd's port.
-    Distribution EpmdUnreachable = "epmd_unreachable" { node: NodeName, address: String, reason: String }
+    Distribution Error EpmdUnreachable = "epmd_unreachable" { node: NodeName, address: String, reason: String }
     evidence "nothing answers at {address}, where the epmd of {node} should be: {reason}"
     fix "start ejabberd on that machine, and let this machine through its firewall to epmd's TCP port"
 
     /// epmd runs there and does not know the node.
-    Distribution NotRegistered = "not_registered" { node: NodeName, address: String, alive: String, registered: String }
+    Distribution Error NotRegistered = "not_registered" { node: NodeName, address: String, alive: String, registered: String }
     evidence "epmd at {address} does not know '{alive}'; it knows: {registered}"
     fix "start the node there, or use the name that ERLANG_NODE has in its ejabberdctl.cfg"
 
     /// epmd knows the node, but its distribution port does not accept connections.
-    Distribution DistributionPortClosed = "distribution_port_closed" { node: NodeName, address: String, reason: String }
+    Distribution Error DistributionPortClosed = "distribution_port_closed" { node: NodeName, address: String, reason: String }
     evidence "epmd knows {node}, but its distribution port {address} does not answer: {reason}"
     fix "open the port: set FIREWALL_WINDOW=4370-4375 in its ejabberdctl.cfg and let this machine through to these; check INET_DIST_INTERFACE there"
 
     /// The peer refuses this node by its name.
-    Distribution NameRefused = "name_refused" { node: NodeName, status: String }
+    Distribution Error NameRefused = "name_refused" { node: NodeName, status: String }
     evidence "{node} refused the handshake with the status {status}"
     fix "look for a second node with this node's name, or an allow list (net_kernel:allow/1) on {node}"
 
     /// The peer calls itself something else.
-    Names OtherName = "other_name" { node: NodeName, name: String }
+    Names Error OtherName = "other_name" { node: NodeName, name: String }
     evidence "the node that answers as {node} calls itself {name}"
     fix "use {name}; if one of the names has a dotted host and the other has not, set ERLANG_NODE alike on both machines"
 
     /// The two nodes have different cookies.
-    Distribution WrongCookie = "wrong_cookie" { node: NodeName }
+    Distribution Error WrongCookie = "wrong_cookie" { node: NodeName }
     evidence "{node} does not accept this node's cookie"
     fix "copy .erlang.cookie (mode 400, owner ejabberd) from the home of {node}'s user to that of this node's user and restart ejabberd here"
 
     /// What answers on the distribution port does not speak the distribution protocol, or stopped in the middle.
-    Distribution HandshakeFailed = "handshake_failed" { node: NodeName, step: String, reason: String }
+    Distribution Error HandshakeFailed = "handshake_failed" { node: NodeName, step: String, reason: String }
     evidence "the handshake with {node} failed at {step}: {reason}"
     fix "check that an Erlang node listens there, whether it wants TLS (-proto_dist inet_tls), and that its OTP is 24 or later"
 
     /// A node that should answer does not.
-    Distribution NoConnection = "no_connection" { node: NodeName, reason: String }
+    Distribution Error NoConnection = "no_connection" { node: NodeName, reason: String }
     evidence "{node} does not answer: {reason}"
     fix "run easy_cluster:test_node('{node}') to see how far one gets"
 
     /// Mnesia is not running where it has to.
-    Membership MnesiaNotRunning = "mnesia_not_running" { node: NodeName, state: String }
+    Membership Error MnesiaNotRunning = "mnesia_not_running" { node: NodeName, state: String }
     evidence "the Erlang VM {node} answers, but its Mnesia does not run (is_running is {state})"
     fix "start ejabberd on {node} (ejabberdctl start), or mnesia:start() there, and try again"
 
     /// The node already belongs to that cluster.
-    Membership AlreadyMember = "already_member" { node: NodeName, members: Nodes }
+    Membership Error AlreadyMember = "already_member" { node: NodeName, members: Nodes }
     evidence "this node is already in one cluster with {node}: {members}"
     fix "nothing to join; easy_cluster:sync_node('{node}') copies the tables that are not here yet"
 
     /// The node belongs to another cluster.
-    Membership AlreadyClustered = "already_clustered" { here: NodeName, members: Nodes }
+    Membership Error AlreadyClustered = "already_clustered" { here: NodeName, members: Nodes }
     evidence "{here} is in a cluster of its own: {members}"
     fix "leave that cluster first (ejabberdctl leave_cluster {here} on one of the others)"
 
     /// The node is not in the cluster whose tables it should copy.
-    Membership NotAMember = "not_a_member" { here: NodeName, node: NodeName, members: Nodes }
+    Membership Error NotAMember = "not_a_member" { here: NodeName, node: NodeName, members: Nodes }
     evidence "{here} is not in the cluster of {node}: {members}"
     fix "join first: easy_cluster:join_as_master('{node}')"
 
     /// A member of the cluster is down; what changes the schema now is lost on it, or brought back by it.
-    Membership MemberDown = "member_down" { node: NodeName, listed_by: NodeName, reason: String }
+    Membership Error MemberDown = "member_down" { node: NodeName, listed_by: NodeName, reason: String }
     evidence "{node} belongs to the cluster of {listed_by} and does not take part: {reason}"
     fix "start {node}, or take it out of the cluster on {listed_by} if it is gone for good"
 
     /// Members list different clusters.
-    Membership MembersDisagree = "members_disagree" { node: NodeName, lists: Nodes, other: NodeName, other_lists: Nodes }
+    Membership Error MembersDisagree = "members_disagree" { node: NodeName, lists: Nodes, other: NodeName, other_lists: Nodes }
     evidence "{node} lists {lists}, but {other} lists {other_lists}"
     fix "the cluster has to agree before it grows: see which view is right and take the wrong entries out with mnesia:del_table_copy(schema, Node)"
 
     /// Members run, but do not replicate to each other.
-    Membership Partitioned = "partitioned" { node: NodeName, lists: Nodes, sees: Nodes }
+    Membership Error Partitioned = "partitioned" { node: NodeName, lists: Nodes, sees: Nodes }
     evidence "{node} lists {lists} as members, but replicates with {sees} only"
     fix "the cluster is split; heal it first (restart the side that shall lose)"
 
     /// A node lists this one as a member, and this one knows nothing of it.
-    Membership StaleMember = "stale_member" { here: NodeName, listed_by: NodeName }
+    Membership Error StaleMember = "stale_member" { here: NodeName, listed_by: NodeName }
     evidence "{listed_by} still lists {here} as a member, but {here} is alone"
     fix "with {here} stopped, run mnesia:del_table_copy(schema, '{here}') on {listed_by}, then start {here} and try again"
 
     /// This node lists members that do not list it.
-    Membership ForgottenHere = "forgotten_here" { here: NodeName, node: NodeName }
+    Membership Error ForgottenHere = "forgotten_here" { here: NodeName, node: NodeName }
     evidence "{here} lists {node} as a member, but {node} does not list {here}"
     fix "restarting {here} would bring it back uninvited; move its database aside and let it join as a new node"
 
     /// A member prefers copies on certain nodes at load; a dead one there keeps tables from loading.
-    Membership MasterNodesSet = "master_nodes_set" { node: NodeName, masters: Nodes }
+    Membership Warning MasterNodesSet = "master_nodes_set" { node: NodeName, masters: Nodes }
     evidence "{node} has master nodes set: {masters}"
     fix "clear them when they are no longer wanted: mnesia:set_master_nodes([])"
 
     /// An operation that was begun here has not ended.
-    Operation UnfinishedOperation = "unfinished_operation" { id: String }
+    Operation Error UnfinishedOperation = "unfinished_operation" { id: String }
     evidence "operation {id} was begun here and has not ended"
     fix "look at easy_cluster:status(); the journal is kept beside the database"
 
     /// Software of different versions in one cluster.
-    Membership VersionsDiffer = "versions_differ" { application: String, here: String, node: NodeName, there: String }
+    Membership Warning VersionsDiffer = "versions_differ" { application: String, here: String, node: NodeName, there: String }
     evidence "{application} is {here} here and {there} on {node}"
     fix "run the same version on all members as soon as possible; different ejabberd builds fail at table transforms"
 
     /// Clocks are apart.
-    Membership ClockOffset = "clock_offset" { node: NodeName, offset: i64 }
+    Membership Warning ClockOffset = "clock_offset" { node: NodeName, offset: i64 }
     evidence "the clock of {node} is {offset} ms from this node's"
     fix "let NTP set both clocks; rows are merged by their times"
 
     /// Different times until a silent peer counts as dead.
-    Membership TickTimeDiffers = "tick_time_differs" { here: u32, node: NodeName, there: u32 }
+    Membership Warning TickTimeDiffers = "tick_time_differs" { here: u32, node: NodeName, there: u32 }
     evidence "net_ticktime is {here} s here and {there} s on {node}"
     fix "set the same net_ticktime in ERL_OPTIONS on all members"
 
     /// The same table with another definition on each side.
-    Tables TableDefinitionDiffers = "table_definition_differs" { table: TableName, item: String, here: String, there: String }
+    Tables Error TableDefinitionDiffers = "table_definition_differs" { table: TableName, item: String, here: String, there: String }
     evidence "table {table} has {item} {here} here and {there} in the cluster"
     fix "bring both nodes to the same version of the module that owns {table}, or delete the table on the side where its rows are not needed"
 
     /// A table of the cluster that no member has loaded.
-    Tables TableNotLoaded = "table_not_loaded" { table: TableName, holders: Nodes }
+    Tables Error TableNotLoaded = "table_not_loaded" { table: TableName, holders: Nodes }
     evidence "no copy of {table} is loaded; it should be on {holders}"
     fix "see why it waits with mnesia:table_info({table}, where_to_write) there; start the holder that is down, or force_load_table"
 
     /// A table of a backend that easy_cluster does not copy.
-    Tables ExternalTable = "external_table" { table: TableName }
+    Tables Warning ExternalTable = "external_table" { table: TableName }
     evidence "table {table} is stored by an external backend and is left alone"
     fix "copy it with mnesia:add_table_copy/3 once the backend is set up here"
 
     /// Rows could not be compared.
-    Tables RowsNotCompared = "rows_not_compared" { table: TableName, reason: String }
+    Tables Error RowsNotCompared = "rows_not_compared" { table: TableName, reason: String }
     evidence "the rows of {table} could not be compared with the cluster's: {reason}"
     fix "try again; if it stays so, look whether {table} can be read on the members"
 
     /// The copies would not fit into memory.
-    Capacity NotEnoughMemory = "not_enough_memory" { here: NodeName, needed: Bytes, free: Bytes }
+    Capacity Error NotEnoughMemory = "not_enough_memory" { here: NodeName, needed: Bytes, free: Bytes }
     evidence "the copies need {needed} of memory on {here}, which has {free} for them"
     fix "add memory, or join with easy_cluster:join/1, which reads the tables where they are"
 
     /// The copies would not fit on the disk.
-    Capacity NotEnoughDisk = "not_enough_disk" { here: NodeName, directory: String, needed: Bytes, free: Bytes }
+    Capacity Error NotEnoughDisk = "not_enough_disk" { here: NodeName, directory: String, needed: Bytes, free: Bytes }
     evidence "the copies need {needed} in {directory} on {here}, which has {free}"
     fix "free space there, or move the Mnesia directory (SPOOL_DIR) to a larger disk"
 
     /// A disc_only_copies table near the 2 GB that dets can hold.
-    Capacity DetsLimit = "dets_limit" { table: TableName, bytes: Bytes, limit: Bytes }
+    Capacity Error DetsLimit = "dets_limit" { table: TableName, bytes: Bytes, limit: Bytes }
     evidence "table {table} has {bytes}, and a disc_only_copies copy holds {limit} at most"
     fix "change it to disc_copies first: mnesia:change_table_copy_type({table}, Node, disc_copies), or fragment it"
 
     /// The Mnesia directory cannot be written.
-    Capacity DirectoryNotWritable = "directory_not_writable" { directory: String }
+    Capacity Error DirectoryNotWritable = "directory_not_writable" { directory: String }
     evidence "the Mnesia directory {directory} cannot be written"
     fix "give it to the user that ejabberd runs as, on a file system that is not read-only"
 
     /// A transaction on a large table would have to wait long.
-    Tables LongStall = "long_stall" { table: TableName, stall: Milliseconds }
+    Tables Warning LongStall = "long_stall" { table: TableName, stall: Milliseconds }
     evidence "transactions on {table} wait up to {stall} on every member while it is copied"
     fix "choose a quiet hour"
 
     /// The cluster is not what the plan was made for.
-    Operation PlanChanged = "plan_changed" { id: String, changed: String }
+    Operation Error PlanChanged = "plan_changed" { id: String, changed: String }
     evidence "since plan {id} was made, {changed} changed"
     fix "make a new plan and look at it: easy_cluster:plan(Operation)"
 
     /// Somebody else is changing the cluster.
-    Operation OperationInProgress = "operation_in_progress" { holder: NodeName }
+    Operation Error OperationInProgress = "operation_in_progress" { holder: NodeName }
     evidence "{holder} is changing this cluster right now"
     fix "wait until it is done (easy_cluster:status() there) and try again"
 
     /// A step failed; what was done before was taken back, or not.
-    Operation StepFailed = "step_failed" { id: String, step: String, number: u32, reason: String, outcome: String }
+    Operation Error StepFailed = "step_failed" { id: String, step: String, number: u32, reason: String, outcome: String }
     evidence "step {number} ({step}) of {id} failed: {reason}. {outcome}"
     fix "mend the reason and ask again; the journal has every step: easy_cluster:status()"
 
     /// The goal was not reached although every step succeeded.
-    Operation VerifyFailed = "verify_failed" { expected: String, found: String }
+    Operation Error VerifyFailed = "verify_failed" { expected: String, found: String }
     evidence "expected {expected}, found {found}"
     fix "look at easy_cluster:status(); easy_cluster:sync_node(Node) copies what is missing"
 
     /// The operation's process died.
-    Operation OperationDied = "operation_died" { id: String, reason: String }
+    Operation Error OperationDied = "operation_died" { id: String, reason: String }
     evidence "the process that carried out {id} died: {reason}"
     fix "look at easy_cluster:status() and the journal; what was kept is untouched"
 
     /// The journal could not be written; without it nothing is changed.
-    Operation JournalWrite = "journal_write" { path: String, reason: String }
+    Operation Error JournalWrite = "journal_write" { path: String, reason: String }
     evidence "the journal {path} could not be written: {reason}"
     fix "make room or mend the permissions there"
 
     /// There is a journal of that name already.
-    Operation JournalExists = "journal_exists" { path: String, reason: String }
+    Operation Error JournalExists = "journal_exists" { path: String, reason: String }
     evidence "the journal {path} exists already: {reason}"
     fix "a plan is carried out once; make a new one with easy_cluster:plan(Operation)"
 
     /// A journal that cannot be read.
-    Operation JournalRead = "journal_read" { path: String, reason: String }
+    Operation Error JournalRead = "journal_read" { path: String, reason: String }
     evidence "the journal {path} could not be read: {reason}"
     fix "mend the permissions there"
 
     /// The name of an operation that cannot be the name of a file.
-    Operation BadId = "bad_id" { path: String, reason: String }
+    Operation Error BadId = "bad_id" { path: String, reason: String }
     evidence "an operation in {path} has no usable name: {reason}"
     fix "make the plan anew with easy_cluster:plan(Operation)"
 
     /// Files were to be moved while Mnesia runs.
-    Operation MnesiaRunning = "mnesia_running" { path: String, reason: String }
+    Operation Error MnesiaRunning = "mnesia_running" { path: String, reason: String }
     evidence "Mnesia runs in {path} (is_running is {reason}) where it must not"
     fix "let the operation stop it; do not start Mnesia meanwhile"
 
     /// A backup was installed as fallback and takes the database's place at the next start of Mnesia.
-    Operation FallbackInstalled = "fallback_installed" { path: String, reason: String }
+    Operation Error FallbackInstalled = "fallback_installed" { path: String, reason: String }
     evidence "a fallback waits in {path} for the next start of Mnesia"
     fix "restart ejabberd to let it take its place, or mnesia:uninstall_fallback(), and try again"
 
     /// The transaction log holds what the table files lack.
-    Operation LogNotDumped = "log_not_dumped" { path: String, reason: String }
+    Operation Error LogNotDumped = "log_not_dumped" { path: String, reason: String }
     evidence "the transaction log in {path} is not empty: {reason}"
     fix "something wrote to Mnesia while it was stopped for the operation: stop it and try again"
 
     /// A journal that cannot be trusted.
-    Operation JournalCorrupt = "journal_corrupt" { path: String, reason: String }
+    Operation Error JournalCorrupt = "journal_corrupt" { path: String, reason: String }
     evidence "the journal {path} is damaged: {reason}"
     fix "keep it for examination; the kept database it belongs to is beside it"
 
     /// A journal of another version.
-    Operation JournalVersion = "journal_version" { path: String, version: String }
+    Operation Error JournalVersion = "journal_version" { path: String, version: String }
     evidence "the journal {path} has the version {version}"
     fix "use the version of easy_cluster that wrote it to finish that operation"
 
     /// A journal that is not there.
-    Operation JournalMissing = "journal_missing" { path: String, reason: String }
+    Operation Error JournalMissing = "journal_missing" { path: String, reason: String }
     evidence "there is no journal {path}: {reason}"
     fix "easy_cluster:status() lists the operations that are known"
 
     /// A file operation in the Mnesia directory failed.
-    Operation DirectoryError = "directory_error" { path: String, reason: String }
+    Operation Error DirectoryError = "directory_error" { path: String, reason: String }
     evidence "{path}: {reason}"
     fix "mend the permissions or the file system there and try again"
 
     /// Members that could not be told to forget this node; they will be when they are back.
-    Operation ForgetPending = "forget_pending" { members: Nodes }
+    Operation Warning ForgetPending = "forget_pending" { members: Nodes }
     evidence "{members} could not be told to forget this node and will be told when they are back"
     fix "start them; until then this node refuses to connect to them, so that they can start"
 
     /// The native library could not be loaded.
-    Installation NativeLibrary = "native_library" { path: String, reason: String }
+    Installation Error NativeLibrary = "native_library" { path: String, reason: String }
     evidence "{path} could not be loaded: {reason}"
     fix "install a Rust toolchain and run module_install again, or use a release archive with a prebuilt library"
 
     /// The OTP application did not start.
-    Installation ApplicationNotStarted = "application_not_started" { reason: String }
+    Installation Error ApplicationNotStarted = "application_not_started" { reason: String }
     evidence "the application easy_cluster did not start: {reason}"
     fix "install it again; in ejabberd, enable mod_easy_cluster in the modules section of ejabberd.yml"
 
     /// A request to the core that it cannot read.
-    Installation BadRequest = "bad_request" { reason: String }
+    Installation Error BadRequest = "bad_request" { reason: String }
     evidence "the core could not read a request: {reason}"
     fix "the Erlang modules and the native library may be of different versions: install again and restart"
 }

@@ -1,0 +1,29 @@
+//! `easy-cluster`: the core in a terminal, before ejabberd starts.
+
+mod doctor;
+mod explain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Clustering for ejabberd that cannot lose data and explains itself.
+#[derive(Parser)]
+#[command(name = "easy-cluster", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Doctor(doctor::Arguments),
+    Explain(explain::Arguments),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+    }
+}
