@@ -1,5 +1,7 @@
 //! Logs and terms: what each text says, and that it says nothing else.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 use easy_cluster::explain::log::{
     self, Explainer, MAX_OF_ONE_CODE, MAX_SIGHTINGS, MAX_TEXT, Sighting, sightings,
 };

@@ -19,6 +19,7 @@
 -export([test_node/1, test_node/2]).
 -export([plan/1, plan/2]).
 -export([status/0]).
+-export([explain/1]).
 
 %% Changing
 -export([join/1, join/2]).
@@ -63,6 +64,11 @@ plan(Operation, Opts) ->
 -spec status() -> {ok, map()} | error().
 status() ->
     easy_cluster_shell:status(with_application(fun easy_cluster_planner:status/0)).
+
+%% What a line of a log, a whole log or an error that anybody's function returned means: evidence, cause and fix are printed.
+-spec explain(term()) -> {ok, [easy_cluster_explain:sighting()]} | error().
+explain(Term) ->
+    easy_cluster_shell:explained(easy_cluster_explain:explain(Term)).
 
 %% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
 %% ejabberd's own modules copy when they start. This node's database is kept.
@@ -122,6 +128,7 @@ help() ->
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
       "  status()              who belongs, who runs, what is wrong\n"
+      "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"
       "\n"
       "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use easy_cluster::explain;
+use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
@@ -59,6 +59,9 @@ enum Request {
     Describe {
         action: Action,
     },
+    Explain {
+        text: String,
+    },
     #[cfg(test)]
     Panic {},
 }
@@ -76,6 +79,7 @@ enum Answer {
     Nothing {},
     TestNode { text: String },
     Status(explain::status::Status),
+    Explained { text: String, sightings: Vec<log::Told>, left_off: u64 },
 }
 
 #[derive(Debug, Serialize)]
@@ -135,6 +139,14 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
+        Request::Explain { text } => {
+            let explanation = log::explain(&text).map_err(one)?;
+            Answer::Explained {
+                text: log::words(&explanation),
+                sightings: explanation.sightings.iter().map(log::Told::from).collect(),
+                left_off: explanation.left_off,
+            }
+        }
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })

@@ -177,10 +177,9 @@ fn syslog(head: &str) -> Option<usize> {
 
 /// `2026-11-25T07:10:29.123Z stderr F `
 fn container(head: &str) -> Option<usize> {
-    [" stdout F ", " stderr F ", " stdout P ", " stderr P "].iter().find_map(|stream| {
-        let at = head.find(stream)?;
-        head.get(..at).filter(|time| !time.contains(' ')).map(|_| at + stream.len())
-    })
+    let (time, rest) = head.split_once(" std")?;
+    let column = ["out F ", "err F ", "out P ", "err P "].iter().find(|stream| rest.starts_with(**stream))?;
+    (!time.contains(' ')).then_some(time.len() + " std".len() + column.len())
 }
 
 /// `ejabberd_1  | `
