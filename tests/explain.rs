@@ -24,6 +24,11 @@ fn recorded(name: &str) -> String {
 /// What Erlang/OTP 25, Mnesia and ejabberd 23.01 printed when they were broken on purpose.
 const RECORDED: &[(&str, &[&str])] = &[
     ("ejabberd2301_healthy", &[]),
+    ("ejabberd2301_bad_table_cookie", &["bad_table_cookie"]),
+    ("ejabberd2301_split", &["split_while_running"]),
+    ("ejabberd2301_waits", &["waiting_for_tables"]),
+    ("ejabberd2301_waits_and_restarts", &["waiting_for_tables"]),
+    ("lager39_overloaded_and_refused", &["mnesia_overloaded", "peer_cookie_differs"]),
     ("ejabberd2301_wrong_cookie", &["peer_cookie_differs"]),
     ("ejabberd2301_renamed", &["node_name_mismatch", "mnesia_not_running"]),
     ("ejabberdctl2301", &["no_connection", "rpc_nodedown", "rpc_nodedown", "restore_file_missing"]),

@@ -538,7 +538,7 @@ problems! {
 
     /// Tables wait for a node: a newer copy is elsewhere, or a dead master node is set.
     Tables Error WaitingForTables = "waiting_for_tables" { tables: String }
-    evidence "the node waits for tables that do not load: {tables}"
+    evidence "the node waits for tables: {tables}"
     fix "start the member that was stopped last; clear dead master nodes with mnesia:set_master_nodes([]); only if that member is gone for good: mnesia:force_load_table(Table)"
 
     /// The schema cannot be changed while a node that holds a copy is down: a dead node is still a member.

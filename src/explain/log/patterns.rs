@@ -145,7 +145,12 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             => f => f.waiting();
         "{:timeout,", r" ?<tables:list> ?\}"
             => f => f.waiting();
-        "not_active,", r#" ?(?:~c)?["']All replicas on diskfull nodes are not active yet["'], ?<table>, ?<nodes:list>"#
+        // Killed, or started anew, where ejabberd had begun to wait.
+    "Configuration loaded successfully", r"\n[^\n]{0,200}?(?:SIGTERM received|Loading configuration from)"
+        => _ => waits();
+    "Waiting for Mnesia synchronization to complete", r"\n[^\n]{0,200}?(?:SIGTERM received|Loading configuration from)"
+        => _ => waits();
+    "not_active,", r#" ?(?:~c)?["']All replicas on diskfull nodes are not active yet["'], ?<table>, ?<nodes:list>"#
             => f => Problem::ReplicasNotActive { table: f.table("table"), nodes: f.nodes("nodes") };
         "not_active,", " ?<table>, ?<node> ?[})]"
             => f => Problem::ReplicasNotActive { table: f.table("table"), nodes: Nodes(vec![f.node("node")]) };
@@ -176,14 +181,15 @@ fn merge_failed(facts: &Facts<'_>) -> Option<Problem> {
     (!known.iter().any(|text| plain.starts_with(text))).then_some(Problem::MergeSchemaFailed { reason })
 }
 
-/// The problem of a log that ends with this line.
+fn waits() -> Problem {
+    Problem::WaitingForTables { tables: "its start stands still where ejabberd waits for Mnesia".into() }
+}
+
+/// The problem of a log that ends with this line: ejabberd waits for tables without a word.
 pub(super) fn silence(last: &str) -> Option<Problem> {
-    let waits =
-        ["Waiting for Mnesia synchronization to complete", "Waiting for Mnesia tables synchronization"];
-    waits
-        .iter()
-        .any(|wait| last.contains(wait))
-        .then(|| Problem::WaitingForTables { tables: "the log ends where ejabberd begins to wait".into() })
+    let begins_to_wait =
+        ["Configuration loaded successfully", "Waiting for Mnesia synchronization to complete"];
+    begins_to_wait.iter().any(|text| last.trim_end().ends_with(text)).then(waits)
 }
 
 /// Where patterns may begin before `cut`: from, to, which; in order.

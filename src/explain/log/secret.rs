@@ -16,7 +16,10 @@ static COOKIE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// The text with cookies replaced.
 pub(super) fn hidden(text: &str) -> String {
-    let Some(cookie) = COOKIE.as_ref().filter(|_| mentions_cookie(text)) else { return text.to_owned() };
+    if !mentions_cookie(text) {
+        return text.to_owned();
+    }
+    let Some(cookie) = COOKIE.as_ref() else { return "***".into() };
     cookie
         .replace_all(text, |found: &Captures<'_>| {
             let group = |name| found.name(name).map(|group| group.as_str());
