@@ -464,6 +464,7 @@ fn two_records_are_not_read_as_one() {
     let text = "2026-11-25 07:18:27.853980+00:00 [error] ** Node a@foo not responding **\n\
                 2026-11-25 07:18:28.853980+00:00 [error] ** Removing (timedout) connection **\n";
     assert_eq!(codes(text), [""; 0]);
+    assert_eq!(codes("** Node a@foo not responding **\n\n** Removing (timedout) connection **\n"), [""; 0]);
 }
 
 #[test]
@@ -523,8 +524,28 @@ fn a_line_of_megabytes_is_searched_and_quoted_shortly() {
 fn a_text_at_any_place_of_a_long_line_is_found() {
     let text = "** Connection attempt from node 'ejabberd@foo.bar' rejected. Invalid challenge reply. **";
     for padding in 8_100..8_200 {
-        let line = format!("{}{text}", "é".repeat(padding / 2));
-        assert_eq!(codes(&line), ["peer_cookie_differs"], "{padding}");
+        let line = format!("x{}{text}", "é".repeat(padding / 2));
+        let sighting = only(&line);
+        assert_eq!(
+            sighting.problem,
+            Problem::PeerCookieDiffers { node: "ejabberd@foo.bar".into() },
+            "{padding}"
+        );
+        assert!(!sighting.text.contains('\u{fffd}'), "{}", sighting.text);
+    }
+}
+
+/// What was read is searched in batches; a text that lies across two is in one of them whole, and once.
+#[test]
+fn a_text_at_any_place_of_a_large_file_is_found_once_with_its_line() {
+    let line = format!("2026-11-25 07:18:28.346870+00:00 [info] {}\n", "x".repeat(23));
+    let text = "{aborted,\n {\"Bad transform function\",\n  archive_msg,\n  #Fun<ejabberd_mnesia.8>,\n  a@foo,\n  x}}\n";
+    let healthy = line.repeat(5_000);
+    for lines in (2_020..2_060).chain(4_000..4_010) {
+        let (before, after) = healthy.split_at(line.len() * lines);
+        let sighting = only(&format!("{before}{text}{after}"));
+        assert_eq!((sighting.line, sighting.count), (lines as u64 + 2, 1));
+        assert!(sighting.text.contains("Bad transform function"), "{}", sighting.text);
     }
 }
 
