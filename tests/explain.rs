@@ -567,6 +567,19 @@ fn a_cookie_in_the_line_is_not_quoted() {
 }
 
 #[test]
+fn a_name_cannot_bring_its_own_code_into_a_fix() {
+    for text in [
+        r#"{no_exists,"x'],1),os:cmd(['ls"}"#,
+        r#"{no_ping,"a@b'),halt(). %"}"#,
+        r#"{no_ping,$HOME`ls`@foo}"#,
+    ] {
+        let fix = only(text).problem.fix();
+        let strange = ["os:cmd(", "halt(", "$", "`"].iter().any(|code| fix.contains(code));
+        assert!(!strange, "{fix}");
+    }
+}
+
+#[test]
 fn the_words_name_line_count_evidence_cause_and_fix() {
     let text = recorded("otp25_overloaded");
     let told = log::words(&log::explain(&text).unwrap());

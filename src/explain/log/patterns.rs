@@ -265,11 +265,11 @@ impl Facts<'_> {
     }
 
     fn node(&self, name: &str) -> NodeName {
-        self.text(name).into()
+        plain_name(&self.text(name)).into()
     }
 
     fn table(&self, name: &str) -> TableName {
-        self.text(name).into()
+        plain_name(&self.text(name)).into()
     }
 
     fn elements(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -277,7 +277,7 @@ impl Facts<'_> {
     }
 
     fn nodes(&self, name: &str) -> Nodes {
-        Nodes(self.elements(name).take(50).map(|element| short(element).into()).collect())
+        Nodes(self.elements(name).take(50).map(|element| plain_name(&short(element)).into()).collect())
     }
 
     fn names(&self, name: &str) -> String {
@@ -309,6 +309,11 @@ fn unquoted(text: &str) -> &str {
     let text = text.trim();
     let text = text.strip_prefix(':').unwrap_or(text);
     ['\'', '"'].iter().find_map(|q| text.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(text).trim()
+}
+
+/// Names are printed in fixes that people paste, and strangers can have their words logged: no name ends a quotation.
+fn plain_name(text: &str) -> String {
+    text.chars().map(|c| if c.is_alphanumeric() || "@._-:+…".contains(c) { c } else { '?' }).collect()
 }
 
 fn short(text: &str) -> String {
