@@ -1,8 +1,8 @@
 //! From the text of a log to its causes: which known problems are in it, where first, how often.
 //!
-//! Each line is made plain ([`line`]) and put behind the one before it, so that a term which was printed over several
+//! Each line is made plain (`line`) and put behind the one before it, so that a term which was printed over several
 //! lines is one text again. The words that patterns begin with are looked for in one pass; only where one is found its
-//! pattern is tried, on a bounded piece ([`patterns`]).
+//! pattern is tried, on a bounded piece (`patterns`).
 
 mod line;
 mod patterns;
@@ -254,7 +254,7 @@ impl Explainer {
     }
 }
 
-/// A line with at most [`QUOTE`] characters, among them those at byte `at`.
+/// A line with at most `QUOTE` characters, among them those at byte `at`.
 fn quote(line: &str, at: usize) -> String {
     let line = secret::hidden(line.trim());
     let length = line.chars().count();
