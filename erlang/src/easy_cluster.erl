@@ -20,6 +20,7 @@
 -export([plan/1, plan/2]).
 -export([status/0]).
 -export([doctor/0, doctor/1, doctor/2]).
+-export([explain/1]).
 
 %% Changing
 -export([join/1, join/2]).
@@ -81,6 +82,11 @@ doctor(Node) ->
 doctor(Node, Opts) ->
     easy_cluster_shell:diagnosed(easy_cluster_planner:doctor(Node, Opts)).
 
+%% What a line of a log, a whole log or an error that anybody's function returned means: evidence, cause and fix are printed.
+-spec explain(term()) -> {ok, [easy_cluster_explain:sighting()]} | error().
+explain(Term) ->
+    easy_cluster_shell:explained(easy_cluster_explain:explain(Term)).
+
 %% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
 %% ejabberd's own modules copy when they start. This node's database is kept.
 -spec join(node_name()) -> ok | {ok, plan()} | error().
@@ -140,6 +146,7 @@ help() ->
       "  sync_node(Node)       copy every table that is missing here\n"
       "  status()              who belongs, who runs, what is wrong\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
+      "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"
       "\n"
       "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"

@@ -3,7 +3,8 @@
 
 -export([tested/1, planned/1, show/1, status/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
--export([failed/1, problems/2]).
+-export([explained/1]).
+-export([failed/1, problems/2, rendered/2]).
 
 -define(BAR_WIDTH, 24).
 
@@ -103,6 +104,14 @@ finished({error, Reason}) ->
     io:nl(),
     failed(Reason).
 
+-spec explained({ok, #{text := unicode:chardata(), sightings := Sightings}} | easy_cluster_planner:error()) ->
+          {ok, Sightings} | easy_cluster_planner:error().
+explained({ok, #{text := Text, sightings := Sightings}}) ->
+    io:put_chars(Text),
+    {ok, Sightings};
+explained({error, Reason}) ->
+    failed(Reason).
+
 %% Prints a problem and hands it on.
 -spec failed({atom(), map()}) -> easy_cluster_planner:error().
 failed({_Code, Details} = Reason) ->
@@ -110,10 +119,16 @@ failed({_Code, Details} = Reason) ->
     {error, Reason}.
 
 -spec problems(map(), {atom(), map()}) -> unicode:chardata().
-problems(#{problems := All}, _First) ->
-    words(render_problems, #{problems => [printable(Problem) || Problem <- All]});
-problems(_Details, One) ->
-    words(render_problems, #{problems => [printable(One)]}).
+problems(Details, First) ->
+    words(render_problems, printables(Details, First)).
+
+%% The same, or why these are no problems of the catalogue.
+-spec rendered(map(), {atom(), map()}) -> easy_cluster_native:answer().
+rendered(Details, First) ->
+    easy_cluster_native:call(render_problems, printables(Details, First)).
+
+printables(#{problems := All}, _First) -> #{problems => [printable(Problem) || Problem <- All]};
+printables(_Details, One) -> #{problems => [printable(One)]}.
 
 %% Reasons come as terms of all kinds from all over OTP; the catalogue takes names, numbers and text.
 printable({Code, Details}) ->

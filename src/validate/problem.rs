@@ -256,6 +256,16 @@ problems! {
     evidence "{reason}"
     fix "choose a quiet hour and pass #{{yes => true}} to agree"
 
+    /// No known text of ejabberd, Mnesia or Erlang's distribution is in it.
+    Request Error NotRecognised = "not_recognised" { text: String }
+    evidence "nothing known is in: {text}"
+    fix "give the whole log of both nodes around that time; if it keeps a cluster from forming, please report it as an issue of easy_cluster, without cookies and passwords"
+
+    /// More text than is explained at once inside a running node.
+    Request Error TextTooLong = "text_too_long" { limit: Bytes }
+    evidence "the text is larger than {limit}"
+    fix "let the program read it, which takes files of any size: easy-cluster explain /var/log/ejabberd/ejabberd.log"
+
     /// The host's name has no address.
     Names Error UnknownHost = "unknown_host" { node: NodeName, host: String, reason: String }
     evidence "the host {host} of {node} does not resolve here: {reason}"
@@ -286,6 +296,26 @@ problems! {
     evidence "the node that answers as {node} calls itself {name}"
     fix "use {name}; if one of the names has a dotted host and the other has not, set ERLANG_NODE alike on both machines"
 
+    /// The node's name is taken: the node runs already, an epmd entry of a dead one was left behind, or ERLANG_NODE ends with a carriage return from a Windows editor.
+    Names Error NameInUse = "name_in_use" { name: String }
+    evidence "epmd has a node of the name {name} already"
+    fix "look with `epmd -names` and `ps -C beam.smp`; stop the node that runs under the name, or end a stale entry with `epmd -kill` once no Erlang node runs on the machine, and make ERLANG_NODE free of CRLF: sed -i 's/\r$//' /etc/ejabberd/ejabberdctl.cfg"
+
+    /// Erlang could not make the node's full name: for long names the host needs a name with a dot that resolves, for short ones a name without.
+    Names Error CannotSetNodeName = "cannot_set_node_name" { kind: String }
+    evidence "the node cannot get its {kind} name from this host"
+    fix "set ERLANG_NODE=ejabberd@host.example.org in ejabberdctl.cfg, with this host's whole name, and add a line `ADDRESS host.example.org host` to /etc/hosts (for a short name: ERLANG_NODE=ejabberd@host)"
+
+    /// A node with long names was asked to connect to a host without a dot, or one with short names to a host with one.
+    Names Error IllegalHostname = "illegal_hostname" { host: String, names: String }
+    evidence "this node uses {names} names and cannot connect to a node on host {host}"
+    fix "give all nodes names of one kind in ERLANG_NODE, ejabberdctl.cfg: all with a dot in the host (ejabberd@foo.bar) or all without"
+
+    /// The Mnesia directory belongs to a node of another name: the host was renamed, or a new container got an old volume.
+    Names Error NodeNameMismatch = "node_name_mismatch" { node: NodeName, owners: Nodes }
+    evidence "the node is {node}, and the database belongs to {owners}"
+    fix "set ERLANG_NODE in ejabberdctl.cfg to the name that owns the database ({owners}) and start again; to keep the new name, convert a backup with `ejabberdctl mnesia_change_nodename`"
+
     /// The two nodes have different cookies.
     Distribution Error WrongCookie = "wrong_cookie" { node: NodeName }
     evidence "{node} does not accept this node's cookie"
@@ -310,6 +340,66 @@ problems! {
     Distribution Error PairUnreachable = "pair_unreachable" { from: NodeName, to: NodeName, reason: String }
     evidence "{from} does not reach {to}: {reason}"
     fix "look at it from there: easy_cluster:test_node('{to}') on {from}; all members of a cluster have to reach each other"
+
+    /// ejabberd's own commands found that a node does not answer: DNS, epmd, distribution port, cookie, or names of different kinds.
+    Distribution Error CannotReachNode = "cannot_reach_node" {}
+    evidence "ejabberd reports that this node cannot reach the other one, and not why"
+    fix "run easy_cluster:test_node('ejabberd@foo.bar') with the other node's name to see how far one gets"
+
+    /// `ejabberdctl` waited in vain: the command stopped ejabberd under itself, as `join_cluster` does, or the distribution port is filtered.
+    Distribution Error RpcTimeout = "rpc_timeout" { node: NodeName }
+    evidence "ejabberdctl had no answer from {node} in time"
+    fix "see whether it was done all the same: ejabberdctl list_cluster; if that times out too, set FIREWALL_WINDOW=4370-4375 in ejabberdctl.cfg and open these ports"
+
+    /// `ejabberdctl` does not get to its node: another ERLANG_NODE or cookie than ejabberd has, or ejabberd is down.
+    Distribution Error RpcNodedown = "rpc_nodedown" { node: NodeName }
+    evidence "ejabberdctl cannot connect to {node}"
+    fix "run it as ejabberd's user: sudo -u ejabberd ejabberdctl status; compare ERLANG_NODE in ejabberdctl.cfg with what `epmd -names` lists; start ejabberd if it is down"
+
+    /// `ejabberdctl` reached its node and the command failed there.
+    Distribution Error RpcFailed = "rpc_failed" { node: NodeName, reason: String }
+    evidence "the command of ejabberdctl failed on {node}: {reason}"
+    fix "see whether ejabberd itself runs there (ejabberdctl status) and what its log says at that time"
+
+    /// A node was turned away by name: its cookie is another one, often that of the user who runs ejabberdctl, or it is not on an allow list.
+    Distribution Error NodeDisallowed = "node_disallowed" { node: NodeName }
+    evidence "{node} was not allowed to connect"
+    fix "run ejabberdctl as ejabberd's user (sudo -u ejabberd ejabberdctl status), and give both machines the same /var/lib/ejabberd/.erlang.cookie (mode 400, owner ejabberd); if net_kernel:allow/1 is in use, add the node there"
+
+    /// A node has another cookie than this one, as newer OTP reports it.
+    Distribution Error PeerCookieDiffers = "peer_cookie_differs" { node: NodeName }
+    evidence "the cookie of {node} is not that of this node"
+    fix "copy .erlang.cookie (mode 400, owner ejabberd) from one machine to the other, restart ejabberd where it changed, and run ejabberdctl as ejabberd's user: sudo -u ejabberd ejabberdctl status"
+
+    /// Erlang refuses the file that the cookie should come from.
+    Distribution Error CookieFile = "cookie_file" { reason: String }
+    evidence "Erlang cannot use its cookie file: {reason}"
+    fix "make it a file of one line of letters and digits that belongs to ejabberd's user: chown ejabberd: /var/lib/ejabberd/.erlang.cookie && chmod 400 /var/lib/ejabberd/.erlang.cookie"
+
+    /// The two OTP releases are too far apart for the distribution protocol.
+    Distribution Error OtpIncompatible = "otp_incompatible" { node: NodeName, missing: String }
+    evidence "{node} cannot handle {missing}"
+    fix "bring both nodes to OTP releases that are at most two apart"
+
+    /// A peer was silent for the whole tick time: its machine hangs, or the network between is cut without a word.
+    Distribution Error NodeNotResponding = "node_not_responding" { node: NodeName }
+    evidence "{node} was silent for the tick time and was disconnected"
+    fix "see whether {node} and its machine run, then whether the network drops idle connections; afterwards look for a split with easy_cluster:status()"
+
+    /// The address in INET_DIST_INTERFACE does not fit the protocol: an IPv6 address without `-proto_dist inet6_tcp`.
+    Distribution Error ListenBadarg = "listen_badarg" {}
+    evidence "the distribution cannot listen: the address is not one of its protocol (badarg)"
+    fix "for an IPv6 address in INET_DIST_INTERFACE add ERL_OPTIONS=\"-proto_dist inet6_tcp\" to ejabberdctl.cfg, on all nodes; otherwise give an IPv4 address"
+
+    /// The distribution could not listen or could not tell epmd.
+    Distribution Error ListenFailed = "listen_failed" { reason: String }
+    evidence "the distribution cannot listen or register: {reason}"
+    fix "eaddrnotavail: INET_DIST_INTERFACE is not an address of this machine; eaddrinuse: widen FIREWALL_WINDOW; econnrefused, timeout: start epmd with `epmd -daemon` and let the loopback through; mend ejabberdctl.cfg and start again"
+
+    /// A setting of the Erlang VM is not an Erlang term, most often INET_DIST_INTERFACE.
+    Distribution Error BadEnvironmentValue = "bad_environment_value" { value: String }
+    evidence "the VM was started with a value that it cannot read: {value}"
+    fix "write INET_DIST_INTERFACE as a plain address in ejabberdctl.cfg, for example INET_DIST_INTERFACE=10.0.0.1, and look for quotes that the shell took away in ERL_OPTIONS"
 
     /// Mnesia is not running where it has to.
     Membership Error MnesiaNotRunning = "mnesia_not_running" { node: NodeName, state: String }
@@ -386,6 +476,61 @@ problems! {
     evidence "net_ticktime is {here} s here and {there} s on {node}"
     fix "set the same net_ticktime in ERL_OPTIONS on all members"
 
+    /// The same table was created independently on both sides, or a wiped member is still listed by the others.
+    Membership Error BadTableCookie = "bad_table_cookie" { table: TableName, between: String }
+    evidence "table {table} is two tables of one name: {between}"
+    fix "do not start the one with less to lose alone again: easy_cluster:join_as_master('ejabberd@foo.bar') there keeps its database aside and takes the other's; if it was wiped, have a member forget it first: mnesia:del_table_copy(schema, 'ejabberd@hello.world')"
+
+    /// A table is defined differently on the two sides.
+    Membership Error CannotMergeDefinitions = "cannot_merge_definitions" { table: TableName }
+    evidence "the definitions of table {table} on the two sides cannot be merged"
+    fix "run the same ejabberd version with the same modules on both nodes, then join with easy_cluster:join_as_master('ejabberd@foo.bar')"
+
+    /// One side has its schema on disc where the other says it is in memory.
+    Membership Error SchemaStorageDiffers = "schema_storage_differs" { node: NodeName }
+    evidence "the members do not agree how {node} stores a table"
+    fix "start the members one after another, the one stopped last first; if it stays so, have {node} forgotten by the others and join anew with easy_cluster:join_as_master('ejabberd@foo.bar')"
+
+    /// Two databases on disc that have nothing to do with each other.
+    Membership Error IncompatibleSchemaCookies = "incompatible_schema_cookies" { between: String }
+    evidence "the databases have different origins: {between}"
+    fix "on the node whose database shall give way run easy_cluster:join_as_master('ejabberd@foo.bar') with the other node's name: its database is kept aside"
+
+    /// Mnesia could not make one schema of two.
+    Membership Error MergeSchemaFailed = "merge_schema_failed" { reason: String }
+    evidence "the schemas could not be merged: {reason}"
+    fix "see which members run and agree (easy_cluster:status() on each), start the missing ones, and try again"
+
+    /// The cluster is split: both sides served on their own, seen while they run.
+    Membership Error SplitWhileRunning = "split_while_running" { node: NodeName }
+    evidence "this node and {node} have run apart, and their tables may differ"
+    fix "see both sides with easy_cluster:status(), keep other members from booting, and restart the side that shall lose: all its nodes stopped first, then started"
+
+    /// The cluster was split when this node started: both sides went on without the other.
+    Membership Error SplitAtStart = "split_at_start" { node: NodeName }
+    evidence "this node and {node} each went on while the other was away, and their tables may differ"
+    fix "decide which side is right and restart the other: mnesia:set_master_nodes(['ejabberd@foo.bar']) there, restart, then mnesia:set_master_nodes([])"
+
+    /// Two nodes ended one transaction differently.
+    Membership Error BadDecision = "bad_decision" { node: NodeName }
+    evidence "this node and {node} ended a transaction differently"
+    fix "decide which node is right and restart the other: mnesia:set_master_nodes(['ejabberd@foo.bar']) there, restart, then mnesia:set_master_nodes([])"
+
+    /// A node is not connected to all others, so Erlang dissolves connections until no two groups overlap.
+    Membership Warning OverlappingPartitions = "overlapping_partitions" { node: NodeName, action: String, other: NodeName }
+    evidence "{node} {action} {other}, as not all nodes are connected to each other"
+    fix "find the link that is broken: run easy_cluster:test_node(Node) on each member for each other; start tools and shells with -hidden"
+
+    /// Messages to processes of the time before a restart: something still holds old pids, often sessions in a table of another member.
+    Membership Warning OldIncarnation = "old_incarnation" { old: String, now: String }
+    evidence "messages to processes of incarnation {old} of this node, which is now {now}, were thrown away"
+    fix "nothing, if it stops by itself; if it goes on, restart the member that sends them, so that its sessions of this node are cleaned"
+
+    /// A write where only a minority of the copies can be reached.
+    Membership Error NoMajority = "no_majority" { table: TableName }
+    evidence "less than half of the copies of table {table} can be reached"
+    fix "start the members that are down (easy_cluster:status() names them) or mend the network to them"
+
     /// The same table with another definition on each side.
     Tables Error TableDefinitionDiffers = "table_definition_differs" { table: TableName, item: String, here: String, there: String }
     evidence "table {table} has {item} {here} here and {there} in the cluster"
@@ -405,6 +550,51 @@ problems! {
     Tables Error RowsNotCompared = "rows_not_compared" { table: TableName, reason: String }
     evidence "the rows of {table} could not be compared with the cluster's: {reason}"
     fix "try again; if it stays so, look whether {table} can be read on the members"
+
+    /// Tables wait for a node: a newer copy is elsewhere, or a dead master node is set.
+    Tables Error WaitingForTables = "waiting_for_tables" { tables: String }
+    evidence "the node waits for tables: {tables}"
+    fix "start the member that was stopped last; clear dead master nodes with mnesia:set_master_nodes([]); only if that member is gone for good: mnesia:force_load_table(Table)"
+
+    /// The schema cannot be changed while a node that holds a copy is down: a dead node is still a member.
+    Tables Error ReplicasNotActive = "replicas_not_active" { table: TableName, nodes: Nodes }
+    evidence "table {table} cannot be changed without {nodes}"
+    fix "start {nodes}, or, if it is gone for good and holds no only copy, have it forgotten: mnesia:del_table_copy(schema, Node)"
+
+    /// The table has no copy on the node whose copy was to be changed.
+    Tables Error NoCopyHere = "no_copy_here" { table: TableName }
+    evidence "there is no copy of table {table} on this node"
+    fix "copy it here first: easy_cluster:sync_node('ejabberd@foo.bar') or mnesia:add_table_copy({table}, node(), disc_copies)"
+
+    /// A table was asked for that does not exist or is not ready yet, as after a join.
+    Tables Error TableMissing = "table_missing" { table: TableName }
+    evidence "table {table} does not exist here or is not ready"
+    fix "wait until it is loaded: mnesia:wait_for_tables(['{table}'], 60000); if it does not exist, restart ejabberd, whose modules create their tables when they start"
+
+    /// A table is to get another layout and the function for it does not exist on a member: different ejabberd builds in one cluster.
+    Tables Error BadTransform = "bad_transform" { table: TableName, node: String }
+    evidence "table {table} could not be brought to its new layout on {node}"
+    fix "install the same ejabberd build on all members; stop the others, start the upgraded one, then start the others"
+
+    /// A backup of another ejabberd version has a table that this one lacks, or the other way round.
+    Tables Error RestoreTableMissing = "restore_table_missing" { table: TableName, path: String }
+    evidence "the backup {path} cannot be restored: table {table} does not exist here"
+    fix "restore it with the ejabberd version that made it, then upgrade; or write a dump there and load it here: ejabberdctl dump FILE, ejabberdctl load FILE"
+
+    /// The backup is not there for the user that ejabberd runs as.
+    Tables Error RestoreFileMissing = "restore_file_missing" { path: String }
+    evidence "there is no backup {path}"
+    fix "give the whole path of a file that ejabberd's user may read: sudo -u ejabberd ls -l FILE"
+
+    /// Mnesia cannot dump its log as fast as it is written.
+    Tables Warning MnesiaOverloaded = "mnesia_overloaded" { reason: String }
+    evidence "Mnesia is overloaded: {reason}"
+    fix "now and then it is harmless; if it goes on, set ERL_OPTIONS=\"-mnesia dump_log_write_threshold 50000 -mnesia dc_dump_limit 40\" in ejabberdctl.cfg, give the directory a faster disk, or move busy tables to SQL"
+
+    /// A schema was to be deleted or created while Mnesia runs.
+    Tables Error MnesiaNotStopped = "mnesia_not_stopped" { nodes: Nodes }
+    evidence "Mnesia runs on {nodes}, so the schema there was neither created nor deleted"
+    fix "nothing was deleted; to join a cluster use easy_cluster:join_as_master('ejabberd@foo.bar'), which keeps the database aside"
 
     /// The copies would not fit into memory.
     Capacity Error NotEnoughMemory = "not_enough_memory" { here: NodeName, needed: Bytes, free: Bytes }

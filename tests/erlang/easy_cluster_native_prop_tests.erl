@@ -122,7 +122,9 @@ every_request_is_answered_test_() ->
           status => {#{snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
           render_plan => {#{plan => Plan}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
-          describe => {#{action => hd(Actions)}, Text}},
+          describe => {#{action => hd(Actions)}, Text},
+          explain => {#{text => <<"{aborted,{no_majority,roster}}">>},
+                      fun({ok, #{text := Words, sightings := [#{code := no_majority}], left_off := 0}}) -> is_binary(Words) end}},
     [{"all are here", ?_assertEqual(lists:sort(requests()), lists:sort(maps:keys(Answers)))},
      {"each action has words", ?_assert(lists:all(Text, [easy_cluster_native:call(describe, #{action => Action})
                                                          || Action <- Actions]))}
@@ -148,7 +150,7 @@ without_the_library_test_() ->
     Plan = #{id => <<"any">>, operation => {join, nonode@nohost}, options => #{timeout => 100}, steps => [], undo => [],
              members => [], node => nonode@nohost},
     Calls = [{Function, [Node | Opts]} || Function <- [test_node, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
-        [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++ [{status, []}, {commit, [Plan]}],
+        [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++ [{status, []}, {commit, [Plan]}, {explain, ["any text"]}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,

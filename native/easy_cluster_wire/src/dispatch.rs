@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use easy_cluster::explain;
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
+use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
@@ -65,6 +65,9 @@ enum Request {
     Describe {
         action: Action,
     },
+    Explain {
+        text: String,
+    },
     #[cfg(test)]
     Panic {},
 }
@@ -84,6 +87,7 @@ enum Answer {
     Status(explain::status::Status),
     Questions(Vec<Question>),
     Diagnosis(Diagnosis),
+    Explained { text: String, sightings: Vec<log::Told>, left_off: u64 },
 }
 
 #[derive(Debug, Serialize)]
@@ -149,6 +153,14 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
+        Request::Explain { text } => {
+            let explanation = log::explain(&text).map_err(one)?;
+            Answer::Explained {
+                text: log::words(&explanation),
+                sightings: explanation.sightings.iter().map(log::Told::from).collect(),
+                left_off: explanation.left_off,
+            }
+        }
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
