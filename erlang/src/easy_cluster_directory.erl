@@ -46,6 +46,7 @@
 -export([drop_kept/2]).
 %% Looking
 -export([kept/1]).
+-export([is_committed/2]).
 -export([free_bytes/1]).
 -export([writable/1]).
 -export_type([id/0, paths/0, kept/0, problem/0]).
@@ -335,6 +336,11 @@ phase(MnesiaDir, #{kept := Kept, staging := Staging}) ->
 
 there(Path) ->
     filelib:is_regular(Path).
+
+%% Whether the directory is that of a member, by the operation Id. Mnesia may run.
+-spec is_committed(file:filename(), id()) -> boolean().
+is_committed(MnesiaDir, Id) ->
+    phase(MnesiaDir, paths(MnesiaDir, Id)) =:= {ok, committed}.
 
 %% Deletes the directory's logs, as old operations in them would be replayed into the new schema. A log without a
 %% second name has not been kept and is not deleted.

@@ -3,8 +3,12 @@
 -module(easy_cluster_executor).
 
 -export([commit/2]).
+-export([recover_offline/1, recover_online/2]).
 -export([unfinished/1]).
 -export([pending/1, forgotten/3]).
+
+%% In the journal: an interrupted operation goes forward, and what needs a stopped Mnesia for that is done.
+-define(OFFLINE_DONE, {recovered, offline}).
 
 -type report() :: fun((event()) -> ok).
 %% What an operation tells while it runs.
@@ -32,8 +36,11 @@ commit(Other, _Report) ->
 leave_strangers({ok, _Plan}, _Connected) ->
     ok;
 leave_strangers({error, _Reason}, Connected) ->
-    Own = mnesia:system_info(db_nodes),
+    Own = own_members(mnesia:system_info(is_running)),
     lists:foreach(fun(Node) -> _ = erlang:disconnect_node(Node), ok end, Connected -- Own).
+
+own_members(no) -> [];
+own_members(_Running) -> mnesia:system_info(db_nodes).
 
 locked(ok, Nodes, Plan, Report) ->
     try checked(easy_cluster_planner:recheck(Plan), Plan, Report)
@@ -155,6 +162,107 @@ name(Name) -> atom_to_binary(Name).
 
 print(Reason) ->
     unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).
+
+%%% After an interruption
+
+%% Does what an interrupted operation needs while Mnesia is stopped, and says what it came to. To be called before Mnesia
+%% starts; where it runs already, it is stopped and started again.
+-spec recover_offline(file:filename()) -> none | {forward | back, Id :: binary()} | {error, term()}.
+recover_offline(Directory) ->
+    case unfinished(Directory) of
+        undefined -> none;
+        Id -> recover_offline(Directory, Id, easy_cluster_journal:read(Directory, Id))
+    end.
+
+recover_offline(Directory, Id, {ok, #{events := Entries}}) ->
+    Events = [Event || {_Sequence, _At, Event} <- Entries],
+    case Events of
+        [{begun, Plan} | Rest] ->
+            case lists:member(?OFFLINE_DONE, Rest) of
+                true -> {forward, Id};
+                false -> recover_offline(Directory, Id, Plan, Events)
+            end;
+        %% Its writer died before the plan was on disc, and nothing was done.
+        [] -> closed(Directory, Id, undone, #{pending => []}, {back, Id})
+    end;
+recover_offline(_Directory, _Id, {error, Reason}) ->
+    {error, Reason}.
+
+recover_offline(Directory, Id, Plan, Events) ->
+    case recovery(Directory, Plan, Events) of
+        {ok, #{direction := Direction, offline := Offline}} ->
+            Report = fun(_Event) -> ok end,
+            {ok, Journal} = easy_cluster_journal:open(Directory, Id),
+            Noted = note(Journal, [{recovery, Direction}]),
+            Context = started(Events, context(Plan, Directory, Report)),
+            offline(Offline, Noted, Context, Direction, Id, []);
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+recovery(Directory, #{id := Id, operation := {_, Target}, options := #{timeout := Timeout}} = Plan, Events) ->
+    easy_cluster_native:call(recover, #{plan => Plan,
+                                        begun => lists:max([0 | [Number || {intent, Number, _Action} <- Events]]),
+                                        undoing => lists:any(fun is_undo/1, Events),
+                                        committed => easy_cluster_directory:is_committed(Directory, Id),
+                                        reached => reached(Target, Timeout),
+                                        running => mnesia:system_info(is_running) =/= no}).
+
+is_undo({undo, _Action}) -> true;
+is_undo(_Event) -> false.
+
+reached(Target, Timeout) ->
+    easy_cluster_rpc:call(Target, mnesia, system_info, [is_running], Timeout) =:= {ok, yes}.
+
+%% How applications were started stands in the outcomes of the steps that stopped them.
+started(Events, Context) ->
+    lists:foldl(fun remember/2, Context, [Evidence || {done, _Number, Evidence} <- Events]).
+
+offline([], Journal, #{directory := Directory, plan := #{members := Members}}, back, Id, Pending) ->
+    ok = easy_cluster_journal:close(Journal),
+    leave_strangers({error, back}, Members),
+    closed(Directory, Id, undone, #{pending => Pending}, {back, Id});
+offline([], Journal, _Context, forward, Id, _Pending) ->
+    ok = easy_cluster_journal:close(note(Journal, [?OFFLINE_DONE])),
+    {forward, Id};
+offline([Action | Actions], Journal, Context, Direction, Id, Pending) ->
+    Noted = note(Journal, [{undo, Action} || Direction =:= back]),
+    case {attempt(fun() -> easy_cluster_step:run(Action, Context) end), Action} of
+        {{ok, Evidence}, _} ->
+            offline(Actions, Noted, remember(Evidence, Context), Direction, Id, Pending ++ maps:get(pending, Evidence, []));
+        %% A member that cannot forget this node now is kept away from it, and told later.
+        {{error, _Reason}, {forget_here, #{members := Members}}} ->
+            lists:foreach(fun easy_cluster_forget:fence/1, Members),
+            offline(Actions, Noted, Context, Direction, Id, Pending ++ Members);
+        {{error, Reason}, _} ->
+            ok = easy_cluster_journal:close(note(Noted, [{undo_failed, Action, Reason}])),
+            {error, {recovery_failed, #{id => Id, step => name(Action), reason => print(Reason)}}}
+    end.
+
+closed(Directory, Id, Outcome, Details, Result) ->
+    case easy_cluster_journal:open(Directory, Id) of
+        {ok, Journal} ->
+            finish(Journal, [], Outcome, Details),
+            Result;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% The steps that are left when Mnesia runs again.
+-spec recover_online(file:filename(), report()) -> {ok, map()} | easy_cluster_planner:error().
+recover_online(Directory, Report) ->
+    Id = unfinished(Directory),
+    {ok, #{events := [{_, _, {begun, Plan}} | _] = Entries}} = easy_cluster_journal:read(Directory, Id),
+    Events = [Event || {_Sequence, _At, Event} <- Entries],
+    case recovery(Directory, Plan, Events) of
+        {ok, #{direction := forward, online := Steps}} ->
+            {ok, Journal} = easy_cluster_journal:open(Directory, Id),
+            run(Steps, Journal, [], started(Events, context(Plan, Directory, Report)));
+        {ok, #{direction := back}} ->
+            {error, {unfinished_operation, #{id => Id}}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
 
 %%% What the journals say
 

@@ -57,6 +57,8 @@ state() ->
 
 %% Members that were left behind before this VM was started stand in the journals.
 init([]) ->
+    ok = easy_cluster_recovery:before_mnesia(),
+    self() ! recover,
     Pending = easy_cluster_executor:pending(mnesia:system_info(directory)),
     lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
@@ -66,12 +68,9 @@ nodes_of(Pending) ->
     lists:usort([Node || {_Id, Node} <- Pending]).
 
 handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
-    Tag = make_ref(),
-    Server = self(),
-    Report = fun(Event) -> Server ! {Tag, event, Event}, ok end,
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({result, easy_cluster_executor:commit(Plan, Report)}) end),
-    Operation = #{id => maps:get(id, Plan, <<>>), pid => Pid, monitor => Monitor, owner => Owner, tag => Tag,
-                  step => none},
+    #{tag := Tag} = Operation = begin_operation(maps:get(id, Plan, <<>>), Owner, fun(Report) ->
+                                                    easy_cluster_executor:commit(Plan, Report)
+                                                end),
     {reply, {ok, Tag}, State#state{operation = Operation}};
 handle_call({run, _Plan}, _From, State) ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State};
@@ -87,12 +86,28 @@ handle_cast({pending, More}, #state{pending = Pending} = State) ->
     {noreply, State#state{pending = lists:usort(More ++ Pending)}}.
 
 handle_info({Tag, event, Event}, #state{operation = #{tag := Tag, owner := Owner} = Operation} = State) ->
-    Owner ! {Tag, event, Event},
+    [Owner ! {Tag, event, Event} || Owner =/= self()],
     {noreply, State#state{operation = Operation#{step := last_step(Event, Operation)}}};
 handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor} = Operation} = State) ->
     #{id := Id, owner := Owner, tag := Tag} = Operation,
     Owner ! {Tag, result, result(Id, Reason)},
     {noreply, State#state{operation = none}};
+%% What was interrupted goes on when Mnesia runs. Its owner is this process, as nobody waits for it.
+handle_info(recover, #state{operation = none} = State) ->
+    Directory = mnesia:system_info(directory),
+    case {easy_cluster_executor:unfinished(Directory), mnesia:system_info(is_running)} of
+        {undefined, _} ->
+            {noreply, State};
+        {Id, yes} ->
+            Recover = fun(Report) -> easy_cluster_recovery:run(Directory, Report) end,
+            {noreply, State#state{operation = begin_operation(Id, self(), Recover)}};
+        {_Id, _NotYet} ->
+            _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
+            {noreply, State}
+    end;
+handle_info({_Tag, result, Result}, State) ->
+    logger:notice(#{what => easy_cluster_recovered, result => print(Result)}),
+    {noreply, State};
 handle_info(retry, #state{pending = []} = State) ->
     {noreply, State};
 %% Not while an operation runs, which may be about the same members.
@@ -108,6 +123,13 @@ handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
     lists:foreach(fun note_forgotten/1, Done),
     retry_later(),
     {noreply, State#state{pending = Left}}.
+
+begin_operation(Id, Owner, Fun) ->
+    Tag = make_ref(),
+    Server = self(),
+    Report = fun(Event) -> Server ! {Tag, event, Event}, ok end,
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({result, Fun(Report)}) end),
+    #{id => Id, pid => Pid, monitor => Monitor, owner => Owner, tag => Tag, step => none}.
 
 retry_all(Pending) ->
     Retry = fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end,

@@ -21,8 +21,10 @@ stop(_Host) ->
 reload(_Host, _NewOpts, _OldOpts) ->
     ok.
 
+%% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
 -spec depends(binary(), term()) -> [].
 depends(_Host, _Opts) ->
+    ok = easy_cluster_recovery:before_mnesia(),
     [].
 
 -spec mod_options(binary()) -> [].

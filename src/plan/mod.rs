@@ -6,6 +6,7 @@
 pub mod estimate;
 pub mod fingerprint;
 mod join;
+pub mod recover;
 pub mod step;
 mod sync;
 pub mod verify;

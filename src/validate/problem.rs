@@ -641,6 +641,11 @@ problems! {
     evidence "expected {expected}, found {found}"
     fix "look at easy_cluster:status(); easy_cluster:sync_node(Node) copies what is missing"
 
+    /// An operation that was interrupted can be brought neither to its end nor back.
+    Operation Error RecoveryFailed = "recovery_failed" { id: String, step: String, reason: String }
+    evidence "{id} was interrupted, and its recovery failed at {step}: {reason}"
+    fix "mend the reason and start the node again; until then it does not start, as it would serve half a database"
+
     /// The operation's process died.
     Operation Error OperationDied = "operation_died" { id: String, reason: String }
     evidence "the process that carried out {id} died: {reason}"

@@ -9,6 +9,7 @@ use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::snapshot::Snapshot;
+use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::{self, ProbeRequest};
@@ -44,6 +45,7 @@ enum Request {
         plan: Plan,
         snapshot: Snapshot,
     },
+    Recover(Interrupted),
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
@@ -82,6 +84,7 @@ enum Answer {
     Reaches { reaches: Vec<Reach>, problems: Vec<Problem> },
     Tables(Vec<TableName>),
     Plan(Box<Plan>),
+    Recovery(Recovery),
     Nothing {},
     TestNode { text: String },
     Status(explain::status::Status),
@@ -140,6 +143,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             plan::verify::goal(&plan, &snapshot)?;
             Answer::Nothing {}
         }
+        Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }

@@ -175,6 +175,15 @@ class Node:
         own = self.name.partition("@")[0]
         wait_until(lambda: own not in self.host.registered(), timeout, f"epmd of {self.host.name} to forget {own}")
 
+    def eval_until_it_dies(self, text: str, timeout: float = 60) -> None:
+        """Evaluates Erlang expressions that end this node."""
+        try:
+            value = self.eval(text, timeout)
+        except NodeDown:
+            self.wait_until_dead()
+        else:
+            raise RuntimeError(f"{self.name} has survived: {value!r}")
+
     def destroy(self) -> None:
         """Ends the node in any state, also when it hangs or has never come up."""
         if self._process:

@@ -1,0 +1,48 @@
+%% Ends what was under way when this node was killed, by itself, at its next start.
+%%
+%% What has to be done while Mnesia is stopped is done before it starts: ejabberd asks each module what it depends on while
+%% it reads its configuration, which is before it starts Mnesia (seen on 23.01 to 26.07); elsewhere the application is to be
+%% started before Mnesia. Where Mnesia runs already, it is stopped once more. The rest follows when Mnesia runs.
+-module(easy_cluster_recovery).
+
+-export([before_mnesia/0]).
+-export([run/2]).
+
+%% Raises an error when an interrupted operation can be brought neither to its end nor back: a node that does not start
+%% loses nothing, one that serves half a database does.
+-spec before_mnesia() -> ok.
+before_mnesia() ->
+    _ = application:load(mnesia),
+    case mnesia:system_info(is_running) =:= no andalso not is_own() of
+        true -> told(easy_cluster_executor:recover_offline(mnesia:system_info(directory)));
+        false -> ok
+    end.
+
+%% Whether it is an operation of this VM that has stopped Mnesia.
+is_own() ->
+    case whereis(easy_cluster_server) of
+        undefined -> false;
+        Server when Server =:= self() -> false;
+        _Server -> maps:get(operation, easy_cluster_server:state()) =/= none
+    end.
+
+told(none) ->
+    ok;
+told({error, {recovery_failed, Details} = Reason}) ->
+    logger:error(Details#{what => easy_cluster_recovery}),
+    error(Reason);
+%% A journal that cannot be read: the directory is either the old node's or a member's, whatever it says.
+told({error, Reason}) ->
+    logger:error(#{what => easy_cluster_recovery, reason => Reason});
+told({Direction, Id}) ->
+    logger:notice(#{what => easy_cluster_recovery, operation => Id, direction => Direction}).
+
+%% The whole of it, in a process of the operation.
+-spec run(file:filename(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
+run(Directory, Report) ->
+    case easy_cluster_executor:recover_offline(Directory) of
+        none -> {ok, #{}};
+        {back, Id} -> {ok, #{id => Id, steps => []}};
+        {forward, _Id} -> easy_cluster_executor:recover_online(Directory, Report);
+        {error, Reason} -> {error, Reason}
+    end.

@@ -1,0 +1,89 @@
+"""A node that is killed in the middle of an operation ends it by itself at its next start: as a member, or as what it was."""
+
+import pytest
+from cluster import call, db_nodes, exists, join, serves, until
+from lab import wait_until
+
+KILL_HERE = """
+    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}),
+    easy_cluster_executor:commit(Plan, fun
+        ({{step, {moment}, #{{number := {step}}}, _}}) -> erlang:halt(137, [{{flush, false}}]);
+        (_Event) -> ok
+    end)"""
+
+
+@pytest.fixture
+def installed(pair):
+    """Two strangers; easy_cluster is installed on the first only, so that ejabberd starts it."""
+    hello, foo = pair
+    hello.install_easy_cluster()
+    hello.register("alice", "secret")
+    foo.register("bob", "secret")
+    return hello, foo
+
+
+def steps(node, target) -> list[str]:
+    plan = call(node, f"plan({{join_as_master, '{target.name}'}})")[1]
+    return [step["action"][0] if isinstance(step["action"], tuple) else step["action"] for step in plan["steps"]]
+
+
+def is_settled(node) -> bool:
+    status = call(node, "status()")[1]
+    return status["unfinished"] == "undefined" and status["operation"] == "none"
+
+
+def killed_at(hello, foo, name, moment):
+    step = steps(hello, foo).index(name) + 1
+    hello.eval_until_it_dies(KILL_HERE.format(target=foo.name, step=step, moment=moment))
+    hello.start()
+    wait_until(lambda: is_settled(hello), 30, "the recovery")
+
+
+MOMENTS = [("stop_application", "done"), ("open_staging", "done"), ("join_schema", "begun"), ("join_schema", "done"),
+           ("schema_to_disc", "done"), ("keep_database", "done"), ("delete_logs", "done")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, moment", MOMENTS, ids=lambda value: value)
+def test_before_the_switch_it_is_what_it_was(installed, name, moment):
+    hello, foo = installed
+    killed_at(hello, foo, name, moment)
+    assert serves(hello) and exists(hello, "alice") and not exists(hello, "bob")
+    assert db_nodes(hello) == {hello.name} and db_nodes(foo) == {foo.name}
+    with hello.xmpp("alice", "secret"), foo.xmpp("bob", "secret"):
+        pass
+    foo.stop()
+    foo.start()
+    assert db_nodes(foo) == {foo.name} and exists(foo, "bob")
+    join(hello, foo)
+
+
+AFTER = [("commit_schema", "done"), ("replace_files", "done"), ("start_mnesia", "done"), ("copy_table", "done"),
+         ("wait_for_tables", "done"), ("start_application", "begun"), ("start_application", "done"), ("verify", "begun")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, moment", AFTER, ids=lambda value: value)
+def test_after_the_switch_it_becomes_a_full_member(installed, name, moment):
+    hello, foo = installed
+    killed_at(hello, foo, name, moment)
+    assert serves(hello) and exists(hello, "bob") and not exists(hello, "alice")
+    assert hello.members() == foo.members() == {hello.name, foo.name}
+    roles = {member["node"]: member["role"] for member in call(hello, "status()")[1]["members"]}
+    assert roles[hello.name] == "master", roles
+    assert [kept["shared"] for kept in call(hello, "status()")[1]["kept"]] == [False]
+    with hello.xmpp("bob", "secret"):
+        pass
+
+
+def test_after_the_switch_it_goes_back_when_the_others_are_gone(installed):
+    hello, foo = installed
+    step = steps(hello, foo).index("commit_schema") + 1
+    hello.eval_until_it_dies(KILL_HERE.format(target=foo.name, step=step, moment="done"))
+    foo.kill()
+    hello.start()
+    wait_until(lambda: is_settled(hello), 30, "the recovery")
+    assert serves(hello) and exists(hello, "alice") and db_nodes(hello) == {hello.name}
+    assert call(hello, "status()")[1]["pending"] == [foo.name]
+    foo.start()
+    until(foo, "mnesia:system_info(db_nodes) =:= [node()]")
+    assert exists(foo, "bob")
+    until(hello, "maps:get(pending, easy_cluster_server:state()) =:= []")
