@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::model::reach::{Reach, ReachFailure, Release, Step};
-use crate::validate::node_name::{Mode, mode};
-use crate::validate::reach::registered;
+use crate::validate::node_name::{self, Mode, mode};
+use crate::validate::problem::Problem;
+use crate::validate::reach::{problems, registered};
 
 /// How far a probe came.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +19,7 @@ enum Layer {
     All,
 }
 
-/// One line for each layer that holds. What breaks the next one is for [`crate::validate::reach::problems`] to say.
+/// One line for each layer that holds. What breaks the next one is for [`problems`] to say.
 #[must_use]
 pub fn layers(reach: &Reach) -> String {
     let broken = broken(reach);
@@ -37,8 +38,11 @@ pub fn layers(reach: &Reach) -> String {
 }
 
 fn broken(reach: &Reach) -> Layer {
-    if crate::validate::node_name::parse(reach.node.as_str(), &reach.here).is_err() {
+    if node_name::parse(reach.node.as_str(), &reach.here).is_err() {
         return Layer::Names;
+    }
+    if matches!(problems(reach).first(), Some(Problem::LoopbackTrap { .. })) {
+        return Layer::Resolver;
     }
     match reach.failure {
         None => Layer::All,
@@ -169,6 +173,10 @@ mod tests {
         let text = layers(&Reach { failure: Some(closed), ..reached() });
         assert_eq!(text.lines().count(), 3);
         assert!(text.ends_with("knows ejabberd (port 4370), other\n"), "{text}");
+        let trap = ReachFailure::NotRegistered { address: "127.0.0.1:4369".into(), alive: "ejabberd".into() };
+        let loopback = vec![IpAddr::from([127, 0, 0, 1])];
+        let text = layers(&Reach { addresses: loopback, failure: Some(trap), ..reached() });
+        assert_eq!(text.lines().count(), 1);
         let short = Reach { node: "ejabberd@foo".into(), ..reached() };
         assert_eq!(layers(&short), "");
     }
