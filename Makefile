@@ -43,6 +43,7 @@ bench: packages python
 	rebar3 compile
 	cargo bench --locked
 	$(PYTHON) tests/lab/bench.py
+	$(PYTHON) tests/lab/bench_probe.py
 
 # A folder for ejabberd's sources folder, with the library built already.
 module: packages

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use easy_cluster::model::reach::{Reach, ReachFailure, Release, Step};
-use easy_cluster::probe::{Cookie, Family, ProbeRequest, Target, probe};
+use easy_cluster::probe::{Cookie, Family, ProbeRequest, Target, fuzz, probe};
 use tokio::net::TcpSocket;
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -718,4 +718,21 @@ fn of_two_broken_addresses_the_one_that_got_further_is_reported() {
     let two = ProbeRequest { hosts, ..request(epmd.port, PLENTY, vec![target("x@two.addresses")]) };
     let (address, alive) = (at(epmd.port), "x".into());
     assert_eq!(look(&two).failure, Some(ReachFailure::NotRegistered { address, alive }));
+}
+
+#[test]
+fn what_the_fuzzer_has_found_is_still_answered() {
+    let corpus = |target: &str| {
+        let folder = format!("{}/tests/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let files =
+            std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        files.collect::<Vec<_>>()
+    };
+    let failures: Vec<_> =
+        corpus("handshake").iter().map(|bytes| fuzz::shake(bytes).unwrap().failure.unwrap()).collect();
+    assert!(failures.contains(&ReachFailure::WrongCookie) && failures.len() > 50, "{}", failures.len());
+    let ports: Vec<_> =
+        corpus("epmd").iter().filter_map(|bytes| fuzz::epmd_port(bytes).unwrap().ok()).collect();
+    assert!(ports.contains(&None) && ports.iter().any(Option::is_some));
+    assert!(corpus("epmd").iter().any(|bytes| !fuzz::epmd_names(bytes).unwrap().is_empty()));
 }
