@@ -475,17 +475,21 @@ fn nodes_with_tls_and_without_it_are_told_apart() {
 }
 
 #[test]
-fn a_port_that_waits_for_a_hello_of_tls_wants_tls() {
-    let port = listen((LOOPBACK, 0), |mut stream| {
-        let mut first = [0; 3];
-        stream.read_exact(&mut first).unwrap();
-        if first == [22, 3, 1] {
-            stream.write_all(&[22, 3, 3, 0, 0]).unwrap();
-        }
-        silent(stream);
-    });
-    let failure = look(&without_epmd(port, 4 * SHORT)).failure;
-    assert_eq!(failure, Some(ReachFailure::TlsRequired { address: at(port) }));
+fn a_port_that_answers_a_hello_of_tls_only_wants_tls() {
+    for hangs_up in [false, true] {
+        let port = listen((LOOPBACK, 0), move |mut stream| {
+            let mut first = [0; 3];
+            stream.read_exact(&mut first).unwrap();
+            if first == [22, 3, 1] {
+                stream.write_all(&[22, 3, 3, 0, 0]).unwrap();
+            } else if hangs_up {
+                return;
+            }
+            silent(stream);
+        });
+        let failure = look(&without_epmd(port, 4 * SHORT)).failure;
+        assert_eq!(failure, Some(ReachFailure::TlsRequired { address: at(port) }), "{hangs_up}");
+    }
 }
 
 #[test]

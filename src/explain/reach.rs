@@ -174,8 +174,9 @@ mod tests {
         assert_eq!(text.lines().count(), 3);
         assert!(text.ends_with("knows ejabberd (port 4370), other\n"), "{text}");
         let trap = ReachFailure::NotRegistered { address: "127.0.0.1:4369".into(), alive: "ejabberd".into() };
-        let loopback = vec![IpAddr::from([127, 0, 0, 1])];
-        let text = layers(&Reach { addresses: loopback, failure: Some(trap), ..reached() });
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let looped = Reach { addresses: vec![address], address: Some(address), ..reached() };
+        let text = layers(&Reach { failure: Some(trap), ..looped });
         assert_eq!(text.lines().count(), 1);
         let short = Reach { node: "ejabberd@foo".into(), ..reached() };
         assert_eq!(layers(&short), "");

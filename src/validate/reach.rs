@@ -50,7 +50,7 @@ fn loopback_trap(reach: &Reach) -> Option<Problem> {
         | ReachFailure::TlsMissing { .. }
         | ReachFailure::NameRefused { .. }
         | ReachFailure::OtherName { .. }
-        | ReachFailure::HandshakeFailed { .. } => reach.addresses.iter().find(|a| a.is_loopback()).copied(),
+        | ReachFailure::HandshakeFailed { .. } => used(reach),
     };
     let address = address.filter(|address| elsewhere && address.is_loopback())?;
     Some(Problem::LoopbackTrap {
@@ -58,6 +58,13 @@ fn loopback_trap(reach: &Reach) -> Option<Problem> {
         host: host.to_owned(),
         address: address.to_string(),
     })
+}
+
+/// Where the probe got furthest, or the loopback address that Erlang takes instead.
+fn used(reach: &Reach) -> Option<IpAddr> {
+    let furthest = reach.address?;
+    let first = reach.addresses.iter().find(|address| address.is_ipv4() == furthest.is_ipv4());
+    first.copied().filter(IpAddr::is_loopback).or(Some(furthest))
 }
 
 fn problem(reach: &Reach, failure: &ReachFailure) -> Problem {
@@ -116,6 +123,7 @@ mod tests {
     fn failed(node: &str, addresses: &[&str], failure: ReachFailure) -> Vec<&'static str> {
         let mut reach = Reach::new(node.into(), "ejabberd@hello.world".into());
         reach.addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        reach.address = reach.addresses.last().copied();
         reach.failure = Some(failure);
         problems(&reach).iter().map(Problem::code).collect()
     }
@@ -138,7 +146,7 @@ mod tests {
 
     #[test]
     fn another_host_at_a_loopback_address_is_a_trap() {
-        for addresses in [&["127.0.1.1"][..], &["192.0.2.2", "::1"]] {
+        for addresses in [&["127.0.1.1"][..], &["127.0.1.1", "192.0.2.2"], &["192.0.2.2", "127.0.0.1"]] {
             assert_eq!(failed("ejabberd@foo.bar", addresses, not_registered()), ["loopback_trap"]);
         }
         let other = ReachFailure::OtherName { name: "ejabberd@hello.world".into() };
@@ -155,6 +163,7 @@ mod tests {
     #[test]
     fn this_host_at_a_loopback_address_is_none() {
         assert_eq!(failed("other@Hello.World", &["127.0.1.1"], not_registered()), ["not_registered"]);
+        assert_eq!(failed("ejabberd@foo.bar", &["::1", "192.0.2.2"], not_registered()), ["not_registered"]);
         assert_eq!(failed("other@127.0.0.1", &["127.0.0.1"], not_registered()), ["not_registered"]);
         assert_eq!(failed("ejabberd@foo.bar", &["127.0.0.1"], ReachFailure::WrongCookie), ["wrong_cookie"]);
     }
