@@ -13,8 +13,10 @@ from lab import traces, wait_until
 
 GHOST = Path(__file__).with_name("lab") / "ghost.py"
 LAYERS = ["names", "resolver", "epmd", "distribution", "handshake"]
-#: Milliseconds that a silent peer is waited for.
-TIME_OUT = 700
+#: Milliseconds for what answers, and for what does not.
+PLENTY, SHORT = 10_000, 700
+#: The codes that cost the whole time-out.
+MUTE = {"epmd_silent", "distribution_port_silent", "peer_silent", "handshake_failed"}
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +52,15 @@ def third(nodes):
     return nodes[2]
 
 
-def test_node(node, name: str):
+def test_node(node, name: str, time_out: int = PLENTY):
     """What is printed, and what is returned."""
     path = node.logs / "printed"
     answer = node.eval(f"""
         {{ok, Output}} = file:open("{path}", [write, {{encoding, utf8}}]),
         Asker = group_leader(),
         true = group_leader(Output, self()),
-        try easy_cluster:test_node('{name}', #{{timeout => {TIME_OUT}}})
-        after group_leader(Asker, self()), file:close(Output) end""", timeout=20)  # fmt: skip
+        try easy_cluster:test_node('{name}', #{{timeout => {time_out}}})
+        after group_leader(Asker, self()), file:close(Output) end""", timeout=30)  # fmt: skip
     return path.read_text(), answer
 
 
@@ -67,7 +69,7 @@ test_node.__test__ = False
 
 def told(node, name: str, expected: str, layers: int) -> dict:
     """The node says why it does not reach the other: by this code alone, after the lines of the layers that hold."""
-    printed, answer = test_node(node, name)
+    printed, answer = test_node(node, name, SHORT if expected in MUTE else PLENTY)
     assert code(answer) == expected, answer
     found = details(answer)
     assert [problem[0] for problem in found.get("problems", [answer[1]])] == [expected]
