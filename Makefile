@@ -50,6 +50,7 @@ bench: packages python
 	cargo bench --locked
 	escript benches/scheduler.escript
 	$(PYTHON) tests/lab/bench.py
+	$(PYTHON) tests/lab/bench_probe.py
 
 # A folder for ejabberd's sources folder, with the library built already.
 module: packages

@@ -3,6 +3,11 @@
 %% In `ejabberdctl debug' on the node that shall join:
 %%
 %%   1> easy_cluster:test_node('ejabberd@foo.bar').
+%%     names         ejabberd@foo.bar: long, like this node
+%%     resolver      foo.bar is 192.0.2.2
+%%     epmd          192.0.2.2:4369 knows ejabberd (port 4370)
+%%     distribution  192.0.2.2:4370 accepts, 0.3 ms
+%%     handshake     ok: status, challenge, cookie, name; OTP 25 to 27
 %%   ejabberd@foo.bar is reachable: OTP 25, Mnesia 4.21.3, ejabberd 23.01; 1 member, 39 tables
 %%   ok
 %%   2> easy_cluster:join_as_master('ejabberd@foo.bar').
@@ -42,7 +47,8 @@
 -type error() :: easy_cluster_planner:error().
 -export_type([node_name/0, operation/0, options/0, plan/0, error/0]).
 
-%% Whether Node could be joined: names, DNS, epmd, port, cookie, Mnesia. Prints what it found.
+%% Whether Node could be joined: names, DNS, epmd, port, handshake, Mnesia. Prints the layers, and what is wrong
+%% with the first one that is broken.
 -spec test_node(node_name()) -> ok | error().
 test_node(Node) ->
     test_node(Node, #{}).

@@ -19,12 +19,14 @@
     Unregistered = fun(Alive, Address) ->
         case Connect(Address, EpmdPort) of
             ok -> {not_registered, #{address => Text(Address, EpmdPort), alive => Alive}};
+            {error, \"timeout\" = Reason} -> {epmd_silent, #{address => Text(Address, EpmdPort), reason => Reason}};
             {error, Reason} -> {epmd_unreachable, #{address => Text(Address, EpmdPort), reason => Reason}}
         end
     end,
     Registered = fun(Address, Port) ->
         case Connect(Address, Port) of
             ok -> undefined;
+            {error, \"timeout\"} -> {distribution_port_silent, #{address => Text(Address, Port)}};
             {error, Reason} -> {distribution_port_closed, #{address => Text(Address, Port), reason => Reason}}
         end
     end,

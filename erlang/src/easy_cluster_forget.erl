@@ -68,7 +68,7 @@ fence_cookie() ->
 retry(Node, Timeout) ->
     true = erlang:set_cookie(Node, erlang:get_cookie()),
     case easy_cluster_reach:check(Node, Timeout) of
-        ok -> retry_reached(Node, Timeout);
+        {ok, _Layers} -> retry_reached(Node, Timeout);
         {error, {Code, _}} -> still_pending(Node, Code)
     end.
 

@@ -96,10 +96,14 @@ look(Node, Timeout) ->
     end.
 
 reach(Node, Timeout) ->
-    case lists:member(Node, [node() | nodes(connected)]) of
+    case is_connected(Node) orelse easy_cluster_reach:check(Node, Timeout) of
         true -> ok;
-        false -> easy_cluster_reach:check(Node, Timeout)
+        {ok, _Layers} -> ok;
+        {error, Reason} -> {error, Reason}
     end.
+
+is_connected(Node) ->
+    lists:member(Node, [node() | nodes(connected)]).
 
 compared(Operation, #{timeout := Timeout} = Options, Snapshot) ->
     case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
@@ -121,19 +125,30 @@ with_rows(Operation, Options, Snapshot, {ok, Rows}) ->
 with_rows(_Operation, _Options, _Snapshot, {error, Reason}) ->
     {error, Reason}.
 
-%% Whether a node could be joined, and what it says of itself.
+%% Whether a node could be joined: the layers on the way to it, and what it says of itself.
 -spec test(term(), map()) -> {ok, #{text := unicode:chardata()}} | error().
 test(Typed, Opts) when is_map(Opts) ->
     case {node_name(Typed), options(Opts)} of
-        {{ok, Node}, {ok, #{timeout := Timeout}}} -> tested(Node, look(Node, Timeout));
+        {{ok, Node}, {ok, #{timeout := Timeout}}} -> tested(Node, Timeout, layers(Node, Timeout));
         {{error, Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason}
     end.
 
-tested(Node, {ok, Snapshot, Opened}) ->
+%% A node that is connected can be asked, even if it could not be connected with again.
+layers(Node, Timeout) ->
+    case {easy_cluster_reach:check(Node, Timeout), is_connected(Node)} of
+        {{error, {_Code, #{layers := Layers}}}, true} -> {ok, Layers};
+        {Checked, _Connected} -> Checked
+    end.
+
+tested(Node, Timeout, {ok, Layers}) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
     easy_cluster_gather:release(Opened),
-    easy_cluster_native:call(test_node, #{node => Node, snapshot => Snapshot});
-tested(_Node, {error, Reason}) ->
+    case easy_cluster_native:call(test_node, #{node => Node, snapshot => Snapshot}) of
+        {ok, #{text := Text}} -> {ok, #{text => [Layers, Text]}};
+        {error, {Code, Details}} -> {error, {Code, Details#{layers => Layers}}}
+    end;
+tested(_Node, _Timeout, {error, Reason}) ->
     {error, Reason}.
 
 %% What is wrong with this node's cluster, or with another node's.

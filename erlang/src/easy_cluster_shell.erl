@@ -11,6 +11,9 @@
 -spec tested({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
 tested({ok, #{text := Text}}) ->
     io:put_chars([Text, $\n]);
+tested({error, {_Code, #{layers := Layers}} = Reason}) ->
+    io:put_chars(Layers),
+    failed(Reason);
 tested({error, Reason}) ->
     failed(Reason).
 

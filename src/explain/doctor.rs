@@ -45,7 +45,7 @@ pub fn diagnose(examination: &Examination) -> Result<Diagnosis, Problem> {
     let view = View::new(&examination.snapshot)?;
     let unreached: Vec<&NodeName> =
         examination.reaches.iter().filter(|reach| reach.failure.is_some()).map(|reach| &reach.node).collect();
-    let mut problems: Vec<Problem> = examination.reaches.iter().filter_map(reach::problem).collect();
+    let mut problems: Vec<Problem> = examination.reaches.iter().flat_map(reach::problems).collect();
     let of_cluster = membership::of_cluster(&view, &examination.node);
     problems.extend(of_cluster.into_iter().filter(|problem| !is_explained(problem, &unreached)));
     problems.extend(membership::warnings(&view, &examination.node));

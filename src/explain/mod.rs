@@ -1,7 +1,8 @@
-//! Saying it in words: plans, problems, the state of a cluster, logs, the catalogue of errors.
+//! Saying it in words: plans, problems, what a probe found, the state of a cluster, logs, the catalogue of errors.
 
 pub mod doctor;
 pub mod errors;
 pub mod log;
 pub mod plan;
+pub mod reach;
 pub mod status;

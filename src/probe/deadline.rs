@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// Nobody waits longer, and adding it to the clock cannot overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -21,9 +21,14 @@ impl Deadline {
         Self(Instant::now() + time.min(LONGEST))
     }
 
-    /// A deadline for something that may take a quarter of what is left.
-    pub(super) fn quarter(self) -> Self {
-        Self::after(self.0.saturating_duration_since(Instant::now()) / 4)
+    /// A deadline for something that may take one of `parts` equal parts of what is left.
+    pub(super) fn part(self, parts: u32) -> Self {
+        Self::after(self.0.saturating_duration_since(Instant::now()) / parts.max(1))
+    }
+
+    /// Waits until it has come.
+    pub(super) async fn passed(self) {
+        sleep_until(self.0).await;
     }
 
     /// The outcome of `operation`, or [`io::ErrorKind::TimedOut`].
@@ -50,12 +55,30 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(23 | 24))
 }
 
+/// Whether packets vanish without a word: the deadline came, or the operating system's own.
+pub(super) fn is_silence(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut
+}
+
+/// Whether the other side ended the connection.
+pub(super) fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
+}
+
 /// An error as the operator reads it.
 pub(super) fn words(error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::TimedOut {
-        "timeout".into()
-    } else if error.kind() == io::ErrorKind::UnexpectedEof {
+    if is_silence(error) {
+        "no answer in time".into()
+    } else if is_closed(error) {
         "it closed the connection".into()
+    } else if error.kind() == io::ErrorKind::ConnectionRefused {
+        "the connection was refused".into()
     } else {
         error.to_string()
     }

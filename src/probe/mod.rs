@@ -6,28 +6,35 @@
 
 mod cookie;
 mod deadline;
+mod distribution;
 mod epmd;
+#[doc(hidden)]
+pub mod fuzz;
 mod handshake;
+mod hear;
 mod resolve;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Deserialize;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 
 pub use self::cookie::Cookie;
 use self::deadline::{Deadline, words};
+use self::distribution::{Question, examine};
+use self::epmd::Entry;
 use crate::model::name::NodeName;
 use crate::model::reach::{Reach, ReachFailure};
 
-/// Names that the probe goes by. Each is an atom that a peer never frees, so they come round again.
-const OWN_NAMES: u32 = 1_000;
 /// Resolvers block, so each host that is looked up holds a thread until it has answered.
 const MAX_RESOLVERS: usize = 1_000;
+/// What OTP speaks since release 23, and demands since release 25.
+const HANDSHAKE_VERSION: u16 = 6;
 
 /// A node to look for.
 #[derive(Debug, Clone)]
@@ -36,6 +43,16 @@ pub struct Target {
     pub node: NodeName,
     /// The cookie that it should have.
     pub cookie: Cookie,
+}
+
+/// The addresses that the asking node's distribution uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// `inet_tcp`, which is the default of Erlang, and `inet_tls`.
+    Inet,
+    /// `-proto_dist inet6_tcp` and `inet6_tls`.
+    Inet6,
 }
 
 /// What to look for, and what only the asking VM knows of its network.
@@ -54,6 +71,12 @@ pub struct ProbeRequest {
     pub hosts: Vec<(String, IpAddr)>,
     /// The node that asks. The probe's own name gets its host, and so its mode of names.
     pub here: NodeName,
+    /// Nodes that it is connected with: there its own name is taken, by itself.
+    pub connected: Vec<NodeName>,
+    /// What its distribution uses; all addresses are tried where that is not known.
+    pub family: Option<Family>,
+    /// Whether its distribution goes through TLS.
+    pub tls: bool,
 }
 
 /// [`ProbeRequest`] as it arrives.
@@ -67,18 +90,25 @@ struct Wire {
     #[serde(default)]
     hosts: Vec<(String, IpAddr)>,
     here: NodeName,
+    #[serde(default)]
+    connected: Vec<NodeName>,
+    #[serde(default)]
+    family: Option<Family>,
+    #[serde(default)]
+    tls: bool,
 }
 
 impl TryFrom<Wire> for ProbeRequest {
     type Error = String;
 
     fn try_from(wire: Wire) -> Result<Self, String> {
-        let Wire { nodes, cookies, timeout_ms, epmd_port, dist_port, hosts, here } = wire;
+        let Wire { nodes, cookies, timeout_ms, epmd_port, dist_port, hosts, here, connected, family, tls } =
+            wire;
         if nodes.len() != cookies.len() {
             return Err(format!("{} nodes and {} cookies", nodes.len(), cookies.len()));
         }
         let targets = nodes.into_iter().zip(cookies).map(|(node, cookie)| Target { node, cookie }).collect();
-        Ok(Self { targets, timeout_ms, epmd_port, dist_port, hosts, here })
+        Ok(Self { targets, timeout_ms, epmd_port, dist_port, hosts, here, connected, family, tls })
     }
 }
 
@@ -97,7 +127,8 @@ pub fn probe(request: &ProbeRequest) -> Vec<Reach> {
         }
         Err(error) => {
             let reason = format!("the resolver could not be started: {error}");
-            request.targets.iter().map(|target| unknown_host(target, reason.clone())).collect()
+            let unknown = |target| unknown_host(unprobed(target, request), reason.clone());
+            request.targets.iter().map(unknown).collect()
         }
     }
 }
@@ -108,126 +139,211 @@ pub async fn probe_all(request: &ProbeRequest) -> Vec<Reach> {
     join_all(request.targets.iter().map(|target| look_for(target, request, deadline))).await
 }
 
+fn unprobed(target: &Target, request: &ProbeRequest) -> Reach {
+    Reach::new(target.node.clone(), request.here.clone())
+}
+
+fn unknown_host(reach: Reach, reason: String) -> Reach {
+    let host = reach.node.host().to_owned();
+    Reach { failure: Some(ReachFailure::UnknownHost { host, reason }), ..reach }
+}
+
 async fn look_for(target: &Target, request: &ProbeRequest, deadline: Deadline) -> Reach {
-    let addresses = match resolve::addresses(target.node.host(), &request.hosts, deadline).await {
-        Ok(addresses) => addresses,
-        Err(error) => return unknown_host(target, words(&error)),
-    };
-    let mut ways: FuturesUnordered<_> = addresses
+    let mut reach = unprobed(target, request);
+    match resolve::addresses(target.node.host(), &request.hosts, deadline).await {
+        Ok(addresses) => reach.addresses = addresses,
+        Err(error) => return unknown_host(reach, words(&error)),
+    }
+    let usable = resolve::usable(&reach.addresses, request.family);
+    if usable.is_empty() {
+        let reason = if reach.addresses.is_empty() {
+            "the host has no address"
+        } else {
+            "it has addresses of IPv6 only, and Erlang here uses IPv4"
+        };
+        return unknown_host(reach, reason.into());
+    }
+    by_the_best_way(&reach, &usable, target, request, deadline).await
+}
+
+/// Tries all addresses at once. The answer is that of the one that got furthest; the first one of each family has a word
+/// in it, since Erlang tries no other.
+async fn by_the_best_way(
+    reach: &Reach,
+    usable: &[IpAddr],
+    target: &Target,
+    request: &ProbeRequest,
+    deadline: Deadline,
+) -> Reach {
+    let mut ways: FuturesUnordered<_> = usable
         .iter()
-        .enumerate()
-        .map(|(index, address)| async move { (index, try_way(*address, target, request, deadline).await) })
+        .map(|address| {
+            let way = Reach { address: Some(*address), ..reach.clone() };
+            try_way(way, *address, target, request, deadline)
+        })
         .collect();
-    let mut best: Option<(usize, Way)> = None;
-    while let Some((index, way)) = ways.next().await {
-        let conclusive = way.depth() >= SPOKE;
-        let better =
-            best.as_ref().is_none_or(|(other, known)| (way.depth(), *other) > (known.depth(), index));
-        if better {
-            best = Some((index, way));
-        }
+    let mut found: Vec<Reach> = Vec::with_capacity(usable.len());
+    let mut conclusive = false;
+    while let Some(way) = ways.next().await {
+        conclusive = depth(&way) >= SPOKE;
+        found.push(way);
         if conclusive {
             break;
         }
     }
-    let Some((_, way)) = best else {
-        return unknown_host(target, "the host has no address".into());
-    };
-    Reach {
-        node: target.node.clone(),
-        addresses: addresses.iter().map(SocketAddr::ip).collect(),
-        port: way.port,
-        registered: way.registered,
-        failure: way.failure,
-        microseconds: way.microseconds,
-    }
-}
-
-fn unknown_host(target: &Target, reason: String) -> Reach {
-    Reach {
-        node: target.node.clone(),
-        addresses: Vec::new(),
-        port: None,
-        registered: Vec::new(),
-        failure: Some(ReachFailure::UnknownHost { host: target.node.host().to_owned(), reason }),
-        microseconds: 0,
-    }
-}
-
-/// What was found at one address of a node.
-#[derive(Default)]
-struct Way {
-    port: Option<u16>,
-    registered: Vec<String>,
-    failure: Option<ReachFailure>,
-    microseconds: u64,
-}
-
-/// From this [`Way::depth`] on an Erlang node has spoken, and what other addresses say does not matter.
-const SPOKE: u8 = 5;
-
-impl Way {
-    /// How many layers were passed.
-    fn depth(&self) -> u8 {
-        match self.failure {
-            Some(ReachFailure::UnknownHost { .. }) => 0,
-            Some(ReachFailure::EpmdUnreachable { .. }) => 1,
-            Some(ReachFailure::NotRegistered { .. }) => 2,
-            Some(ReachFailure::DistributionPortClosed { .. }) => 3,
-            Some(ReachFailure::HandshakeFailed { .. }) => 4,
-            Some(
-                ReachFailure::NameRefused { .. } | ReachFailure::OtherName { .. } | ReachFailure::WrongCookie,
-            ) => SPOKE,
-            None => SPOKE + 1,
+    let order = |way: &Reach| usable.iter().position(|address| Some(*address) == way.address);
+    let best =
+        |found: &[Reach]| found.iter().max_by_key(|way| (depth(way), std::cmp::Reverse(order(way)))).cloned();
+    let Some(mut winner) = best(&found) else { return reach.clone() };
+    let first = winner.address.and_then(|address| first_of_its_family(address, usable));
+    if let Some(first) = first.filter(|first| conclusive && Some(*first) != winner.address) {
+        let grace = deadline.part(8);
+        while !found.iter().any(|way| way.address == Some(first)) {
+            match grace.io(async { Ok(ways.next().await) }).await {
+                Ok(Some(way)) => found.push(way),
+                Ok(None) | Err(_) => break,
+            }
         }
+        winner = judged_by_the_first(winner, first, &found);
+    }
+    winner
+}
+
+fn first_of_its_family(address: IpAddr, usable: &[IpAddr]) -> Option<IpAddr> {
+    usable.iter().copied().find(|first| first.is_ipv4() == address.is_ipv4())
+}
+
+/// What is true of a node that answers at `winner`, when Erlang goes to `first`.
+fn judged_by_the_first(winner: Reach, first: IpAddr, found: &[Reach]) -> Reach {
+    let reason = match found.iter().find(|way| way.address == Some(first)) {
+        Some(way) if depth(way) >= SPOKE => return way.clone(),
+        Some(way) if depth(way) <= EPMD => "no epmd answers there",
+        Some(_) => "another machine or node answers there",
+        None => "nothing answers there",
+    };
+    match (&winner.failure, winner.address) {
+        (None, Some(other)) => {
+            let host = winner.node.host().to_owned();
+            let failure = ReachFailure::FirstAddress { host, first, reason: reason.into(), other };
+            Reach { failure: Some(failure), ..winner }
+        }
+        (Some(_) | None, _) => winner,
+    }
+}
+
+/// Up to here no epmd has answered.
+const EPMD: u8 = 2;
+/// From this [`depth`] on the node itself has spoken, and what other addresses say does not matter.
+const SPOKE: u8 = 7;
+
+/// How many layers were passed.
+fn depth(reach: &Reach) -> u8 {
+    match reach.failure {
+        Some(ReachFailure::UnknownHost { .. } | ReachFailure::FirstAddress { .. }) => 0,
+        Some(ReachFailure::EpmdSilent { .. } | ReachFailure::EpmdUnreachable { .. }) => 1,
+        Some(ReachFailure::NotEpmd { .. }) => EPMD,
+        Some(ReachFailure::NotRegistered { .. }) => 3,
+        Some(
+            ReachFailure::StaleEntry { .. }
+            | ReachFailure::DistributionPortClosed { .. }
+            | ReachFailure::DistributionPortSilent { .. },
+        ) => 4,
+        Some(
+            ReachFailure::PeerSilent { .. }
+            | ReachFailure::NotANode { .. }
+            | ReachFailure::HandshakeFailed { .. },
+        ) => 5,
+        Some(ReachFailure::OtherName { .. }) => 6,
+        Some(
+            ReachFailure::TlsRequired { .. }
+            | ReachFailure::TlsMissing { .. }
+            | ReachFailure::NameRefused { .. }
+            | ReachFailure::DuplicateName { .. }
+            | ReachFailure::Incompatible { .. }
+            | ReachFailure::WrongCookie,
+        ) => SPOKE,
+        None => SPOKE + 1,
     }
 }
 
 async fn try_way(
-    mut address: SocketAddr,
+    mut way: Reach,
+    address: IpAddr,
     target: &Target,
     request: &ProbeRequest,
     deadline: Deadline,
-) -> Way {
+) -> Reach {
     let start = Instant::now();
-    let mut way = Way { port: request.dist_port, ..Way::default() };
-    address.set_port(request.epmd_port);
-    way.failure = layers(address, target, request, deadline, &mut way).await.err();
-    way.microseconds = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let outcome = match request.dist_port {
+        Some(port) => {
+            let address = SocketAddr::new(address, port);
+            examine(&Question { address, target, request, deadline }, &mut way).await
+        }
+        None => by_epmd(address, target, request, deadline, &mut way).await,
+    };
+    way.failure = outcome.err();
+    way.microseconds = micros(start);
     way
 }
 
-async fn layers(
-    epmd: SocketAddr,
+async fn by_epmd(
+    address: IpAddr,
     target: &Target,
     request: &ProbeRequest,
     deadline: Deadline,
-    way: &mut Way,
+    way: &mut Reach,
 ) -> Result<(), ReachFailure> {
-    if way.port.is_none() {
-        let alive = target.node.alive();
-        let unreachable =
-            |error| ReachFailure::EpmdUnreachable { address: epmd.to_string(), reason: words(&error) };
-        way.port = epmd::port_please(epmd, alive, deadline).await.map_err(unreachable)?;
-        // They are for the report only: an epmd that is slow with them must not cost the handshake its time.
-        way.registered = epmd::names(epmd, deadline.quarter()).await;
-    }
-    let Some(port) = way.port else {
-        let alive = target.node.alive().to_owned();
-        return Err(ReachFailure::NotRegistered { address: epmd.to_string(), alive });
+    let epmd = SocketAddr::new(address, request.epmd_port);
+    let alive = target.node.alive();
+    way.epmd_port = Some(request.epmd_port);
+    let mut stream = epmd::connect(epmd, deadline).await?;
+    let entry = epmd::port_please(&mut stream, epmd, alive, deadline).await?;
+    // They are for the report only: an epmd that is slow with them must not cost the handshake its time.
+    let names = epmd::names(epmd, deadline.part(4));
+    let Some(Entry { port, version }) = entry else {
+        way.registered = names.await;
+        return Err(ReachFailure::NotRegistered { address: epmd.to_string(), alive: alive.to_owned() });
     };
-    let address = SocketAddr::new(epmd.ip(), port);
-    let closed =
-        |error| ReachFailure::DistributionPortClosed { address: address.to_string(), reason: words(&error) };
-    let stream = deadline.connect(address).await.map_err(closed)?;
-    handshake::shake(stream, &own_name(&request.here), target, deadline).await
+    if version < HANDSHAKE_VERSION {
+        way.registered = names.await;
+        way.port = Some(port);
+        return Err(ReachFailure::Incompatible { missing: "version 6 of the handshake".into() });
+    }
+    let question = Question { address: SocketAddr::new(address, port), target, request, deadline };
+    let (registered, outcome) = join(names, examine(&question, way)).await;
+    way.registered = registered;
+    match outcome {
+        Err(ReachFailure::DistributionPortClosed { .. }) if is_here(&stream) && is_free(question.address) => {
+            Err(ReachFailure::StaleEntry { address: epmd.to_string(), alive: alive.to_owned(), port })
+        }
+        outcome => outcome,
+    }
 }
 
-/// A name that no other process has, on the host and in the mode of names of the node that asks.
-fn own_name(here: &NodeName) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed) % OWN_NAMES;
-    format!("easy_cluster_probe_{}_{number}@{}", std::process::id(), here.host())
+/// Whether the other end of `stream` is on this machine.
+fn is_here(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(near), Ok(far)) => near.ip() == far.ip(),
+        (Ok(_) | Err(_), _) => false,
+    }
+}
+
+/// Whether no process of this machine listens on the port, on whatever address: then it can be taken, which is not
+/// done.
+fn is_free(address: SocketAddr) -> bool {
+    let (socket, any) = match address {
+        SocketAddr::V4(_) => (TcpSocket::new_v4(), IpAddr::from([0; 4])),
+        SocketAddr::V6(_) => (TcpSocket::new_v6(), IpAddr::from([0; 16])),
+    };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::new(any, address.port()))
+    });
+    bound.is_ok()
+}
+
+fn micros(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -243,6 +359,9 @@ mod tests {
             dist_port: None,
             hosts: Vec::new(),
             here: "ejabberd@hello.world".into(),
+            connected: Vec::new(),
+            family: None,
+            tls: false,
         }
     }
 
@@ -257,14 +376,5 @@ mod tests {
         let request = ProbeRequest::try_from(wire(&["a@b.c", "d@e.f"], &["x", "y"])).unwrap();
         let pairs: Vec<_> = request.targets.iter().map(|t| (t.node.as_str(), t.cookie.bytes())).collect();
         assert_eq!(pairs, [("a@b.c", b"x".to_vec()), ("d@e.f", b"y".to_vec())]);
-    }
-
-    #[test]
-    fn own_names_are_unique_and_stay_in_the_mode_of_the_caller() {
-        let (one, other) =
-            (own_name(&"ejabberd@hello.world".into()), own_name(&"ejabberd@hello.world".into()));
-        assert_ne!(one, other);
-        assert!(one.starts_with("easy_cluster_probe_") && one.ends_with("@hello.world"), "{one}");
-        assert!(own_name(&"ejabberd@hello".into()).ends_with("@hello"));
     }
 }

@@ -18,7 +18,7 @@ pub fn problems(pairs: &[Pair]) -> Vec<Problem> {
 
 /// `back` is what was found the other way: `None` when it was not tried.
 fn of_pair(pair: &Pair, back: Option<Option<&ReachFailure>>) -> Option<Problem> {
-    let reason = reach::failed(&pair.to, pair.failure.clone()?, None).to_string();
+    let reason = reach::between(&pair.from, &pair.to, pair.failure.as_ref()?).to_string();
     let (from, to) = (pair.from.clone(), pair.to.clone());
     match back {
         Some(None) => Some(Problem::OneWayBlock { from, to, reason }),

@@ -271,25 +271,80 @@ problems! {
     evidence "the host {host} of {node} does not resolve here: {reason}"
     fix "add a line `ADDRESS {host}` to /etc/hosts on this machine (and this machine's host to theirs), or mend DNS"
 
-    /// The host is there or not, but nothing answers on epmd's port.
+    /// A wrong line in /etc/hosts sends this machine to itself.
+    Names Error LoopbackTrap = "loopback_trap" { node: NodeName, host: String, address: String }
+    evidence "the host {host} of {node} resolves here to {address}, which is this machine itself"
+    fix "in /etc/hosts on this machine take {host} out of the line of {address}, and add one with its real address: `ADDRESS {host}`"
+
+    /// Erlang takes the first address of a host and tries no other.
+    Names Error FirstAddress = "first_address_fails" { node: NodeName, host: String, first: String, reason: String, other: String }
+    evidence "the host {host} of {node} resolves to {first} first, and {reason}; {other} would do, but Erlang tries the first address only"
+    fix "take {first} away from {host} in /etc/hosts on this machine or in DNS, or have the node listen there too (INET_DIST_INTERFACE)"
+
+    /// epmd's port refuses connections, or no way leads to that machine.
     Distribution Error EpmdUnreachable = "epmd_unreachable" { node: NodeName, address: String, reason: String }
-    evidence "nothing answers at {address}, where the epmd of {node} should be: {reason}"
-    fix "start ejabberd on that machine, and let this machine through its firewall to epmd's TCP port"
+    evidence "no epmd is at {address}, where that of {node} should be: {reason}"
+    fix "start ejabberd on that machine, which starts epmd (`ejabberdctl start`); see that {address} is that machine and that epmd listens there: `epmd -names` and `ss -ltn` on it"
+
+    /// Nothing comes back from epmd's port: a firewall drops the packets, the machine is down, or the address is wrong.
+    Distribution Error EpmdSilent = "epmd_silent" { node: NodeName, address: String, reason: String }
+    evidence "{address}, where the epmd of {node} should be, does not answer: {reason}"
+    fix "see that this is the address of that machine (`ip address` on it) and that it is up, and let TCP through its firewall: `ufw allow proto tcp to any port 4369,4370:4375` or the like"
+
+    /// Another program has epmd's port.
+    Distribution Error NotEpmd = "not_epmd" { node: NodeName, address: String, heard: String }
+    evidence "what answers at {address}, where the epmd of {node} should be, is not epmd; it says {heard}"
+    fix "see on that machine what it is (`ss -ltnp`), stop it or move it, and restart ejabberd there; or give epmd another port on all machines (ERL_EPMD_PORT in ejabberdctl.cfg)"
 
     /// epmd runs there and does not know the node.
     Distribution Error NotRegistered = "not_registered" { node: NodeName, address: String, alive: String, registered: String }
     evidence "epmd at {address} does not know '{alive}'; it knows: {registered}"
     fix "start the node there, or use the name that ERLANG_NODE has in its ejabberdctl.cfg"
 
-    /// epmd knows the node, but its distribution port does not accept connections.
+    /// epmd on this machine knows a node that is not there any more.
+    Distribution Error StaleEpmdEntry = "stale_epmd_entry" { node: NodeName, address: String, alive: String, port: u16 }
+    evidence "epmd at {address}, on this machine, knows '{alive}' at port {port}, and nobody listens on that port"
+    fix "end the process that registered it and hangs (`ss -tnp` shows who is connected to epmd), or, when no node runs here, restart epmd: `epmd -kill`; then start the node"
+
+    /// epmd knows the node, but its distribution port refuses connections.
     Distribution Error DistributionPortClosed = "distribution_port_closed" { node: NodeName, address: String, reason: String }
-    evidence "epmd knows {node}, but its distribution port {address} does not answer: {reason}"
-    fix "open the port: set FIREWALL_WINDOW=4370-4375 in its ejabberdctl.cfg and let this machine through to these; check INET_DIST_INTERFACE there"
+    evidence "the distribution port {address} of {node} does not take connections: {reason}"
+    fix "see INET_DIST_INTERFACE in its ejabberdctl.cfg, as the node listens on that address only, and let this machine through a firewall that rejects: FIREWALL_WINDOW=4370-4375 there, then `ufw allow proto tcp to any port 4370:4375`"
+
+    /// Nothing comes back from the distribution port although epmd answers: a firewall drops the packets.
+    Distribution Error DistributionPortSilent = "distribution_port_silent" { node: NodeName, address: String }
+    evidence "packets to the distribution port {address} of {node} are lost"
+    fix "fix the port with FIREWALL_WINDOW=4370-4375 in its ejabberdctl.cfg, restart it, and let the port through its firewall: `ufw allow proto tcp to any port 4370:4375` or the like"
+
+    /// Something takes connections on the distribution port and says nothing: a stopped or hanging node, mostly.
+    Distribution Error PeerSilent = "peer_silent" { node: NodeName, address: String }
+    evidence "{address} of {node} takes connections and says nothing"
+    fix "look whether that process is stopped (`ps -o pid,stat,args -C beam.smp`, state T: `kill -CONT PID`) or hangs; restart it if it does"
+
+    /// Another program listens on the distribution port.
+    Distribution Error NotANode = "not_a_node" { node: NodeName, address: String, heard: String }
+    evidence "what listens at {address} is not an Erlang node; it says {heard}"
+    fix "see on the machine of {node} which program has that port (`ss -ltnp`); move it, or keep Erlang out of its ports with FIREWALL_WINDOW=4370-4375, and restart the node"
+
+    /// The peer wants TLS for the distribution.
+    Distribution Error TlsRequired = "tls_required" { node: NodeName, address: String }
+    evidence "{address} of {node} wants TLS, which the distribution of this node does not use"
+    fix "start this node with what {node} has in ERL_OPTIONS: -proto_dist inet_tls -ssl_dist_optfile FILE; or take it out there"
+
+    /// This node uses TLS for the distribution, and the peer does not.
+    Distribution Error TlsMissing = "tls_missing" { node: NodeName, address: String }
+    evidence "{address} of {node} speaks without TLS, which the distribution of this node demands"
+    fix "start {node} with what this node has in ERL_OPTIONS: -proto_dist inet_tls -ssl_dist_optfile FILE; or take it out here"
 
     /// The peer refuses this node by its name.
     Distribution Error NameRefused = "name_refused" { node: NodeName, status: String }
     evidence "{node} refused the handshake with the status {status}"
-    fix "look for a second node with this node's name, or an allow list (net_kernel:allow/1) on {node}"
+    fix "{node} has an allow list, which lacks this node: add its name in a shell there, net_kernel:allow([Name]), and where the list is set at the start"
+
+    /// The peer is connected with another node that has this node's name.
+    Distribution Error DuplicateName = "duplicate_name" { node: NodeName, here: NodeName, status: String }
+    evidence "{node} has another node by the name of this one, {here} (status {status})"
+    fix "give each node a name of its own: ERLANG_NODE in ejabberdctl.cfg, then restart; if {here} crashed a moment ago, wait a minute until {node} has noticed"
 
     /// The peer calls itself something else.
     Names Error OtherName = "other_name" { node: NodeName, name: String }
@@ -316,15 +371,20 @@ problems! {
     evidence "the node is {node}, and the database belongs to {owners}"
     fix "set ERLANG_NODE in ejabberdctl.cfg to the name that owns the database ({owners}) and start again; to keep the new name, convert a backup with `ejabberdctl mnesia_change_nodename`"
 
+    /// The peer's Erlang is too old to talk to that of today.
+    Distribution Error IncompatibleFlags = "incompatible_flags" { node: NodeName, missing: String }
+    evidence "{node} lacks what Erlang's distribution demands: {missing}"
+    fix "bring both machines to the same release of Erlang/OTP, 25 or later; Erlang promises that nodes up to two releases apart understand each other"
+
     /// The two nodes have different cookies.
     Distribution Error WrongCookie = "wrong_cookie" { node: NodeName }
     evidence "{node} does not accept this node's cookie"
     fix "copy .erlang.cookie (mode 400, owner ejabberd) from the home of {node}'s user to that of this node's user and restart ejabberd here"
 
-    /// What answers on the distribution port does not speak the distribution protocol, or stopped in the middle.
+    /// What answers on the distribution port stopped in the middle of the handshake, or broke its rules.
     Distribution Error HandshakeFailed = "handshake_failed" { node: NodeName, step: String, reason: String }
     evidence "the handshake with {node} failed at {step}: {reason}"
-    fix "check that an Erlang node listens there, whether it wants TLS (-proto_dist inet_tls), and that its OTP is 24 or later"
+    fix "see that an Erlang node of OTP 24 or later listens there and what its log says; a proxy or firewall in between may cut the connection"
 
     /// A node that should answer does not.
     Distribution Error NoConnection = "no_connection" { node: NodeName, reason: String }

@@ -113,7 +113,7 @@ every_request_is_answered_test_() ->
                               Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, yes => false}}
                       end},
           probe => {#{nodes => [], cookies => [], timeout_ms => 1, epmd_port => 4369, here => 'ejabberd@hello.world'},
-                    fun(Answer) -> Answer =:= {ok, #{reaches => [], problems => []}} end},
+                    fun(Answer) -> Answer =:= {ok, #{reaches => [], problems => [], texts => []}} end},
           rows_to_compare => {#{operation => Operation, snapshot => Snapshot}, fun(Answer) -> Answer =:= {ok, [passwd]} end},
           plan => {Inputs, fun(Answer) -> Answer =:= {ok, Plan} end},
           recheck => {#{plan => Plan, snapshot => Snapshot}, fun(Answer) -> Answer =:= {ok, #{}} end},

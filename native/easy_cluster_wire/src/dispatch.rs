@@ -78,19 +78,32 @@ enum Request {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Answer {
-    Version { version: &'static str },
+    Version {
+        version: &'static str,
+    },
     Text(String),
     Options(Options),
-    Reaches { reaches: Vec<Reach>, problems: Vec<Problem> },
+    /// One text a node: its layers in words, up to the first broken one.
+    Reaches {
+        reaches: Vec<Reach>,
+        problems: Vec<Problem>,
+        texts: Vec<String>,
+    },
     Tables(Vec<TableName>),
     Plan(Box<Plan>),
     Recovery(Recovery),
     Nothing {},
-    TestNode { text: String },
+    TestNode {
+        text: String,
+    },
     Status(explain::status::Status),
     Questions(Vec<Question>),
     Diagnosis(Diagnosis),
-    Explained { text: String, sightings: Vec<log::Told>, left_off: u64 },
+    Explained {
+        text: String,
+        sightings: Vec<log::Told>,
+        left_off: u64,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -128,8 +141,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Options { options } => Answer::Options(options::parse(&options)?),
         Request::Probe(request) => {
             let reaches = probe::probe(&request);
-            let problems = reaches.iter().filter_map(reach::problem).collect();
-            Answer::Reaches { reaches, problems }
+            let problems = reaches.iter().flat_map(reach::problems).collect();
+            let texts = reaches.iter().map(explain::reach::layers).collect();
+            Answer::Reaches { reaches, problems, texts }
         }
         Request::RowsToCompare { operation, snapshot } => {
             Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)

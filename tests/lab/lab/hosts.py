@@ -170,7 +170,9 @@ class Host:
         """Starts the host's epmd."""
         self.set_cookie(self.cookie)
         with open(self.folder / "epmd.log", "ab") as log:
-            self._epmd = self.popen(self.command("epmd", "-port", str(self.ground.epmd_port(self))), stdout=log, stderr=log)
+            # Relaxed: `epmd -kill` works while nodes live.
+            self._epmd = self.popen(self.command("epmd", "-port", str(self.ground.epmd_port(self)), "-relaxed_command_check"),
+                                    stdout=log, stderr=log)
 
     def close(self) -> None:
         """Ends the host's epmd, whoever is registered there."""
