@@ -4,7 +4,7 @@ mod support;
 
 use easy_cluster::explain;
 use easy_cluster::model::request::{LocalRows, Operation};
-use easy_cluster::model::snapshot::Running;
+use easy_cluster::model::snapshot::{Answer, Running};
 use easy_cluster::model::table::{Storage, TableType};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Inputs, Plan};
@@ -148,7 +148,7 @@ fn rows_that_exist_only_here_are_counted_and_told() {
 }
 
 #[test]
-fn merging_archives_the_rows_before_mnesia_stops_and_merges_before_ejabberd_starts() {
+fn merging_archives_the_rows_before_mnesia_stops_and_merges_when_nothing_is_taken_back_any_more() {
     let mut lab = Lab::new(&[THERE]);
     lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 1);
     lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 5);
@@ -159,7 +159,74 @@ fn merging_archives_the_rows_before_mnesia_stops_and_merges_before_ejabberd_star
     let names = actions(&plan);
     let at = |name: &str| names.iter().position(|n| *n == name);
     assert!(at("stop_application") < at("archive_rows") && at("archive_rows") < at("stop_mnesia"));
-    assert!(at("wait_for_tables") < at("merge_rows") && at("merge_rows") < at("start_application"));
+    assert!(at("start_application") < at("merge_rows"));
+    assert_eq!(
+        names.iter().rev().take(3).rev().copied().collect::<Vec<_>>(),
+        ["merge_rows", "clear_caches", "verify"]
+    );
+    let kept = plan.steps.iter().filter(|step| step.on_failure == OnFailure::Keep).count();
+    assert_eq!(kept, 3, "what was merged is not taken back");
+}
+
+#[test]
+fn rows_in_memory_are_archived_and_written_back_on_the_way_back() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("mine", Storage::RamCopies, &[HERE], &[HERE], 7);
+    lab.table("session", Storage::RamCopies, &[HERE], &[HERE], 3);
+    lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 2);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let archived = plan.steps.iter().find_map(|step| {
+        let Action::ArchiveRows { tables, rows, .. } = &step.action else { return None };
+        Some((tables.clone(), *rows))
+    });
+    assert_eq!(archived, Some((vec!["mine".into()], 7)), "sessions end with their processes");
+    let back: Vec<_> = plan.undo.iter().map(|undo| undo.action.name()).collect();
+    let at = |name: &str| back.iter().position(|n| *n == name);
+    assert!(
+        at("reopen_mnesia") < at("restore_rows") && at("restore_rows") < at("start_application"),
+        "{back:?}"
+    );
+    assert_eq!(plan.kept.as_ref().map(|kept| kept.rows), Some(2), "what is in memory is in no kept file");
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains("7 rows of mine exist only here: archived"), "{words}");
+    assert!(words.contains("2 rows of passwd exist only here: kept"), "{words}");
+}
+
+#[test]
+fn archived_rows_need_room_on_the_disk_and_merged_ones_twice() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("mine", Storage::RamCopies, &[HERE], &[HERE], 1_000);
+    lab.facts(HERE).disk_free = Some(149_999);
+    assert_eq!(codes(&lab.inputs(Operation::Join(THERE.into()))), ["not_enough_disk"]);
+    lab.facts(HERE).disk_free = Some(150_000);
+    assert_eq!(codes(&lab.inputs(Operation::Join(THERE.into()))), [""; 0]);
+    let mut merging = lab.inputs(Operation::Join(THERE.into()));
+    merging.options.local_rows = LocalRows::Merge;
+    assert_eq!(codes(&merging), ["not_enough_disk"]);
+}
+
+#[test]
+fn a_slave_of_ejabberd_has_room_for_what_its_modules_copy_at_their_start() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("muc_room", Storage::DiscCopies, &[HERE], &[HERE], 0);
+    lab.table("muc_room", Storage::DiscCopies, &[THERE], &[THERE], 10_000_000);
+    lab.table("elsewhere", Storage::DiscCopies, &[THERE], &[THERE], 10_000_000);
+    let join = Operation::Join(THERE.into());
+    assert_eq!(codes(&lab.inputs(join.clone())), ["not_enough_memory", "not_enough_disk"]);
+    lab.facts(HERE).memory_free = None;
+    lab.facts(HERE).disk_free = None;
+    assert_eq!(codes(&lab.inputs(join.clone())), ["consent_needed"], "these copies stall the others, too");
+    let mut agreed = lab.inputs(join.clone());
+    agreed.options.yes = true;
+    let plan = plan::make(&agreed).expect("a plan");
+    let told = plan.warnings.iter().find(|warning| warning.code() == "copied_at_start");
+    assert!(told.is_some_and(|told| told.to_string().contains("copy 1 of the cluster's tables")), "{told:?}");
+    lab.facts(HERE).applications.clear();
+    let plain = plan::make(&lab.inputs(join)).expect("a plan");
+    assert!(
+        plain.warnings.iter().all(|warning| warning.code() != "copied_at_start"),
+        "only ejabberd does that"
+    );
 }
 
 #[test]
@@ -335,14 +402,44 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
 
     let mut more_rows = lab.snapshot();
     more_rows.tables.iter_mut().for_each(|t| t.size += 5);
-    assert_eq!(plan::recheck(&plan, &more_rows), Ok(()));
+    assert_eq!(plan::recheck(&plan, &more_rows, None), Ok(()));
+
+    let mut edited = plan.clone();
+    edited.steps.retain(|step| step.action != Action::KeepDatabase);
+    let mut other_applications = lab.snapshot();
+    if let Some(Answer::Facts(facts)) =
+        other_applications.members.first_mut().map(|member| &mut member.answer)
+    {
+        facts.applications.push("late".into());
+    }
+    for (plan, snapshot) in [(&edited, &lab.snapshot()), (&plan, &other_applications)] {
+        let changed = plan::recheck(plan, snapshot, None).expect_err("other steps");
+        assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
+    }
 
     lab.table("new", Storage::RamCopies, &[THERE], &[THERE], 0);
     lab.facts(THERE).otp_release = "27".into();
-    let changed = plan::recheck(&plan, &lab.snapshot()).expect_err("changed");
+    let changed = plan::recheck(&plan, &lab.snapshot(), None).expect_err("changed");
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     let text = explain::errors::problems(&changed);
     assert!(text.contains("the software and the tables changed"), "{text}");
+}
+
+#[test]
+fn a_plan_to_merge_is_refused_when_other_tables_have_rows_to_merge_now() {
+    let mut lab = Lab::new(&[THERE]);
+    for table in ["passwd", "quiet"] {
+        lab.table(table, Storage::DiscCopies, &[HERE], &[HERE], 1);
+        lab.table(table, Storage::DiscCopies, &[THERE], &[THERE], 1);
+    }
+    let mut inputs = lab.inputs(join_as_master());
+    inputs.rows = vec![only_here("passwd", 1)];
+    inputs.options.local_rows = LocalRows::Merge;
+    let plan = plan::make(&inputs).expect("a plan");
+    assert_eq!(plan::recheck(&plan, &lab.snapshot(), Some(&[only_here("passwd", 3)])), Ok(()));
+    let now = [only_here("passwd", 1), only_here("quiet", 1)];
+    let changed = plan::recheck(&plan, &lab.snapshot(), Some(&now)).expect_err("changed");
+    assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
 }
 
 #[test]

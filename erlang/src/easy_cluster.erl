@@ -94,7 +94,7 @@ explain(Term) ->
     easy_cluster_shell:explained(easy_cluster_explain:explain(Term)).
 
 %% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
-%% ejabberd's own modules copy when they start. This node's database is kept.
+%% ejabberd's own modules copy when they start, which the plan counts. This node's database is kept.
 -spec join(node_name()) -> ok | {ok, plan()} | error().
 join(Node) ->
     join(Node, #{}).
@@ -126,8 +126,13 @@ sync_node(Node, Opts) ->
 %% Carries out a plan, or refuses it when the cluster has changed since it was made.
 -spec commit(plan()) -> ok | error().
 commit(Plan) ->
-    easy_cluster_shell:finished(
-      with_application(fun() -> easy_cluster_server:run(Plan, easy_cluster_shell:reporter(Plan)) end)).
+    case easy_cluster_planner:read_plan(Plan) of
+        ok ->
+            Run = fun() -> easy_cluster_server:run(Plan, easy_cluster_shell:reporter(Plan)) end,
+            easy_cluster_shell:finished(with_application(Run));
+        {error, Reason} ->
+            easy_cluster_shell:failed(Reason)
+    end.
 
 %% An error of any function here in words: code, evidence, cause, fix.
 -spec format_error(term()) -> unicode:chardata().
@@ -147,7 +152,8 @@ help() ->
       "  plan({join_as_master, Node})\n"
       "                        what would be done; also {join, Node}, {sync_node, Node}\n"
       "  commit(Plan)          do it, if nothing has changed since\n"
-      "  join(Node)            become a slave: tables are read where they are\n"
+      "  join(Node)            become a slave: tables are read where they are, except those that\n"
+      "                        ejabberd's modules copy when they start\n"
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
       "  status()              who belongs, who runs, what is wrong\n"
@@ -169,7 +175,12 @@ operate(Operation, Opts) ->
     end.
 
 planned(Operation, Opts) ->
-    with_application(fun() -> easy_cluster_planner:plan(Operation, Opts) end).
+    with_application(fun() ->
+                             case easy_cluster_server:state() of
+                                 #{operation := none} -> easy_cluster_planner:plan(Operation, Opts);
+                                 #{operation := _} -> {error, {operation_in_progress, #{holder => node()}}}
+                             end
+                     end).
 
 with_application(Fun) ->
     case easy_cluster_app:ensure_started() of

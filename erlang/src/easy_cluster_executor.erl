@@ -27,17 +27,17 @@ commit(#{members := Members, node := Node, options := #{timeout := Timeout}} = P
              end,
     leave_strangers(Result, Members -- Before),
     Result;
-commit(#{node := Node, id := _}, _Report) ->
-    {error, {bad_plan, #{reason => print({made_on, Node})}}};
-commit(Other, _Report) ->
-    {error, {bad_plan, #{reason => print(Other)}}}.
+commit(#{node := Node}, _Report) ->
+    {error, {bad_plan, #{reason => iolist_to_binary(["it was made on ", atom_to_list(Node), " and is carried out there only"])}}}.
 
 %% What was refused or taken back leaves no connection behind: to `global', half a mesh is a partition.
 leave_strangers({ok, _Plan}, _Connected) ->
     ok;
 leave_strangers({error, _Reason}, Connected) ->
     Own = own_members(mnesia:system_info(is_running)),
-    lists:foreach(fun(Node) -> _ = erlang:disconnect_node(Node), ok end, Connected -- Own).
+    %% Who is about to take this node in needs its connection.
+    Busy = easy_cluster_lock:holders(),
+    lists:foreach(fun(Node) -> _ = erlang:disconnect_node(Node), ok end, (Connected -- Own) -- Busy).
 
 own_members(no) -> [];
 own_members(_Running) -> mnesia:system_info(db_nodes).

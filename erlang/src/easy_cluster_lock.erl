@@ -3,6 +3,7 @@
 -module(easy_cluster_lock).
 
 -export([take/1, release/1]).
+-export([holders/0]).
 
 -define(RESOURCE, easy_cluster_operation).
 
@@ -18,6 +19,11 @@ take(Nodes) ->
 release(Nodes) ->
     _ = global:del_lock({?RESOURCE, self()}, Nodes),
     ok.
+
+%% The nodes that hold the lock of this node.
+-spec holders() -> [node()].
+holders() ->
+    holders_on(node()).
 
 %% `global' does not tell who holds a lock; its table does, on all releases. The first of the nodes stands in when it is
 %% gone already.

@@ -6,6 +6,7 @@
 -export([status/0]).
 -export([doctor/1, doctor/2]).
 -export([recheck/1]).
+-export([read_plan/1]).
 -export([node_name/1]).
 -export([look/2]).
 
@@ -127,7 +128,9 @@ with_rows(_Operation, _Options, _Snapshot, {error, Reason}) ->
 
 %% Whether a node could be joined: the layers on the way to it, and what it says of itself.
 -spec test(term(), map()) -> {ok, #{text := unicode:chardata()}} | error().
-test(Typed, Opts) when is_map(Opts) ->
+test(_Typed, Opts) when not is_map(Opts) ->
+    bad_options(Opts);
+test(Typed, Opts) ->
     case {node_name(Typed), options(Opts)} of
         {{ok, Node}, {ok, #{timeout := Timeout}}} -> tested(Node, Timeout, layers(Node, Timeout));
         {{error, Reason}, _} -> {error, Reason};
@@ -192,12 +195,37 @@ on_disc() ->
 -spec recheck(plan()) -> ok | error().
 recheck(#{operation := {_Name, Node}, options := #{timeout := Timeout}} = Plan) ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
-    Answer = easy_cluster_native:call(recheck, #{plan => Plan, snapshot => Snapshot}),
+    Answer = recheck(Plan, Snapshot, rows_again(Plan, Snapshot)),
     easy_cluster_gather:release(Opened),
-    case Answer of
+    Answer.
+
+recheck(Plan, Snapshot, {ok, Rows}) ->
+    case easy_cluster_native:call(recheck, #{plan => Plan, snapshot => Snapshot, rows => Rows}) of
         {ok, _Still} -> ok;
         {error, Reason} -> {error, Reason}
-    end.
+    end;
+recheck(_Plan, _Snapshot, {error, Reason}) ->
+    {error, Reason}.
+
+%% Which tables are merged depends on the rows that there are now.
+rows_again(#{operation := {_, Node} = Operation, options := #{local_rows := merge, timeout := Timeout}}, Snapshot) ->
+    case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
+        {ok, Tables} -> compare_rows(Tables, Node, Timeout, []);
+        {error, Reason} -> {error, Reason}
+    end;
+rows_again(_Plan, _Snapshot) ->
+    {ok, undefined}.
+
+%% Whether it is a plan at all, whatever was done to it.
+-spec read_plan(term()) -> ok | error().
+read_plan(#{id := _, node := _, operation := {_, _}, options := #{}, steps := _} = Plan) ->
+    case easy_cluster_native:call(render_plan, #{plan => Plan}) of
+        {ok, _Text} -> ok;
+        {error, {_Code, #{reason := Reason}}} -> {error, {bad_plan, #{reason => Reason}}};
+        {error, Reason} -> {error, Reason}
+    end;
+read_plan(Other) ->
+    {error, {bad_plan, #{reason => unicode:characters_to_binary(io_lib:format("~tP", [Other, 20]))}}}.
 
 %% UTC with microseconds, which is enough to name plans of one node apart and sorts by time.
 timestamp() ->

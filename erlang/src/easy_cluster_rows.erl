@@ -20,6 +20,7 @@
 -export([read_archive/1]).
 -export([fold_archive/3]).
 -export([merge/2]).
+-export([restore/1]).
 -export_type([difference/0, options/0, description/0, merged/0, problem/0]).
 
 -define(KIND, <<"ecarchiv">>).
@@ -470,7 +471,16 @@ merge_rows(#{table := Table} = Head, Type, File, ConflictFile) ->
         {error, _} = Error -> Error
     end.
 
+%% Most rows are in the cluster already as they are; only the others are worth a lock everywhere.
 merge_piece(Table, Type, Rows, Writer, Counts) ->
+    case [Row || Row <- Rows, fate(Type, Row, mnesia:dirty_read(Table, element(2, Row))) =/= same] of
+        [] ->
+            {ok, {Writer, add(same, length(Rows), Counts)}};
+        Others ->
+            merge_others(Table, Type, Others, Writer, add(same, length(Rows) - length(Others), Counts))
+    end.
+
+merge_others(Table, Type, Rows, Writer, Counts) ->
     Merge = fun() -> lists:foldl(fun(Row, Fates) -> merge_row(Table, Type, Row, Fates) end, {0, 0, []}, Rows) end,
     case mnesia:transaction(Merge) of
         {atomic, {Added, Same, Conflicts}} ->
@@ -504,3 +514,17 @@ fate(_Type, _Row, [_Their]) -> conflict.
 
 bag_fate(true) -> same;
 bag_fate(false) -> new.
+
+%% Writes the archive's rows into the table of this node that they came from, which was emptied since.
+-spec restore(file:filename()) -> {ok, #{rows := non_neg_integer()}} | {error, problem()}.
+restore(File) ->
+    case read_archive(File) of
+        {ok, #{table := Table, rows := Count}} ->
+            case fold_archive(fun(Row, Done) -> ok = mnesia:dirty_write(Table, Row), Done + 1 end, 0, File) of
+                {ok, Count} -> {ok, #{rows => Count}};
+                {ok, Other} -> {error, {archive_corrupt, #{path => File, reason => {rows, Other, Count}}}};
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error ->
+            Error
+    end.

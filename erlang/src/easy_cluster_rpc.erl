@@ -20,12 +20,37 @@ connect_hidden(Node, Timeout) ->
         false -> open_hidden(Node, Timeout)
     end.
 
+%% net_kernel waits for its own set-up time, which may be longer than ours: whoever asked and has gone on must not be left
+%% with a connection that comes about later.
 open_hidden(Node, Timeout) ->
-    %% net_kernel waits for its own set-up time, which may be longer than ours.
-    case parallel(fun net_kernel:hidden_connect_node/1, [Node], Timeout) of
-        [{Node, {ok, true}}] -> {ok, opened};
-        [{Node, {ok, _NotConnected}}] -> {error, noconnection};
-        [{Node, {error, Reason}}] -> {error, Reason}
+    Asker = self(),
+    {Pid, Monitor} = spawn_monitor(fun() -> open_hidden_for(Asker, Node) end),
+    receive
+        {Pid, true} ->
+            Pid ! {Asker, taken},
+            erlang:demonitor(Monitor, [flush]),
+            {ok, opened};
+        {Pid, _NotConnected} ->
+            erlang:demonitor(Monitor, [flush]),
+            {error, noconnection};
+        {'DOWN', Monitor, process, Pid, Reason} ->
+            {error, Reason}
+    after Timeout ->
+        Pid ! {Asker, gone_on},
+        erlang:demonitor(Monitor, [flush]),
+        receive {Pid, _Late} -> ok after 0 -> ok end,
+        {error, timeout}
+    end.
+
+open_hidden_for(Asker, Node) ->
+    Monitor = erlang:monitor(process, Asker),
+    Connected = net_kernel:hidden_connect_node(Node),
+    Asker ! {self(), Connected},
+    receive
+        {Asker, taken} -> ok;
+        {Asker, gone_on} -> disconnect_hidden(Node);
+        {'DOWN', Monitor, process, Asker, _} when Connected =:= true -> disconnect_hidden(Node);
+        {'DOWN', Monitor, process, Asker, _} -> ok
     end.
 
 %% Closes a connection that connect_hidden/2 opened, unless it has become a visible one meanwhile.

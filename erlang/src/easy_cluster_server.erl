@@ -23,8 +23,6 @@ start_link() ->
 
 %% Commits a plan and returns how it ended; Report is called in this process with each event.
 -spec run(easy_cluster_planner:plan(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
-run(Plan, _Report) when not is_map(Plan) ->
-    {error, {bad_plan, #{reason => print(Plan)}}};
 run(Plan, Report) ->
     Monitor = erlang:monitor(process, ?MODULE),
     case gen_server:call(?MODULE, {run, Plan}, infinity) of

@@ -89,6 +89,10 @@ describe(Action) ->
     words(describe, #{action => Action}).
 
 evidence(#{rows := Rows}) when Rows > 0 -> io_lib:format(", ~w arrived", [Rows]);
+evidence(#{merged := Merged}) ->
+    [io_lib:format("~n          ~ts: ~w added, ~w the same, ~w different~ts",
+                   [Table, Added, Same, Conflicts, [[", in ", File] || Conflicts > 0]])
+     || {Table, #{added := Added, same := Same, conflicts := Conflicts, conflict_file := File}} <- maps:to_list(Merged)];
 evidence(_Nothing) -> "".
 
 bar(#{rows := Rows, of_rows := Of}) when Of > 0 ->
@@ -101,6 +105,8 @@ amount(#{rows := Rows, of_rows := OfRows, bytes := Bytes, of_bytes := OfBytes}) 
     io_lib:format("~w of ~w rows, ~.1f of ~.1f MB", [Rows, OfRows, Bytes / 1.0e6, OfBytes / 1.0e6]).
 
 -spec finished({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+finished({ok, #{steps := [_Verify]}}) ->
+    io:put_chars("  done: 1 step, checked\n");
 finished({ok, #{steps := Steps}}) ->
     io:format("  done: ~w steps, each checked~n", [length(Steps)]);
 finished({error, Reason}) ->
@@ -130,16 +136,31 @@ problems(Details, First) ->
 rendered(Details, First) ->
     easy_cluster_native:call(render_problems, printables(Details, First)).
 
-printables(#{problems := All}, _First) -> #{problems => [printable(Problem) || Problem <- All]};
-printables(_Details, One) -> #{problems => [printable(One)]}.
+printables(#{problems := All} = Details, {Code, _}) ->
+    case is_list(All) andalso length_of(All) > 0 andalso lists:all(fun is_problem/1, All) of
+        true -> #{problems => [printable(Problem) || Problem <- All]};
+        false -> #{problems => [printable({Code, maps:remove(problems, Details)})]}
+    end;
+printables(_Details, One) ->
+    #{problems => [printable(One)]}.
+
+is_problem({Code, Details}) -> is_atom(Code) andalso is_map(Details);
+is_problem(_Other) -> false.
+
+%% An improper list has none.
+length_of(List) ->
+    try length(List)
+    catch error:badarg -> 0
+    end.
 
 %% Reasons come as terms of all kinds from all over OTP; the catalogue takes names, numbers and text.
 printable({Code, Details}) ->
     {Code, maps:map(fun(_Key, Value) -> printable_value(Value) end, Details)}.
 
 printable_value(Value) when is_atom(Value); is_number(Value); is_binary(Value) -> Value;
+printable_value([]) -> [];
 printable_value(Value) when is_list(Value) ->
-    case lists:all(fun is_atom/1, Value) of
+    case length_of(Value) > 0 andalso lists:all(fun is_atom/1, Value) of
         true -> Value;
         false -> print_value(Value)
     end;

@@ -35,6 +35,8 @@ run({archive_rows, #{tables := Tables}}, Context) ->
     all(fun(Table) -> easy_cluster_rows:archive(Table, archive_file(Table, Context)) end, Tables);
 run({merge_rows, #{tables := Tables}}, Context) ->
     merge_rows(Tables, Context, #{});
+run({restore_rows, #{tables := Tables}}, Context) ->
+    all(fun(Table) -> easy_cluster_rows:restore(archive_file(Table, Context)) end, Tables);
 run(stop_mnesia, _Context) ->
     stop_application(mnesia);
 run(close_staging, _Context) ->
@@ -93,7 +95,15 @@ directory_step(Function, #{directory := Directory, id := Id}) ->
 
 archive_file(Table, #{directory := Directory, id := Id}) ->
     #{archive := Folder} = easy_cluster_directory:paths(Directory, Id),
-    filename:join(Folder, atom_to_list(Table) ++ ".rows").
+    filename:join(Folder, file_name(Table) ++ ".rows").
+
+%% A table may be called anything, also `../x'; what is no plain word gets a name by its digest.
+file_name(Table) ->
+    Name = atom_to_binary(Table),
+    case re:run(Name, "\\A[A-Za-z0-9_-]{1,100}\\z", [{capture, none}]) of
+        match -> binary_to_list(Name);
+        nomatch -> "table-" ++ [Digit || <<Half:4>> <= erlang:md5(Name), Digit <- integer_to_list(Half, 16)]
+    end.
 
 %%% The distribution
 
@@ -272,24 +282,28 @@ wait_for_tables(Tables, #{timeout := Timeout}) ->
     end.
 
 merge_rows([], _Context, Merged) ->
-    {ok, Merged};
+    {ok, #{merged => Merged}};
 merge_rows([Table | Tables], Context, Merged) ->
     File = archive_file(Table, Context),
     case merge_table(Table, File) of
-        {ok, Counts} -> merge_rows(Tables, Context, Merged#{Table => Counts});
+        {ok, Counts} ->
+            merge_rows(Tables, Context, Merged#{Table => Counts#{conflict_file => conflict_file(File)}});
         {error, Reason} -> {error, {Table, Reason}}
     end.
 
 %% A table that the cluster lacks is made there as it was here: the module that owns it runs here.
 merge_table(Table, File) ->
     case lists:member(Table, mnesia:system_info(tables)) of
-        true -> easy_cluster_rows:merge(File, filename:rootname(File) ++ ".conflicts");
+        true -> easy_cluster_rows:merge(File, conflict_file(File));
         false ->
             case create_table(Table, easy_cluster_rows:read_archive(File)) of
                 ok -> merge_table(Table, File);
                 {error, Reason} -> {error, Reason}
             end
     end.
+
+conflict_file(File) ->
+    filename:rootname(File) ++ ".conflicts".
 
 create_table(Table, {ok, #{definition := Definition, storage := Storage}}) ->
     case mnesia:create_table(Table, [{Storage, [node()]} | Definition]) of

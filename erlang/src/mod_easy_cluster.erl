@@ -7,6 +7,7 @@
 -endif.
 
 -export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_doc/0]).
+-export([pre_uninstall/0]).
 
 -spec start(binary(), term()) -> ok | {error, term()}.
 start(_Host, _Opts) ->
@@ -15,6 +16,13 @@ start(_Host, _Opts) ->
 %% An operation that stops ejabberd stops this module, and has to go on.
 -spec stop(binary()) -> ok.
 stop(_Host) ->
+    ok.
+
+%% Called by `ejabberdctl module_uninstall', before the code goes.
+-spec pre_uninstall() -> ok.
+pre_uninstall() ->
+    _ = application:stop(easy_cluster),
+    _ = application:unload(easy_cluster),
     ok.
 
 -spec reload(binary(), term(), term()) -> ok.

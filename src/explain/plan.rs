@@ -19,10 +19,14 @@ pub fn plan(plan: &Plan) -> String {
     let _ = writeln!(text, "  plan        {} (fingerprint {})", plan.id, plan.fingerprint.short());
     if let Some(kept) = &plan.kept {
         let (tables, rows) = (counted(kept.tables, "table"), counted(kept.rows, "row"));
-        let _ = writeln!(text, "  kept        this node's database ({tables}, {rows}) in {}", kept.directory);
+        let _ = writeln!(
+            text,
+            "  kept        this node's database ({tables}, {rows} on disc) in {}",
+            kept.directory
+        );
     }
     for row in &plan.rows {
-        rows(&mut text, row, plan.options.local_rows);
+        rows(&mut text, row, plan);
     }
     for warning in &plan.warnings {
         let _ = writeln!(text, "  warning     {warning}");
@@ -33,12 +37,18 @@ pub fn plan(plan: &Plan) -> String {
     text
 }
 
-fn rows(text: &mut String, row: &RowDifference, fate: LocalRows) {
+fn rows(text: &mut String, row: &RowDifference, plan: &Plan) {
     let table = &row.table;
+    let archived = plan
+        .steps
+        .iter()
+        .any(|step| matches!(&step.action, Action::ArchiveRows { tables, .. } if tables.contains(table)));
+    let fate = plan.options.local_rows;
+    let kept = if archived { "archived" } else { "kept" };
     if row.only_here > 0 {
         let verb = if row.only_here == 1 { "exists" } else { "exist" };
         let fate = match fate {
-            LocalRows::Archive => "kept",
+            LocalRows::Archive => kept,
             LocalRows::Merge => "written to the cluster",
         };
         let _ = writeln!(
@@ -50,8 +60,8 @@ fn rows(text: &mut String, row: &RowDifference, fate: LocalRows) {
     if row.different > 0 {
         let verb = if row.different == 1 { "differs" } else { "differ" };
         let fate = match fate {
-            LocalRows::Archive => "kept",
-            LocalRows::Merge => "archived and listed",
+            LocalRows::Archive => kept,
+            LocalRows::Merge => "the cluster's stay, these are archived and listed; those of a bag are added",
         };
         let rows = counted(row.different, "row");
         let _ = writeln!(text, "  differs     {rows} of {table} {verb} from the cluster's: {fate}");
@@ -122,8 +132,8 @@ pub fn action(action: &Action) -> String {
         Action::Connect { nodes } => format!("connect to {}", Nodes(nodes.clone())),
         Action::DumpLog => "bring the transaction log into the table files".into(),
         Action::StopApplication { application } => format!("stop {application}"),
-        Action::ArchiveRows { tables } => {
-            format!("archive the rows of {} that are to be merged", counted(tables.len() as u64, "table"))
+        Action::ArchiveRows { tables, rows, .. } => {
+            format!("archive {} of {}", counted(*rows, "row"), counted(tables.len() as u64, "table"))
         }
         Action::StopMnesia => "stop Mnesia".into(),
         Action::OpenStaging => "start Mnesia on an empty directory beside the old files".into(),
@@ -146,8 +156,12 @@ pub fn action(action: &Action) -> String {
         Action::WaitForTables { tables } => {
             format!("wait until {} can be read", counted(tables.len() as u64, "table"))
         }
-        Action::MergeRows { tables } => {
-            format!("merge the archived rows of {}", counted(tables.len() as u64, "table"))
+        Action::MergeRows { tables, rows } => {
+            format!(
+                "merge {} of {} from the archive",
+                counted(*rows, "row"),
+                counted(tables.len() as u64, "table")
+            )
         }
         Action::StartApplication { application } => format!("start {application}"),
         Action::ClearCaches => "clear the caches that still know the old database".into(),
@@ -158,6 +172,9 @@ pub fn action(action: &Action) -> String {
         Action::RestoreDatabase => "put the kept database back".into(),
         Action::DropStaging => "remove the directory of the proof".into(),
         Action::ReopenMnesia => "start Mnesia from the old database".into(),
+        Action::RestoreRows { tables } => {
+            format!("write the rows of {} in memory back", counted(tables.len() as u64, "table"))
+        }
     }
 }
 

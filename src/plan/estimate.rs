@@ -27,6 +27,9 @@ const ROWS_PER_MS: u64 = 450;
 const BYTES_PER_MS: u64 = 75_000;
 /// dets writes each row to its file: 50,000 rows took 0.15 to 1.0 s.
 const DETS_ROWS_PER_MS: u64 = 70;
+/// Rows to an archive, and from it to a cluster that has most of them already.
+pub(super) const ARCHIVED_ROWS_PER_MS: u64 = 250;
+pub(super) const MERGED_ROWS_PER_MS: u64 = 60;
 /// Transactions waited 3.7 s of a copy of 4.4 s.
 const STALL_PERCENT: u64 = 85;
 

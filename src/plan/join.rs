@@ -6,9 +6,11 @@ use std::collections::HashSet;
 
 use super::step::{Action, OnFailure, Step, UndoStep};
 use super::{copy_action, numbered};
+use crate::model::catalogue::{self, Class};
 use crate::model::name::{AtomName, NodeName, TableName};
 use crate::model::request::{LocalRows, Options};
 use crate::model::rows::RowDifference;
+use crate::model::table::Table;
 use crate::validate::copies::WantedCopy;
 use crate::validate::view::View;
 
@@ -22,16 +24,19 @@ pub(super) fn steps(
     options: &Options,
 ) -> (Vec<Step>, Vec<UndoStep>) {
     let applications = &view.here_facts().applications;
-    let merged = match options.local_rows {
-        LocalRows::Archive => Vec::new(),
-        LocalRows::Merge => rows.iter().map(|row| row.table.clone()).collect(),
-    };
+    let merged = merged(rows, options);
+    let in_memory = in_memory(view);
     let mut actions = vec![Action::Connect { nodes: members.to_vec() }];
     actions.extend(
         applications.iter().map(|application| Action::StopApplication { application: application.clone() }),
     );
-    if !merged.is_empty() {
-        actions.push(Action::ArchiveRows { tables: merged.clone() });
+    let archived = archived(view, &merged, &in_memory);
+    if !archived.is_empty() {
+        actions.push(Action::ArchiveRows {
+            tables: archived.iter().map(|table| table.name.clone()).collect(),
+            rows: sum(&archived, |table| table.size),
+            bytes: sum(&archived, |table| table.memory),
+        });
     }
     // The log is dumped when nobody writes any more, or rows would stay in a log that is deleted.
     actions.extend([
@@ -49,9 +54,6 @@ pub(super) fn steps(
     ]);
     actions.extend(wanted.iter().map(copy_action));
     actions.push(Action::WaitForTables { tables: needed(view, target, &merged) });
-    if !merged.is_empty() {
-        actions.push(Action::MergeRows { tables: merged });
-    }
     actions.push(Action::ClearCaches);
     actions.extend(
         applications
@@ -59,15 +61,58 @@ pub(super) fn steps(
             .rev()
             .map(|application| Action::StartApplication { application: application.clone() }),
     );
-    // Once clients may have written, a way back would lose what they wrote: the last check takes nothing back.
+    // Once clients may have written, a way back would lose what they wrote: from here on nothing is taken back.
+    let mut last = Vec::new();
+    if !merged.is_empty() {
+        let rows = sum(&archived, |table| if merged.contains(&table.name) { table.size } else { 0 });
+        // Clients may have asked for what was not there yet.
+        last.extend([Action::MergeRows { tables: merged, rows }, Action::ClearCaches]);
+    }
+    last.push(Action::Verify);
     let steps = numbered(
         actions
             .into_iter()
             .map(|action| (action, OnFailure::Undo))
-            .chain([(Action::Verify, OnFailure::Keep)]),
+            .chain(last.into_iter().map(|action| (action, OnFailure::Keep))),
     );
-    let undo = undo(&steps, members, applications);
+    let undo = undo(&steps, members, applications, &in_memory);
     (steps, undo)
+}
+
+/// Bytes that the rows of this node take outside the kept database: in the archive, and in the cluster where they are
+/// merged.
+pub(super) fn archived_bytes(view: &View<'_>, rows: &[RowDifference], options: &Options) -> u64 {
+    let merged = merged(rows, options);
+    let archived = archived(view, &merged, &in_memory(view));
+    sum(
+        &archived,
+        |table| if merged.contains(&table.name) { table.memory.saturating_mul(2) } else { table.memory },
+    )
+}
+
+/// The tables whose rows are written to the cluster.
+fn merged(rows: &[RowDifference], options: &Options) -> Vec<TableName> {
+    match options.local_rows {
+        LocalRows::Archive => Vec::new(),
+        LocalRows::Merge => rows.iter().map(|row| row.table.clone()).collect(),
+    }
+}
+
+/// Tables whose rows are nowhere but in memory here, and belong neither to a process nor can be made again.
+fn in_memory(view: &View<'_>) -> Vec<TableName> {
+    view.tables_of(view.here())
+        .filter(|table| view.has_here(table.ram_copies) && catalogue::class(&table.name) == Class::Durable)
+        .map(|table| table.name.clone())
+        .collect()
+}
+
+fn archived<'a>(view: &View<'a>, merged: &[TableName], in_memory: &[TableName]) -> Vec<&'a Table> {
+    let wanted: HashSet<_> = merged.iter().chain(in_memory).collect();
+    view.tables_of(view.here()).filter(|table| wanted.contains(&table.name)).collect()
+}
+
+fn sum(tables: &[&Table], of: impl Fn(&Table) -> u64) -> u64 {
+    tables.iter().fold(0, |sum, table| sum.saturating_add(of(table)))
 }
 
 /// Tables that have to be readable before the applications start: all that are not local.
@@ -81,7 +126,12 @@ fn needed(view: &View<'_>, target: &NodeName, merged: &[TableName]) -> Vec<Table
 
 /// Members first, then here: as long as a member lists this node, that member dies when it restarts beside a
 /// stand-alone Mnesia here.
-fn undo(steps: &[Step], members: &[NodeName], applications: &[AtomName]) -> Vec<UndoStep> {
+fn undo(
+    steps: &[Step],
+    members: &[NodeName],
+    applications: &[AtomName],
+    in_memory: &[TableName],
+) -> Vec<UndoStep> {
     let first = |wanted: &str| steps.iter().find(|step| step.action.name() == wanted).map(|step| step.number);
     let way_back = [
         ("open_staging", Action::StopMnesia),
@@ -89,8 +139,9 @@ fn undo(steps: &[Step], members: &[NodeName], applications: &[AtomName]) -> Vec<
         ("delete_logs", Action::RestoreDatabase),
         ("open_staging", Action::DropStaging),
         ("stop_mnesia", Action::ReopenMnesia),
-        ("stop_application", Action::ClearCaches),
     ];
+    let rows =
+        (!in_memory.is_empty()).then(|| ("stop_mnesia", Action::RestoreRows { tables: in_memory.to_vec() }));
     let stop_again = applications.iter().map(|application| {
         ("start_application", Action::StopApplication { application: application.clone() })
     });
@@ -99,6 +150,8 @@ fn undo(steps: &[Step], members: &[NodeName], applications: &[AtomName]) -> Vec<
     });
     stop_again
         .chain(way_back)
+        .chain(rows)
+        .chain([("stop_application", Action::ClearCaches)])
         .chain(start_again)
         .filter_map(|(since, action)| Some(UndoStep { since: first(since)?, action }))
         .collect()

@@ -21,7 +21,7 @@ use crate::model::request::{Operation, Options};
 use crate::model::rows::RowDifference;
 use crate::model::snapshot::Snapshot;
 use crate::validate::copies::{self, WantedCopy};
-use crate::validate::problem::{Milliseconds, Problem};
+use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
 use crate::validate::{join as validate_join, membership};
 use estimate::Estimate;
@@ -84,7 +84,7 @@ pub struct Kept {
     pub directory: String,
     /// Its tables.
     pub tables: u64,
-    /// Their rows.
+    /// Their rows on disc.
     pub rows: u64,
 }
 
@@ -94,7 +94,7 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    wanted(&view, operation)?;
+    wanted(&view, operation, 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
@@ -104,17 +104,23 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
     }
 }
 
-/// The copies that the operation brings here.
-fn wanted<'a>(view: &View<'a>, operation: &Operation) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
+/// The copies that the operation brings here; `archived` bytes of rows have to find room beside them.
+fn wanted<'a>(
+    view: &View<'a>,
+    operation: &Operation,
+    archived: u64,
+) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
     let target = operation.target();
     if target == view.here() {
         return Err(vec![Problem::CannotJoinItself { node: target.clone() }]);
     }
     let (wanted, problems) = match operation {
-        Operation::Join(_) => (Vec::new(), validate_join::join(view, target, &[])),
+        Operation::Join(_) => {
+            (Vec::new(), validate_join::join(view, target, &copies::at_start(view, target), archived))
+        }
         Operation::JoinAsMaster(_) => {
             let wanted = copies::missing(view, target);
-            let problems = validate_join::join(view, target, &wanted);
+            let problems = validate_join::join(view, target, &wanted, archived);
             (wanted, problems)
         }
         Operation::SyncNode(_) => {
@@ -139,7 +145,14 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
     let target = inputs.operation.target();
-    let wanted = wanted(&view, &inputs.operation)?;
+    let rows = row_differences(&view, target, inputs);
+    let archived = match inputs.operation {
+        Operation::Join(_) | Operation::JoinAsMaster(_) => {
+            join::archived_bytes(&view, &rows, &inputs.options)
+        }
+        Operation::SyncNode(_) => 0,
+    };
+    let wanted = wanted(&view, &inputs.operation, archived)?;
     let members: Vec<NodeName> = view
         .facts(target)
         .map_or(&[][..], |facts| view.set(facts.db_nodes))
@@ -147,7 +160,6 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         .filter(|node| *node != view.here())
         .cloned()
         .collect();
-    let rows = row_differences(&view, target, inputs);
     let (steps, undo) = match inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
@@ -157,7 +169,18 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
     warnings.extend(copies::external(&view, target));
-    warnings.extend(long_stalls(&steps));
+    let at_start = match inputs.operation {
+        Operation::Join(_) => copies::at_start(&view, target),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Vec::new(),
+    };
+    warnings.extend(copied_at_start(&at_start));
+    let stalls = stalls(&steps, &at_start);
+    warnings.extend(
+        stalls
+            .iter()
+            .filter(|(_, stall)| *stall > STALL_TO_TELL)
+            .map(|(table, stall)| Problem::LongStall { table: table.clone(), stall: Milliseconds(*stall) }),
+    );
     let plan = Plan {
         kept: kept(&view, &inputs.operation, &id),
         id,
@@ -172,26 +195,44 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         warnings,
         rows,
     };
-    ask(&plan)?;
+    ask(&plan, &stalls)?;
     Ok(plan)
 }
 
-/// Whether a plan still fits the cluster.
+/// Whether a plan still fits the cluster. `rows` are compared anew where what is done depends on them, and the plan's own
+/// otherwise.
 ///
 /// # Errors
 /// What forbids it now, or [`Problem::PlanChanged`].
-pub fn recheck(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
+pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>) -> Result<(), Vec<Problem>> {
     let now = make(&Inputs {
         operation: plan.operation.clone(),
         options: plan.options.clone(),
         snapshot: snapshot.clone(),
-        rows: plan.rows.clone(),
+        rows: rows.unwrap_or(&plan.rows).to_vec(),
         at: String::new(),
     })?;
-    match plan.fingerprint.changed(&now.fingerprint) {
+    let steps = || {
+        let same = plan.undo == now.undo && plan.steps.iter().map(shape).eq(now.steps.iter().map(shape));
+        (!same).then(|| "what has to be done".to_owned())
+    };
+    match plan.fingerprint.changed(&now.fingerprint).or_else(steps) {
         None => Ok(()),
         Some(changed) => Err(vec![Problem::PlanChanged { id: plan.id.clone(), changed }]),
     }
+}
+
+/// A step without what changes all the time: sizes and times.
+fn shape(step: &Step) -> Step {
+    let mut step = Step { milliseconds: 0, stall: 0, ..step.clone() };
+    if let Action::CopyTable { rows, bytes, .. } | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
+    {
+        (*rows, *bytes) = (0, 0);
+    }
+    if let Action::MergeRows { rows, .. } = &mut step.action {
+        *rows = 0;
+    }
+    step
 }
 
 /// Compared rows that differ, and those of tables that the cluster does not have at all.
@@ -215,24 +256,38 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
     rows
 }
 
-fn long_stalls(steps: &[Step]) -> impl Iterator<Item = Problem> + '_ {
-    steps.iter().filter(|step| step.stall > STALL_TO_TELL).filter_map(|step| {
+/// How long transactions on each table may have to wait while it is copied, milliseconds.
+fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
+    let planned = steps.iter().filter_map(|step| {
         let Action::CopyTable { table, .. } = &step.action else { return None };
-        Some(Problem::LongStall { table: table.clone(), stall: Milliseconds(step.stall) })
+        Some((table.clone(), step.stall))
+    });
+    let unplanned = at_start
+        .iter()
+        .map(|copy| (copy.table.name.clone(), estimate::copy(copy.storage, copy.rows, copy.bytes).1));
+    planned.chain(unplanned).collect()
+}
+
+fn copied_at_start(copies: &[WantedCopy<'_>]) -> Option<Problem> {
+    let sum =
+        |of: fn(&WantedCopy<'_>) -> u64| copies.iter().fold(0_u64, |sum, copy| sum.saturating_add(of(copy)));
+    (!copies.is_empty()).then(|| Problem::CopiedAtStart {
+        tables: copies.len() as u64,
+        rows: sum(|copy| copy.rows),
+        bytes: Bytes(sum(|copy| copy.bytes)),
     })
 }
 
 /// What has to be agreed to before the plan is carried out.
-fn ask(plan: &Plan) -> Result<(), Vec<Problem>> {
+fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
     if plan.options.yes || plan.options.dry_run {
         return Ok(());
     }
-    let stall = plan.estimate.longest_stall;
-    let stalled = plan.estimate.stalled_table.as_ref().filter(|_| stall > STALL_TO_ASK).map(|table| {
-        let stall = Milliseconds(stall);
-        Problem::ConsentNeeded {
-            reason: format!("transactions on {table} would wait up to {stall} on every member"),
-        }
+    let longest = stalls.iter().max_by_key(|(_, stall)| *stall).filter(|(_, stall)| *stall > STALL_TO_ASK);
+    let stalled = longest.map(|(table, stall)| {
+        let stall = Milliseconds(*stall);
+        let reason = format!("transactions on {table} would wait up to {stall} on every member");
+        Problem::ConsentNeeded { reason }
     });
     let joins = matches!(plan.operation, Operation::Join(_) | Operation::JoinAsMaster(_));
     let mixed = |warning: &&Problem| joins && matches!(warning, Problem::EjabberdReleasesDiffer { .. });
@@ -244,10 +299,12 @@ fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
     match operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             let tables: Vec<_> = view.tables_of(view.here()).collect();
+            let on_disc =
+                tables.iter().filter(|t| view.has_here(t.disc_copies) || view.has_here(t.disc_only_copies));
             Some(Kept {
                 directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
                 tables: tables.len() as u64,
-                rows: tables.iter().fold(0, |sum, t| sum.saturating_add(t.size)),
+                rows: on_disc.fold(0, |sum, t| sum.saturating_add(t.size)),
             })
         }
         Operation::SyncNode(_) => None,
@@ -286,6 +343,12 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 fn cost(action: &Action) -> (u64, u64) {
     if let Action::CopyTable { storage, rows, bytes, .. } = action {
         return estimate::copy(*storage, *rows, *bytes);
+    }
+    if let Action::ArchiveRows { rows, .. } = action {
+        return (5 + rows / estimate::ARCHIVED_ROWS_PER_MS, 0);
+    }
+    if let Action::MergeRows { rows, .. } = action {
+        return (5 + rows / estimate::MERGED_ROWS_PER_MS, 0);
     }
     let milliseconds = match action.name() {
         "stop_application" => 300,

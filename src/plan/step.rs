@@ -25,11 +25,16 @@ pub enum Action {
         /// `ejabberd`, or another.
         application: AtomName,
     },
-    /// Write the rows of these tables to an archive beside the Mnesia files. Nobody writes them any more.
-    /// Check: the archive reads back with as many rows. Undo: nothing, the archive stays.
+    /// Write the rows of these tables to an archive beside the Mnesia files: those that are to be merged, and those of tables
+    /// in memory, which no kept file holds. The applications that write them are stopped.
+    /// Check: the archive reads back with as many rows. Undo: [`Action::RestoreRows`] for tables in memory; the archive stays.
     ArchiveRows {
-        /// The tables whose rows are to be merged later.
+        /// The tables.
         tables: Vec<TableName>,
+        /// Their rows.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
     },
     /// Stop Mnesia. Check: `is_running` is `no`. Undo: [`Action::ReopenMnesia`].
     StopMnesia,
@@ -86,10 +91,13 @@ pub enum Action {
         tables: Vec<TableName>,
     },
     /// Write archived rows whose key the cluster lacks to the cluster; list those that differ.
-    /// Check: each key of the archive is in the cluster. Undo: nothing; what was added is listed in the journal.
+    /// Check: each key of the archive is in the cluster. Undo: nothing, so it comes when nothing can fail any more that
+    /// would take the join back.
     MergeRows {
         /// The tables.
         tables: Vec<TableName>,
+        /// Rows in the archive.
+        rows: u64,
     },
     /// Start an application. Check: it runs. Undo: [`Action::StopApplication`].
     StartApplication {
@@ -116,6 +124,12 @@ pub enum Action {
     DropStaging,
     /// Undo only. Start Mnesia from its own directory, alone. Check: it runs and its tables are loaded.
     ReopenMnesia,
+    /// Undo only. Write the archived rows of tables in memory back, which the stop of Mnesia has emptied. Check: each row of
+    /// the archive is in its table.
+    RestoreRows {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
 }
 
 impl Action {
@@ -147,6 +161,7 @@ impl Action {
             Self::RestoreDatabase => "restore_database",
             Self::DropStaging => "drop_staging",
             Self::ReopenMnesia => "reopen_mnesia",
+            Self::RestoreRows { .. } => "restore_rows",
         }
     }
 }

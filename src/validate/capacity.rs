@@ -10,12 +10,12 @@ const DETS_LIMIT: u64 = 1 << 31;
 /// A copy's file is laid out anew and may be larger than its source's.
 const DETS_MARGIN: u64 = DETS_LIMIT / 10;
 
-/// Problems of holding all of `copies` on this node.
+/// Problems of holding all of `copies` on this node, and `archived` bytes of rows on its disk.
 #[must_use]
-pub fn problems(view: &View<'_>, copies: &[WantedCopy]) -> Vec<Problem> {
+pub fn problems(view: &View<'_>, copies: &[WantedCopy], archived: u64) -> Vec<Problem> {
     let here = view.here();
     let facts = view.here_facts();
-    let (mut memory, mut disk) = (0_u64, 0_u64);
+    let (mut memory, mut disk) = (0_u64, archived);
     let mut problems = Vec::new();
     for copy in copies {
         match copy.storage {

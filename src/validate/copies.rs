@@ -1,8 +1,10 @@
 //! Which table copies should come to this node.
 
+use std::collections::HashSet;
+
 use super::problem::Problem;
 use super::view::View;
-use crate::model::name::NodeName;
+use crate::model::name::{NodeName, TableName};
 use crate::model::table::{Storage, Table};
 
 /// A copy that this node lacks.
@@ -35,6 +37,18 @@ pub fn missing<'a>(view: &View<'a>, contact: &NodeName) -> Vec<WantedCopy<'a>> {
         (a.rows > 0, a.bytes, &a.table.name).cmp(&(b.rows > 0, b.bytes, &b.table.name))
     });
     copies
+}
+
+/// The copies that ejabberd makes by itself when it starts as a member: of each table that a module of its own uses, and
+/// that is here now. None without ejabberd.
+/// Source: `ejabberd_mnesia:create/3`.
+#[must_use]
+pub fn at_start<'a>(view: &View<'a>, contact: &NodeName) -> Vec<WantedCopy<'a>> {
+    if !view.here_facts().applications.iter().any(|application| application.as_str() == "ejabberd") {
+        return Vec::new();
+    }
+    let here: HashSet<&TableName> = view.tables_of(view.here()).map(|table| &table.name).collect();
+    missing(view, contact).into_iter().filter(|copy| here.contains(&copy.table.name)).collect()
 }
 
 /// Tables of `contact`'s cluster that no copy here can be made of, because their backend is external.

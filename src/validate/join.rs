@@ -6,15 +6,15 @@ use super::view::View;
 use super::{capacity, definitions, membership};
 use crate::model::name::NodeName;
 
-/// What forbids this node to join the cluster of `target` with these `wanted` copies.
+/// What forbids this node to join the cluster of `target` with these `wanted` copies and `archived` bytes of its own rows.
 #[must_use]
-pub fn join(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Vec<Problem> {
+pub fn join(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>], archived: u64) -> Vec<Problem> {
     let mut problems = membership::of_cluster(view, target);
     problems.extend(membership::of_joiner(view, target));
     if problems.is_empty() {
         problems.extend(definitions::differences(view, target));
         problems.extend(copies::without_source(view, wanted));
-        problems.extend(capacity::problems(view, wanted));
+        problems.extend(capacity::problems(view, wanted, archived));
     }
     sorted(problems)
 }
@@ -33,7 +33,7 @@ pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Ve
     }
     if problems.is_empty() {
         problems.extend(copies::without_source(view, wanted));
-        problems.extend(capacity::problems(view, wanted));
+        problems.extend(capacity::problems(view, wanted, 0));
     }
     sorted(problems)
 }

@@ -676,6 +676,11 @@ problems! {
     evidence "the Mnesia directory {directory} cannot be written"
     fix "give it to the user that ejabberd runs as, on a file system that is not read-only"
 
+    /// A slave of ejabberd does not read all tables where they are.
+    Tables Warning CopiedAtStart = "copied_at_start" { tables: u64, rows: u64, bytes: Bytes }
+    evidence "when ejabberd starts, its modules copy {tables} of the cluster's tables here ({rows} rows, {bytes})"
+    fix "nothing; where these copies are not wanted, take the modules out of ejabberd.yml"
+
     /// A transaction on a large table would have to wait long.
     Tables Warning LongStall = "long_stall" { table: TableName, stall: Milliseconds }
     evidence "transactions on {table} wait up to {stall} on every member while it is copied"

@@ -8,6 +8,7 @@ use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
+use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
@@ -40,6 +41,7 @@ enum Request {
     Recheck {
         plan: Plan,
         snapshot: Snapshot,
+        rows: Option<Vec<RowDifference>>,
     },
     Verify {
         plan: Plan,
@@ -149,8 +151,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
         }
         Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
-        Request::Recheck { plan, snapshot } => {
-            plan::recheck(&plan, &snapshot)?;
+        Request::Recheck { plan, snapshot, rows } => {
+            plan::recheck(&plan, &snapshot, rows.as_deref())?;
             Answer::Nothing {}
         }
         Request::Verify { plan, snapshot } => {

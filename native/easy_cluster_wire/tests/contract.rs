@@ -259,9 +259,14 @@ fn action() -> impl Strategy<Value = Action> {
         nodes().prop_map(|nodes| Action::Connect { nodes }),
         application().prop_map(|application| Action::StopApplication { application }),
         application().prop_map(|application| Action::StartApplication { application }),
-        table_names().prop_map(|tables| Action::ArchiveRows { tables }),
+        (table_names(), any::<u64>(), any::<u64>()).prop_map(|(tables, rows, bytes)| Action::ArchiveRows {
+            tables,
+            rows,
+            bytes
+        }),
         table_names().prop_map(|tables| Action::WaitForTables { tables }),
-        table_names().prop_map(|tables| Action::MergeRows { tables }),
+        (table_names(), any::<u64>()).prop_map(|(tables, rows)| Action::MergeRows { tables, rows }),
+        table_names().prop_map(|tables| Action::RestoreRows { tables }),
         (node(), nodes()).prop_map(|(node, members)| Action::JoinSchema { node, members }),
         nodes().prop_map(|members| Action::StartMnesia { members }),
         nodes().prop_map(|members| Action::ForgetHere { members }),
