@@ -1,5 +1,7 @@
 //! The parsers of a machine's files: any bytes are answered, and a real schema is read.
 
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -120,6 +122,75 @@ proptest! {
         let print = |text: &str| cookie::parse(text.as_bytes()).0.fingerprint;
         prop_assert_eq!(print(&one), print(&format!("{one}\n")));
         prop_assert_eq!(one == other, print(&one) == print(&other));
+    }
+}
+
+/// Lines with quotes, variables and conditions, and with no word that is a program.
+fn scripts() -> impl Strategy<Value = String> {
+    let fragment = prop::sample::select(vec![
+        "X=",
+        "Y=",
+        "X+=",
+        "export ",
+        "unset ",
+        "\"",
+        "'",
+        "\\",
+        "\n",
+        "\n",
+        "\n",
+        " ",
+        "\t",
+        "#",
+        ";",
+        "qz",
+        "1",
+        "@h.w",
+        "$X",
+        "$Y",
+        "${Y}",
+        "${Y:-zq}",
+        "$",
+        "~",
+        "if true; then ",
+        "\nfi\n",
+        " && ",
+        " || ",
+        "=",
+        "\r",
+        "(",
+        ")",
+        "{ ",
+        "; }",
+    ]);
+    prop::collection::vec(fragment, 1..14).prop_map(|parts| format!("X=0\nY=1\n{}\n", parts.concat()))
+}
+
+/// The value that a real shell gives X; `None` where it cannot read the script.
+fn by_a_shell(script: &str) -> Option<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("script"), script).expect("a file");
+    let done = Command::new("sh")
+        .args(["-c", ". ./script; printf 'X<%s' \"$X\""])
+        .current_dir(folder.path())
+        .env_clear()
+        .output()
+        .expect("there is a shell");
+    let said = String::from_utf8(done.stdout).expect("UTF-8");
+    said.split_once("X<").map(|(_, value)| value.to_owned())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_is_told_of_a_script_is_what_a_shell_says(script in scripts()) {
+        let read = shell::parse(&script, &BTreeMap::new());
+        let told = read.last("X").and_then(|found| found.value.clone().ok());
+        // A shell that stops in the middle has read the lines before.
+        if let (Some(told), None, true, Some(said)) = (told, &read.broken, read.unclear.is_empty(), by_a_shell(&script)) {
+            prop_assert_eq!(told, said);
+        }
     }
 }
 

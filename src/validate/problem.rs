@@ -532,12 +532,12 @@ problems! {
     /// A byte order mark stands before the first line, which is lost by it.
     Machine Error ConfigBom = "config_bom" { path: String }
     evidence "{path} begins with a byte order mark"
-    fix "take it off: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+    fix "take it off: sed -i --follow-symlinks '1s/^\\xEF\\xBB\\xBF//' {path}"
 
     /// Lines end as Windows ends them, and the carriage return becomes part of each value.
     Machine Error ConfigCrlf = "config_crlf" { path: String, line: u32 }
     evidence "line {line} of {path} ends with a carriage return and a newline"
-    fix "make them newlines: sed -i 's/\\r$//' {path}"
+    fix "make them newlines: sed -i --follow-symlinks 's/\\r$//' {path}"
 
     /// A file has a mistake that keeps it from being read to its end.
     Machine Error ConfigSyntax = "config_syntax" { path: String, line: u32, reason: String }
@@ -550,9 +550,9 @@ problems! {
     fix "where it decides the node's name, its cookie or its ports, write the value itself there"
 
     /// There is no cookie, so that Erlang would make one that no other node has.
-    Machine Error CookieMissing = "cookie_missing" { path: String }
+    Machine Error CookieMissing = "cookie_missing" { path: String, user: String }
     evidence "there is no cookie file {path}"
-    fix "copy .erlang.cookie from the node that is to be joined to {path}, with mode 400 and ejabberd's user as owner"
+    fix "bring .erlang.cookie here from the machine of the node that is to be joined, and put it there: install -m 400 -o {user} .erlang.cookie {path}"
 
     /// The cookie is there and cannot be read.
     Machine Error CookieUnreadable = "cookie_unreadable" { path: String, reason: String }
@@ -570,9 +570,9 @@ problems! {
     fix "chown {user}: {path}"
 
     /// The cookie file has nothing in it.
-    Machine Error CookieEmpty = "cookie_empty" { path: String }
+    Machine Error CookieEmpty = "cookie_empty" { path: String, user: String }
     evidence "the cookie file {path} is empty"
-    fix "copy .erlang.cookie from the node that is to be joined to {path}, with mode 400"
+    fix "bring .erlang.cookie here from the machine of the node that is to be joined, and put it there: install -m 400 -o {user} .erlang.cookie {path}"
 
     /// Cookies are atoms, which hold 255 characters.
     Machine Error CookieTooLong = "cookie_too_long" { path: String, length: u64 }

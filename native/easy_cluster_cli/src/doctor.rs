@@ -177,20 +177,20 @@ fn look_for(
     reaches
 }
 
-/// The name to ask with. Where this machine's cannot be told, one of the first node's mode will do.
+/// The name to ask with. Where this machine's cannot be told or is none, one of the first node's mode will do.
 fn here(machine: &Machine, nodes: &[String]) -> NodeName {
-    match &machine.settings.node {
-        Some(own) => NodeName::from(own.name.as_str()),
-        None => {
-            let long = nodes.first().is_some_and(|node| NodeName::from(node.as_str()).host().contains('.'));
-            NodeName::from(if long { "ejabberd@easy.cluster" } else { "ejabberd@localhost" })
-        }
+    let own = machine.settings.node.as_ref().map(|own| NodeName::from(own.name.as_str()));
+    if let Some(own) = own.filter(|own| node_name::parse(own.as_str(), own).is_ok()) {
+        return own;
     }
+    let long = nodes.first().is_some_and(|node| NodeName::from(node.as_str()).host().contains('.'));
+    NodeName::from(if long { "ejabberd@easy.cluster" } else { "ejabberd@localhost" })
 }
 
 fn words(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
     let headline = explain::machine::headline(problems);
-    let mut text = format!("{}: {headline}\n", explain::errors::printable(&machine.hostname));
+    let name = if machine.hostname.is_empty() { "this machine" } else { &machine.hostname };
+    let mut text = format!("{}: {headline}\n", explain::errors::printable(name));
     text += &explain::machine::facts(machine);
     for reach in reaches {
         text += &explain::machine::reach(reach);

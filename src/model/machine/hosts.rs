@@ -43,7 +43,7 @@ pub struct Inetrc {
     pub lookup: Vec<String>,
     /// Its own hosts.
     pub hosts: Vec<HostsEntry>,
-    /// Hosts files that it names instead of the system's.
+    /// Hosts files that it names beside the system's.
     pub hosts_files: Vec<String>,
 }
 
@@ -71,9 +71,12 @@ pub fn parse_inetrc(text: &str) -> Result<Inetrc, Broken> {
                 inetrc.hosts.extend(ip(address).map(|address| HostsEntry { address, names, line: 0 }));
             }
             Some([Term::Atom(key), Term::Atom(kind), Term::Text(path)])
-                if key == "file" && (kind == "hosts" || kind == "hosts_file") =>
+                if key == "file" && kind == "hosts" =>
             {
                 inetrc.hosts_files.push(path.clone());
+            }
+            Some([Term::Atom(key), Term::Text(path)]) if key == "hosts_file" => {
+                inetrc.hosts_files.push(path.clone())
             }
             _other_settings => {}
         }
@@ -154,10 +157,15 @@ mod tests {
 
     #[test]
     fn an_inetrc_may_look_into_files_only() {
-        let inetrc =
-            parse_inetrc("{lookup, [file]}. {host, {0,0,0,0,0,0,0,1}, [a]}. {file, hosts, \"/x\"}.").unwrap();
+        let inetrc = parse_inetrc(
+            "{lookup, [file]}. {host, {0,0,0,0,0,0,0,1}, [a]}. {file, hosts, \"/x\"}. {hosts_file, \"/y\"}.",
+        )
+        .unwrap();
         assert!(!inetrc.asks_the_system());
-        assert_eq!((inetrc.hosts[0].address.to_string().as_str(), &*inetrc.hosts_files[0]), ("::1", "/x"));
+        assert_eq!(
+            (inetrc.hosts[0].address.to_string().as_str(), inetrc.hosts_files.join(" ").as_str()),
+            ("::1", "/x /y")
+        );
         assert!(parse_inetrc("").unwrap().asks_the_system());
         assert!(parse_inetrc("{host, {1,2,3}, [a]}. {host, {256,0,0,1}, [b]}.").unwrap().hosts.is_empty());
     }

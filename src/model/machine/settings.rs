@@ -98,13 +98,16 @@ pub fn settings(script: &Script, vm_args: &[Flag], hostname: &str) -> (Settings,
     let told = !untold.iter().any(|untold| untold.name == "ERLANG_NODE");
     let options = arguments::split(options.as_deref().unwrap_or_default());
     let flags = Flags { parts: [("ERL_OPTIONS", &options), ("vm.args", vm_args)] };
-    let (cookie_source, cookie) = match flags.last("-setcookie") {
-        Some((source, flag)) => {
-            // `-setcookie Node Cookie` is for one node only.
-            let own = (flag.values.len() == 1).then(|| flag.values.first()).flatten();
-            (own.map(|_| source.to_owned()), own.map(|text| Secret::from(text.as_str())))
+    let (cookie_source, cookie) = match flags.own_cookies().as_slice() {
+        [] => (None, None),
+        [(source, cookie)] => (Some((*source).to_owned()), Some(Secret::from(*cookie))),
+        // Releases differ in which of them counts.
+        _several => {
+            let line = script.last("ERL_OPTIONS").map_or(1, |assignment| assignment.line);
+            let reason = "-setcookie is given more than once".to_owned();
+            untold.push(Untold { name: "-setcookie".into(), line, reason });
+            (None, None)
         }
-        None => (None, None),
     };
     let settings = Settings {
         node: told.then(|| own_name(node.as_deref(), &flags, hostname)),
@@ -162,23 +165,31 @@ impl Flags<'_> {
         self.all().find(|(_, flag)| flag.name == name)
     }
 
-    fn last(&self, name: &str) -> Option<(&'static str, &Flag)> {
-        self.all().rev().find(|(_, flag)| flag.name == name)
+    /// `-setcookie Cookie`; `-setcookie Node Cookie` is for one other node.
+    fn own_cookies(&self) -> Vec<(&'static str, &str)> {
+        let cookies = self.all().filter(|(_, flag)| flag.name == "-setcookie");
+        cookies
+            .filter_map(|(source, flag)| match flag.values.as_slice() {
+                [cookie] => Some((source, cookie.as_str())),
+                _for_another_node => None,
+            })
+            .collect()
     }
 
     fn value(&self, name: &str) -> Option<String> {
         self.first(name)?.1.values.first().cloned()
     }
 
-    /// `-kernel KEY VALUE ...`; the last one counts.
+    /// `-kernel KEY VALUE ...`: the last flag that has the key counts, and in it the first value.
     fn kernel(&self, key: &str) -> Option<String> {
-        let kernel = self.all().filter(|(_, flag)| flag.name == "-kernel");
-        let pairs = kernel.flat_map(|(_, flag)| flag.values.chunks_exact(2));
-        let values = pairs.filter_map(|pair| match pair {
-            [name, value] if name == key => Some(value.clone()),
-            _another_key => None,
-        });
-        values.fold(None, |_earlier, value| Some(value))
+        let kernel = self.all().rev().filter(|(_, flag)| flag.name == "-kernel");
+        let value = |flag: &Flag| {
+            flag.values.chunks_exact(2).find_map(|pair| match pair {
+                [name, value] if name == key => Some(value.clone()),
+                _another_key => None,
+            })
+        };
+        kernel.filter_map(|(_, flag)| value(flag)).next()
     }
 
     /// `-env NAME VALUE`.
@@ -267,5 +278,15 @@ mod tests {
         assert_eq!(cookie.as_ref().map(Secret::expose), Some("ABCDEF"));
         assert!(!format!("{settings:?}").contains("ABCDEF"));
         assert_eq!(read("", "-setcookie a@b.c ABCDEF").cookie_source, None);
+        let twice = read("ERL_OPTIONS='-setcookie A'", "-setcookie B");
+        assert_eq!((twice.cookie_source.as_deref(), twice.is_untold("-setcookie")), (None, true));
+    }
+
+    #[test]
+    fn of_values_given_twice_the_one_counts_that_erlang_takes() {
+        let tick_time = |vm_args: &str| read("", vm_args).net_ticktime;
+        assert_eq!(tick_time("-kernel net_ticktime 20 -kernel net_ticktime 30"), Some(30));
+        assert_eq!(tick_time("-kernel net_ticktime 20 net_ticktime 30"), Some(20));
+        assert_eq!(read("", "-proto_dist inet_tls -proto_dist inet_tcp").proto_dist, "inet_tls");
     }
 }

@@ -68,6 +68,8 @@ const SETTING: [&str; 16] = [
     ".", "source", "eval", "read", "declare", "local", "typeset", "readonly", "let", "getopts", "mapfile",
     "printf", "exec", "exit", "return", ":",
 ];
+/// Other commands of the shell itself before which an assignment may stay.
+const SPECIAL: [&str; 8] = ["export", "unset", "set", "shift", "times", "trap", "break", "continue"];
 /// Words that begin and end what is carried out conditionally or more than once.
 const OPENING: [&str; 6] = ["if", "case", "for", "while", "until", "{"];
 const CLOSING: [&str; 4] = ["fi", "esac", "done", "}"];
@@ -88,7 +90,7 @@ enum End {
 
 /// One word of a command.
 struct Word {
-    /// As the shell would see it before it expands anything; enough to recognise keywords and names.
+    /// What stands there unquoted, with a mark for everything else; enough to recognise keywords and names.
     raw: String,
     /// After expansion.
     value: Result<String, String>,
@@ -114,8 +116,9 @@ impl Reader<'_> {
             let line = self.line;
             let apart = conditional || self.parentheses > 0;
             let (words, end) = self.command()?;
+            // What a condition is for may stand on the next line.
+            conditional = end == End::Conditional || (conditional && words.is_empty());
             self.carry_out(words, line, apart || end == End::Apart);
-            conditional = end == End::Conditional;
             if end == End::File {
                 return Ok(());
             }
@@ -128,7 +131,7 @@ impl Reader<'_> {
         loop {
             match self.chars.peek().copied() {
                 None => return Ok((words, End::File)),
-                Some(' ' | '\t' | '\r') => drop(self.next()),
+                Some(' ' | '\t') => drop(self.next()),
                 Some('\n' | ';') => {
                     self.next();
                     return Ok((words, End::Plain));
@@ -182,7 +185,7 @@ impl Reader<'_> {
                     self.next();
                     match self.next() {
                         Some('\n') | None => {}
-                        Some(escaped) => word.push(escaped),
+                        Some(escaped) => word.push_quoted(escaped),
                     }
                 }
                 '$' | '`' => {
@@ -213,7 +216,7 @@ impl Reader<'_> {
             match self.next() {
                 None => return Err(Broken { line: opened, reason: "a ' is not closed".into() }),
                 Some('\'') => return Ok(()),
-                Some(c) => word.push(c),
+                Some(c) => word.push_quoted(c),
             }
         }
     }
@@ -231,10 +234,10 @@ impl Reader<'_> {
                     self.next();
                     match self.next() {
                         Some('\n') | None => {}
-                        Some(c @ ('$' | '`' | '"' | '\\')) => word.push(c),
+                        Some(c @ ('$' | '`' | '"' | '\\')) => word.push_quoted(c),
                         Some(c) => {
-                            word.push('\\');
-                            word.push(c);
+                            word.push_quoted('\\');
+                            word.push_quoted(c);
                         }
                     }
                 }
@@ -244,7 +247,7 @@ impl Reader<'_> {
                 }
                 Some(c) => {
                     self.next();
-                    word.push(c);
+                    word.push_quoted(c);
                 }
             }
         }
@@ -339,20 +342,39 @@ impl Reader<'_> {
         }
         let mut words: Vec<Word> = words.collect();
         let command = words.iter().position(|word| word.assigned().is_none());
-        let exported = command == Some(0) && words.first().is_some_and(|word| word.raw == "export");
+        let named = command.and_then(|at| words.get(at)).map(|word| word.value.clone());
+        let exported = command == Some(0) && named == Some(Ok("export".into()));
         if exported {
             words.remove(0);
-        } else if let Some(at) = command {
-            // Assignments before a command are that command's own.
-            if let Some(name) = words.get(at).map(|word| word.raw.clone()) {
-                self.other(&name, words.get(at + 1..).unwrap_or_default(), line);
+        } else if let (Some(at), Some(named)) = (command, named) {
+            let rest = words.split_off(at);
+            let arguments = rest.get(1..).unwrap_or_default();
+            match named {
+                Ok(name) => {
+                    self.before(&name, words, line);
+                    self.other(&name, arguments, line, apart);
+                }
+                Err(_) => self.unclear(line, "a computed command"),
             }
             return;
         }
+        // To a shell without += it is a command, and what stands beside it is the command's.
+        let append = words.iter().any(|word| word.assigned().is_some_and(|(_, append)| append));
         for word in words {
             match word.assigned() {
-                Some((name, append)) => self.assign(&name, append, word, line, exported, apart),
-                None => self.export(&word.raw, line),
+                Some((name, _)) => self.assign(&name, append, word, line, exported, apart),
+                None => self.export(word, line, apart),
+            }
+        }
+    }
+
+    /// Assignments before a command are that command's own, except that shells differ about those of their own.
+    fn before(&mut self, command: &str, words: Vec<Word>, line: u32) {
+        if SETTING.contains(&command) || SPECIAL.contains(&command) {
+            for word in words {
+                if let Some((name, _)) = word.assigned() {
+                    self.assign(&name, false, word, line, false, true);
+                }
             }
         }
     }
@@ -360,12 +382,9 @@ impl Reader<'_> {
     fn assign(&mut self, name: &str, append: bool, word: Word, line: u32, exported: bool, apart: bool) {
         let skipped = word.equals.map_or(0, |at| at + 1);
         let value = match word.value {
+            Ok(_) if append => Err("+=, which not every shell knows".to_owned()),
             Ok(text) => Ok(text.get(skipped..).unwrap_or_default().to_owned()),
             Err(reason) => Err(reason),
-        };
-        let value = match (append, value) {
-            (true, Ok(text)) => self.variable(name).map(|before| before + &text),
-            (_, value) => value,
         };
         let value = match value {
             Ok(_) if apart || self.depth > 0 => Err("a condition, a loop or a function".to_owned()),
@@ -375,26 +394,39 @@ impl Reader<'_> {
         self.script.assignments.push(Assignment { name: name.to_owned(), value, line, exported });
     }
 
-    /// `export NAME`, once it is set.
-    fn export(&mut self, name: &str, line: u32) {
-        if let Some(value) = self.known.get(name).cloned() {
-            let name = name.to_owned();
-            let value = value.ok_or_else(|| format!("${name}, which cannot be told itself"));
-            self.script.assignments.push(Assignment { name, value, line, exported: true });
+    /// `export NAME`, and `export "NAME=value"`.
+    fn export(&mut self, word: Word, line: u32, apart: bool) {
+        let Ok(text) = word.value else {
+            self.unclear(line, "`export`");
+            return;
+        };
+        if let Some(at) = text.find('=') {
+            let name = text.get(..at).unwrap_or_default().to_owned();
+            if is_name(&name) {
+                let word = Word { raw: String::new(), value: Ok(text), equals: Some(at) };
+                self.assign(&name, false, word, line, true, apart);
+            }
+        } else if let Some(value) = self.known.get(&text).cloned() {
+            let value = value.ok_or_else(|| format!("${text}, which cannot be told itself"));
+            self.script.assignments.push(Assignment { name: text, value, line, exported: true });
         }
     }
 
     /// A command. Programs cannot change the variables of the shell that calls them.
-    fn other(&mut self, command: &str, arguments: &[Word], line: u32) {
-        if command == "unset" {
+    fn other(&mut self, command: &str, arguments: &[Word], line: u32, apart: bool) {
+        let plain = arguments.iter().all(|word| is_name(&word.raw) && word.value.is_ok());
+        if command == "unset" && plain {
             for word in arguments {
                 let unset = Word { raw: String::new(), value: Ok(String::new()), equals: None };
-                self.assign(&word.raw, false, unset, line, false, false);
+                self.assign(&word.raw, false, unset, line, false, apart);
             }
-        } else if SETTING.contains(&command) {
-            let reason = format!("`{command}` may set anything");
-            self.script.unclear.push(Unclear { line, reason });
+        } else if command == "unset" || SETTING.contains(&command) {
+            self.unclear(line, &format!("`{command}`"));
         }
+    }
+
+    fn unclear(&mut self, line: u32, what: &str) {
+        self.script.unclear.push(Unclear { line, reason: format!("{what} may set anything") });
     }
 
     fn next(&mut self) -> Option<char> {
@@ -422,14 +454,21 @@ impl Word {
         }
     }
 
+    /// What is quoted is part of the value, and neither of a keyword nor of a name.
+    fn push_quoted(&mut self, c: char) {
+        self.raw.push('?');
+        if let Ok(value) = &mut self.value {
+            value.push(c);
+        }
+    }
+
     fn append(&mut self, part: Result<String, String>) {
-        match (&mut self.value, part) {
-            (Ok(value), Ok(text)) => {
-                value.push_str(&text);
-                self.raw.push_str(&text);
+        match part {
+            Ok(text) => text.chars().for_each(|c| self.push_quoted(c)),
+            Err(reason) => {
+                self.raw.push('?');
+                self.value = Err(reason);
             }
-            (Ok(_), Err(reason)) => self.value = Err(reason),
-            (Err(_), _) => {}
         }
     }
 
@@ -476,7 +515,7 @@ mod tests {
             ("X=1;X=2", "2"),
             ("X=a\\\nb", "ab"),
             ("export X=1 Y=2", "1"),
-            ("X=1\nX+=2", "12"),
+            ("export \"X=1 2\"", "1 2"),
             ("X=", ""),
             ("X=1\nunset X", ""),
             ("#X=1", "-"),
@@ -504,8 +543,11 @@ mod tests {
             "Y=$(x)\nX=$Y",
             "if [ -f /x ]; then\nX=1\nfi",
             "[ -f /x ] && X=1",
+            "[ -f /x ] &&\nX=1",
             "case a in\na) X=1;;\nesac",
             "X=~/x",
+            "false && unset X",
+            "X=1\nX+=2",
             "X=${Y%.*}",
             "X=1 | cat",
             "f() {\nX=1\n}",
@@ -518,7 +560,7 @@ mod tests {
 
     #[test]
     fn commands_that_may_set_anything_are_named() {
-        let unclear = read("X=1\n. /etc/more\neval \"Y=1\"\nulimit -n 9\n").unclear;
+        let unclear = read("X=1\n. /etc/more\n'ev'al \"Y=1\"\nulimit -n 9\n").unclear;
         assert_eq!(unclear.iter().map(|unclear| unclear.line).collect::<Vec<_>>(), [2, 3]);
     }
 

@@ -13,14 +13,14 @@ pub(super) fn check(machine: &Machine, problems: &mut Vec<Problem>) {
     match &own.state {
         // Another one counts, so Erlang does not make one.
         State::Missing if machine.settings.cookie_source.is_some() => {}
-        State::Missing => problems.push(Problem::CookieMissing { path }),
+        State::Missing => problems.push(Problem::CookieMissing { path, user: machine.user.clone() }),
         State::Unreadable(reason) => {
             problems.push(Problem::CookieUnreadable { path, reason: reason.clone() })
         }
         State::Read => {
             permissions(own, machine, problems);
             if let Some(facts) = &own.facts {
-                contents(&path, facts, problems);
+                contents(&path, &machine.user, facts, problems);
                 others(own, facts, machine, problems);
             }
         }
@@ -39,14 +39,14 @@ fn permissions(own: &CookieFile, machine: &Machine, problems: &mut Vec<Problem>)
     }
 }
 
-fn contents(path: &str, facts: &CookieFacts, problems: &mut Vec<Problem>) {
+fn contents(path: &str, user: &str, facts: &CookieFacts, problems: &mut Vec<Problem>) {
     let path = path.to_owned();
     if let Some(found) = facts.refused.clone() {
         problems.push(Problem::CookieCharacters { path, found });
         return;
     }
     if facts.length == 0 {
-        problems.push(Problem::CookieEmpty { path });
+        problems.push(Problem::CookieEmpty { path, user: user.to_owned() });
         return;
     }
     if !fits(facts.length) {
