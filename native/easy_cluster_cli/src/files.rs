@@ -78,7 +78,7 @@ fn refuse_others(metadata: &Metadata, most: u64) -> Result<(), State> {
 }
 
 fn too_large(size: u64, most: u64) -> State {
-    State::Unreadable(format!("it has more than {} bytes ({})", most, Bytes(size)))
+    State::Unreadable(format!("it has {}, and at most {} are read", Bytes(size), Bytes(most)))
 }
 
 /// What an error of the system means for a file.

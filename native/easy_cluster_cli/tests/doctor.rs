@@ -165,10 +165,15 @@ different! {
     a_machine_that_takes_a_third_one_for_the_other: "host_other_address", |here, _| {
         here.replace(HOSTS, "10.0.0.2", "10.0.0.3");
     };
+    a_machine_that_takes_itself_for_the_other: "host_other_address", |here, _| {
+        here.replace(HOSTS, "10.0.0.2", "127.0.0.1");
+    };
     different_ports_of_epmd: "epmd_ports_differ", |_, there| there.append(CTL, "export ERL_EPMD_PORT=4000\n");
     one_node_without_epmd: "dist_ports_differ", |_, there| there.append(CTL, "ERL_DIST_PORT=5210\n");
     one_node_with_ipv6: "proto_dist_differs", |_, there| there.append(CTL, "ERL_OPTIONS='-proto_dist inet6_tcp'\n");
     different_modules: "modules_differ", |_, there| there.replace(YML, "mod_roster", "mod_muc");
+    a_module_that_only_the_other_machine_has: "modules_differ", |_, there| there.append(YML, "  mod_muc: {}\n");
+    a_module_that_only_this_machine_has: "modules_differ", |here, _| here.append(YML, "  mod_muc: {}\n");
     different_domains: "domains_differ", |_, there| there.append(YML, "hosts: [b.example]\n");
     different_accounts: "auth_methods_differ", |_, there| there.replace(YML, "internal", "ldap");
     different_tick_times: "tick_time_differs", |_, there| there.append(YML, "net_ticktime: 30\n");
@@ -250,6 +255,23 @@ fn a_finding_is_told_with_evidence_cause_fix_and_link() {
     assert_eq!(finding["details"]["mode"], "440");
     assert_eq!(finding["severity"], "error");
     assert_eq!(report["format"], 1);
+}
+
+#[test]
+fn errors_come_before_warnings() {
+    let machine = Machine::healthy();
+    machine.listening(&[[0, 0, 0, 0]]);
+    machine.database_of("ejabberd@old.host");
+    assert_eq!(machine.codes(&[]), ["mnesia_owner_differs", "epmd_open"]);
+}
+
+#[test]
+fn a_file_that_is_too_large_is_told_with_its_size() {
+    let machine = Machine::healthy();
+    fs::File::options().write(true).open(machine.path(YML)).and_then(|file| file.set_len(1 << 30)).unwrap();
+    let (report, _) = machine.report(&[]);
+    let evidence = report["findings"][0]["evidence"].as_str().unwrap();
+    assert!(evidence.contains("it has 1.07 GB, and at most 1.0 MB are read"), "{evidence}");
 }
 
 #[test]

@@ -174,6 +174,10 @@ mod tests {
 
     /// `{schema, schema, [{disc_copies, [Node]}, {cookie, {1.0, 2}}]}` as OTP 25 and OTP 26 write atoms.
     fn file(node: &str, utf8: bool, mark: u32) -> Vec<u8> {
+        table("schema", node, utf8, mark)
+    }
+
+    fn table(name: &str, node: &str, utf8: bool, mark: u32) -> Vec<u8> {
         let atom = |text: &str| {
             let mut bytes = if utf8 { vec![119] } else { vec![100, 0] };
             bytes.push(u8::try_from(text.len()).unwrap());
@@ -182,7 +186,7 @@ mod tests {
         };
         let mut term = vec![131, 104, 3];
         term.extend(
-            [atom("schema"), atom("schema"), vec![108, 0, 0, 0, 2, 104, 2], atom("disc_copies")].concat(),
+            [atom("schema"), atom(name), vec![108, 0, 0, 0, 2, 104, 2], atom("disc_copies")].concat(),
         );
         term.extend([vec![108, 0, 0, 0, 1], atom(node), vec![106, 104, 2], atom("cookie")].concat());
         term.extend([&[104, 2, 70][..], &[0; 8], &[97, 2, 106]].concat());
@@ -203,6 +207,14 @@ mod tests {
         let freed = file("old@foo.bar", false, 0x03ab_cdef);
         let living = file("new@foo.bar", false, ACTIVE);
         assert_eq!(parse(&[freed, living].concat()), Ok(vec!["new@foo.bar".into()]));
+    }
+
+    #[test]
+    fn other_tables_name_no_member() {
+        let other = table("passwd", "other@foo.bar", false, ACTIVE);
+        assert!(parse(&other).is_err());
+        let own = file("own@foo.bar", false, ACTIVE);
+        assert_eq!(parse(&[other, own].concat()), Ok(vec!["own@foo.bar".into()]));
     }
 
     #[test]
