@@ -157,7 +157,10 @@ fn look_for(
         if listed.is_empty() && host.parse::<std::net::IpAddr>().is_err() && !machine.inetrc.asks_the_system()
         {
             let reason = machine.resolve(&host).err().unwrap_or_default();
-            problems.push(Problem::UnknownHost { node, host, reason });
+            let unknown = Problem::UnknownHost { node, host, reason };
+            if !is_told(&unknown, problems) {
+                problems.push(unknown);
+            }
             continue;
         }
         hosts.extend(listed.into_iter().map(|address| (host.clone(), address)));
@@ -175,6 +178,12 @@ fn look_for(
     problems
         .extend(found.filter(|problem| cookie.is_some() || !matches!(problem, Problem::WrongCookie { .. })));
     reaches
+}
+
+/// Whether a comparison has found already that the node's host does not resolve.
+fn is_told(problem: &Problem, problems: &[Problem]) -> bool {
+    let Problem::UnknownHost { node, .. } = problem else { return false };
+    problems.iter().any(|told| matches!(told, Problem::UnknownHost { node: other, .. } if other == node))
 }
 
 /// The name to ask with. Where this machine's cannot be told or is none, one of the first node's mode will do.

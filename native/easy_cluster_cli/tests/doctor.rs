@@ -207,6 +207,15 @@ fn a_database_of_another_user() {
 }
 
 #[test]
+fn a_host_that_nobody_knows_is_told_once() {
+    let (here, there) = (Machine::healthy(), Machine::other());
+    here.replace(HOSTS, "10.0.0.2", "#");
+    let report = here.path("report.json");
+    fs::write(&report, there.doctor(&["--json"]).stdout).unwrap();
+    assert_eq!(here.codes(&["--compare", report.to_str().unwrap(), "foo.bar"]), ["unknown_host"]);
+}
+
+#[test]
 fn reports_that_cannot_be_used() {
     let machine = Machine::healthy();
     let report = machine.path("report.json");
