@@ -2,7 +2,7 @@
 //!
 //! The file is a shell script. What can be told without running it is told, the rest is named and not guessed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -17,8 +17,6 @@ pub struct Assignment {
     pub value: Result<String, String>,
     /// The line.
     pub line: u32,
-    /// Whether programs that the script starts see it.
-    pub exported: bool,
 }
 
 /// What a script sets.
@@ -26,6 +24,8 @@ pub struct Assignment {
 pub struct Script {
     /// In the order of the file.
     pub assignments: Vec<Assignment>,
+    /// Variables that programs see which the script starts.
+    pub exported: BTreeSet<String>,
     /// Commands that may set anything.
     pub unclear: Vec<Unclear>,
     /// Where no shell could read on.
@@ -42,7 +42,7 @@ impl Script {
     /// Whether programs that the script starts see the variable.
     #[must_use]
     pub fn exports(&self, name: &str) -> bool {
-        self.assignments.iter().any(|assignment| assignment.name == name && assignment.exported)
+        self.exported.contains(name)
     }
 }
 
@@ -56,6 +56,7 @@ pub fn parse(text: &str, given: &BTreeMap<String, String>) -> Script {
         script: Script::default(),
         depth: 0,
         parentheses: 0,
+        budget: MAX_EXPANDED,
     };
     if let Err(broken) = reader.script() {
         reader.script.broken = Some(broken);
@@ -63,6 +64,8 @@ pub fn parse(text: &str, given: &BTreeMap<String, String>) -> Script {
     reader.script
 }
 
+/// Bytes that variables may expand to in one script: each line could double a value.
+const MAX_EXPANDED: usize = 1 << 20;
 /// Commands of the shell itself that can set variables in ways that are not plain assignments.
 const SETTING: [&str; 16] = [
     ".", "source", "eval", "read", "declare", "local", "typeset", "readonly", "let", "getopts", "mapfile",
@@ -107,6 +110,8 @@ struct Reader<'t> {
     depth: u32,
     /// How many subshells are open.
     parentheses: u32,
+    /// What is left of [`MAX_EXPANDED`].
+    budget: usize,
 }
 
 impl Reader<'_> {
@@ -175,10 +180,12 @@ impl Reader<'_> {
                 ' ' | '\t' | '\n' | ';' | '&' | '|' | '(' | ')' | '<' | '>' => break,
                 '\'' => {
                     self.next();
+                    word.raw.push('?');
                     self.single_quoted(&mut word)?;
                 }
                 '"' => {
                     self.next();
+                    word.raw.push('?');
                     self.double_quoted(&mut word)?;
                 }
                 '\\' => {
@@ -296,7 +303,16 @@ impl Reader<'_> {
     }
 
     /// `NAME` or `NAME:-default`.
-    fn variable(&self, inside: &str) -> Result<String, String> {
+    fn variable(&mut self, inside: &str) -> Result<String, String> {
+        let length = self.looked_up(inside)?.len();
+        let Some(left) = self.budget.checked_sub(length) else {
+            return Err("more text than a setting has".into());
+        };
+        self.budget = left;
+        self.looked_up(inside).map(str::to_owned)
+    }
+
+    fn looked_up<'a>(&'a self, inside: &'a str) -> Result<&'a str, String> {
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
@@ -305,9 +321,8 @@ impl Reader<'_> {
             return Err("an expansion that only a shell computes".into());
         }
         match (self.known.get(name), default) {
-            (Some(Some(value)), None) => Ok(value.clone()),
-            (Some(Some(value)), Some(default)) if value.is_empty() => Ok(default.to_owned()),
-            (Some(Some(value)), Some(_)) => Ok(value.clone()),
+            (Some(Some(value)), Some(default)) if value.is_empty() => Ok(default),
+            (Some(Some(value)), Some(_) | None) => Ok(value),
             (Some(None), _) => Err(format!("${name}, which cannot be told itself")),
             (None, _) => Err(format!("${name}, which this file does not set")),
         }
@@ -391,7 +406,10 @@ impl Reader<'_> {
             value => value,
         };
         self.known.insert(name.to_owned(), value.clone().ok());
-        self.script.assignments.push(Assignment { name: name.to_owned(), value, line, exported });
+        if exported {
+            self.script.exported.insert(name.to_owned());
+        }
+        self.script.assignments.push(Assignment { name: name.to_owned(), value, line });
     }
 
     /// `export NAME`, and `export "NAME=value"`.
@@ -406,9 +424,8 @@ impl Reader<'_> {
                 let word = Word { raw: String::new(), value: Ok(text), equals: Some(at) };
                 self.assign(&name, false, word, line, true, apart);
             }
-        } else if let Some(value) = self.known.get(&text).cloned() {
-            let value = value.ok_or_else(|| format!("${text}, which cannot be told itself"));
-            self.script.assignments.push(Assignment { name: text, value, line, exported: true });
+        } else {
+            self.script.exported.insert(text);
         }
     }
 
@@ -521,6 +538,7 @@ mod tests {
             ("#X=1", "-"),
             ("ulimit -n 65536\nX=1", "1"),
             ("X=1 command", "-"),
+            ("\"\"X=1", "-"),
             ("X=$", "$"),
         ] {
             assert_eq!(x(text), value, "{text:?}");
@@ -586,6 +604,11 @@ mod tests {
         for text in ["A=1\nX='a\n\n", "A=1\nX=\"a\n", "A=1\nX=$(a\n", "A=1\nX=${a\n", "A=1\nX=`a\n"] {
             assert_eq!(read(text).broken.map(|broken| broken.line), Some(2), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_value_that_doubles_with_each_line_is_given_up() {
+        assert_eq!(x(&format!("X=aa\n{}", "X=$X$X\n".repeat(10_000))), "?");
     }
 
     #[test]
