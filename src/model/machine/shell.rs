@@ -57,6 +57,7 @@ pub fn parse(text: &str, given: &BTreeMap<String, String>) -> Script {
         depth: 0,
         parentheses: 0,
         budget: MAX_EXPANDED,
+        pending: BTreeSet::new(),
     };
     if let Err(broken) = reader.script() {
         reader.script.broken = Some(broken);
@@ -112,6 +113,8 @@ struct Reader<'t> {
     parentheses: u32,
     /// What is left of [`MAX_EXPANDED`].
     budget: usize,
+    /// Variables that the command sets which is being read.
+    pending: BTreeSet<String>,
 }
 
 impl Reader<'_> {
@@ -133,6 +136,7 @@ impl Reader<'_> {
     /// The words up to the end of the command.
     fn command(&mut self) -> Result<(Vec<Word>, End), Broken> {
         let mut words = Vec::new();
+        self.pending.clear();
         loop {
             match self.chars.peek().copied() {
                 None => return Ok((words, End::File)),
@@ -142,6 +146,11 @@ impl Reader<'_> {
                     return Ok((words, End::Plain));
                 }
                 Some('#') => self.skip_line(),
+                // The line goes on.
+                Some('\\') if self.chars.clone().nth(1) == Some('\n') => {
+                    self.next();
+                    self.next();
+                }
                 Some(first @ ('&' | '|')) => {
                     self.next();
                     let doubled = self.chars.next_if_eq(&first).is_some();
@@ -149,6 +158,11 @@ impl Reader<'_> {
                 }
                 Some('(') => {
                     self.next();
+                    while self.chars.next_if(|c| " \t".contains(*c)).is_some() {}
+                    if self.chars.next_if_eq(&')').is_some() {
+                        // The body of a function is carried out when it is called.
+                        return Ok((words, End::Conditional));
+                    }
                     self.parentheses += 1;
                     return Ok((words, End::Plain));
                 }
@@ -164,7 +178,11 @@ impl Reader<'_> {
                         return Err(self.broken("a here-document cannot be read without running the script"));
                     }
                 }
-                Some(_) => words.push(self.word()?),
+                Some(_) => {
+                    let word = self.word()?;
+                    self.pending.extend(word.assigned().map(|(name, _)| name));
+                    words.push(word);
+                }
             }
         }
     }
@@ -319,6 +337,9 @@ impl Reader<'_> {
         };
         if !is_name(name) || default.is_some_and(|text| text.contains(['$', '`', '"', '\'', '\\'])) {
             return Err("an expansion that only a shell computes".into());
+        }
+        if self.pending.contains(name) {
+            return Err(format!("${name}, which the same command sets"));
         }
         match (self.known.get(name), default) {
             (Some(Some(value)), Some(default)) if value.is_empty() => Ok(default),
@@ -531,6 +552,7 @@ mod tests {
             ("X=a\\ b", "a b"),
             ("X=1;X=2", "2"),
             ("X=a\\\nb", "ab"),
+            ("X=a \\\n", "a"),
             ("export X=1 Y=2", "1"),
             ("export \"X=1 2\"", "1 2"),
             ("X=", ""),
@@ -564,12 +586,14 @@ mod tests {
             "[ -f /x ] &&\nX=1",
             "case a in\na) X=1;;\nesac",
             "X=~/x",
+            "Y=1 X=$Y",
             "false && unset X",
             "X=1\nX+=2",
             "X=${Y%.*}",
             "X=1 | cat",
             "f() {\nX=1\n}",
             "(X=1)",
+            "f() X=1",
             "X=(1 2)",
         ] {
             assert_eq!(x(text), "?", "{text:?}");
