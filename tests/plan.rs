@@ -480,5 +480,5 @@ fn the_state_names_masters_slaves_and_the_dead() {
     assert!(words.contains("ejabberd@hello.world  slave"), "{words}");
     assert!(words.contains("ejabberd@foo.bar      master"), "{words}");
     assert!(words.contains("ejabberd@third.host   DOWN"), "{words}");
-    assert!(words.contains("member_down (membership)"), "{words}");
+    assert!(words.contains("member_down (membership, error)"), "{words}");
 }

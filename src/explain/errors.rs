@@ -4,17 +4,30 @@ use std::fmt::Write as _;
 
 use crate::validate::problem::Problem;
 
-/// One paragraph a problem: code, layer, evidence, fix.
+/// One paragraph a problem: code, layer, severity, evidence, cause, fix, link.
 #[must_use]
 pub fn problems(problems: &[Problem]) -> String {
     let mut text = String::new();
     for problem in problems {
-        let _ = writeln!(text, "{} ({})", problem.code(), problem.layer().as_str());
-        let _ = writeln!(text, "  evidence  {problem}");
+        let (layer, severity) = (problem.layer().as_str(), problem.severity().as_str());
+        let _ = writeln!(text, "{} ({layer}, {severity})", problem.code());
+        let _ = writeln!(text, "  evidence  {}", printable(&problem.to_string()));
         let _ = writeln!(text, "  cause     {}", problem.cause());
-        let _ = writeln!(text, "  fix       {}", problem.fix());
+        let _ = writeln!(text, "  fix       {}", printable(&problem.fix()));
+        let _ = writeln!(text, "  see       {}", problem.link());
     }
     text
+}
+
+/// Files and peers can say anything; what moves the cursor of a terminal is not repeated.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => ' ',
+        c if c.is_control() => '?',
+        c => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// The whole catalogue as `docs/errors.md`.
@@ -74,9 +87,16 @@ mod tests {
     #[test]
     fn a_problem_says_code_evidence_and_fix() {
         let text = problems(&[Problem::WrongCookie { node: "ejabberd@foo.bar".into() }]);
-        assert!(text.starts_with("wrong_cookie (distribution)\n"), "{text}");
+        assert!(text.starts_with("wrong_cookie (distribution, error)\n"), "{text}");
         assert!(text.contains("ejabberd@foo.bar does not accept"), "{text}");
         assert!(text.contains("fix       copy .erlang.cookie"), "{text}");
+        assert!(text.ends_with("see       docs/errors.md#wrong_cookie\n"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_is_not_sent_what_moves_its_cursor() {
+        let text = problems(&[Problem::ConfigMissing { path: "/a\x1b[2J\nb".into() }]);
+        assert!(text.contains("there is no /a?[2J b\n"), "{text:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod doctor;
 pub mod errors;
 pub mod log;
+pub mod machine;
 pub mod plan;
 pub mod reach;
 pub mod status;

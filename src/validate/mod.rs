@@ -4,6 +4,7 @@ pub mod capacity;
 pub mod copies;
 pub mod definitions;
 pub mod join;
+pub mod machine;
 pub mod membership;
 pub mod node_name;
 pub mod options;

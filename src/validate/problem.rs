@@ -78,6 +78,8 @@ pub enum Layer {
     Operation,
     /// easy_cluster's own parts.
     Installation,
+    /// Files and sockets of a machine, before ejabberd starts.
+    Machine,
 }
 
 impl Layer {
@@ -93,6 +95,7 @@ impl Layer {
             Self::Capacity => "capacity",
             Self::Operation => "operation",
             Self::Installation => "installation",
+            Self::Machine => "machine",
         }
     }
 }
@@ -790,4 +793,269 @@ problems! {
     Installation Error BadRequest = "bad_request" { reason: String }
     evidence "the core could not read a request: {reason}"
     fix "the Erlang modules and the native library may be of different versions: install again and restart"
+
+    /// A file that ejabberd needs is not there.
+    Machine Error ConfigMissing = "config_missing" { path: String }
+    evidence "there is no {path}"
+    fix "install ejabberd's package again, or name the folder of its configuration: easy-cluster doctor --config DIR"
+
+    /// A file is there and cannot be read.
+    Machine Error ConfigUnreadable = "config_unreadable" { path: String, reason: String }
+    evidence "{path} cannot be read: {reason}"
+    fix "run the doctor as root; if it should be a file and is something else, move that away: ls -ld {path}"
+
+    /// A byte order mark stands before the first line, which is lost by it.
+    Machine Error ConfigBom = "config_bom" { path: String }
+    evidence "{path} begins with a byte order mark"
+    fix "take it off: sed -i --follow-symlinks '1s/^\\xEF\\xBB\\xBF//' {path}"
+
+    /// Lines end as Windows ends them, and the carriage return becomes part of each value.
+    Machine Error ConfigCrlf = "config_crlf" { path: String, line: u32 }
+    evidence "line {line} of {path} ends with a carriage return and a newline"
+    fix "make them newlines: sed -i --follow-symlinks 's/\\r$//' {path}"
+
+    /// A file has a mistake that keeps it from being read to its end.
+    Machine Error ConfigSyntax = "config_syntax" { path: String, line: u32, reason: String }
+    evidence "{path} has a mistake in line {line}: {reason}"
+    fix "mend that line, or the one above it"
+
+    /// A file computes or includes something, so that reading it does not tell everything.
+    Machine Warning ConfigUnclear = "config_unclear" { path: String, line: u32, reason: String }
+    evidence "line {line} of {path} cannot be told without running it: {reason}"
+    fix "where it decides the node's name, its cookie or its ports, write the value itself there"
+
+    /// There is no cookie, so that Erlang would make one that no other node has.
+    Machine Error CookieMissing = "cookie_missing" { path: String, user: String }
+    evidence "there is no cookie file {path}"
+    fix "bring .erlang.cookie here from the machine of the node that is to be joined, and put it there: install -m 400 -o {user} .erlang.cookie {path}"
+
+    /// The cookie is there and cannot be read.
+    Machine Error CookieUnreadable = "cookie_unreadable" { path: String, reason: String }
+    evidence "the cookie file {path} cannot be read: {reason}"
+    fix "run the doctor as root; if it is not a file, move it away and copy the cookie of the other node there"
+
+    /// Erlang does not start with a cookie that others can read.
+    Machine Error CookieMode = "cookie_mode" { path: String, mode: String }
+    evidence "the cookie file {path} has mode {mode}: others than its owner may use it, and Erlang refuses it"
+    fix "chmod 400 {path}"
+
+    /// The cookie belongs to another user than ejabberd's.
+    Machine Error CookieOwner = "cookie_owner" { path: String, owner: String, user: String }
+    evidence "the cookie file {path} belongs to {owner}, and ejabberd runs as {user}"
+    fix "chown {user}: {path}"
+
+    /// The cookie file has nothing in it.
+    Machine Error CookieEmpty = "cookie_empty" { path: String, user: String }
+    evidence "the cookie file {path} is empty"
+    fix "bring .erlang.cookie here from the machine of the node that is to be joined, and put it there: install -m 400 -o {user} .erlang.cookie {path}"
+
+    /// Cookies are atoms, which hold 255 characters.
+    Machine Error CookieTooLong = "cookie_too_long" { path: String, length: u64 }
+    evidence "the cookie in {path} has {length} characters; 255 are the most"
+    fix "give all nodes a shorter one"
+
+    /// Erlang refuses a cookie with this character.
+    Machine Error CookieCharacters = "cookie_characters" { path: String, found: String }
+    evidence "the cookie in {path} has {found}, and Erlang refuses it"
+    fix "write it anew, in letters and digits and without an editor: printf %s COOKIE > {path}"
+
+    /// A space at an end of the cookie, which nobody sees and which counts.
+    Machine Warning CookieSpace = "cookie_space" { path: String, place: String }
+    evidence "the cookie in {path} {place}, which is part of it"
+    fix "if the other nodes' cookie has none, write it anew: printf %s COOKIE > {path}"
+
+    /// Erlang leaves out an end of line behind the cookie; other programs may not.
+    Machine Warning CookieLineEnd = "cookie_line_end" { path: String, found: String }
+    evidence "the cookie in {path} is followed by {found}; Erlang leaves that out, copying by hand may not"
+    fix "write it without: (umask 077; tr -d '\\r\\n' < {path} > {path}.new) && chown --reference={path} {path}.new && mv {path}.new {path}"
+
+    /// Whoever guesses the cookie owns the machine.
+    Machine Warning CookieWeak = "cookie_weak" { path: String, reason: String }
+    evidence "the cookie in {path} can be guessed: {reason}"
+    fix "give all nodes one of twenty random letters, while they are stopped: tr -dc A-Z < /dev/urandom | head -c 20 > {path}"
+
+    /// Users of this machine have different cookies; commands of one do not reach the node of the other.
+    Machine Warning SeveralCookies = "several_cookies" { path: String, fingerprint: String, other_path: String, other_fingerprint: String }
+    evidence "{path} has the cookie {fingerprint}, and {other_path} has {other_fingerprint} (fingerprints)"
+    fix "where that user calls Erlang's programs for this node, copy the file: install -m 400 {path} {other_path}"
+
+    /// The cookie is among the VM's arguments, where every user of the machine can read it.
+    Machine Warning CookieInArguments = "cookie_in_arguments" { origin: String }
+    evidence "{origin} sets the cookie with -setcookie: it counts instead of the file's, and the list of processes shows it"
+    fix "write it into .erlang.cookie and take -setcookie out of {origin}"
+
+    /// The node's host is the machine itself, whichever that is: no other machine can find it by this name.
+    Machine Error NodeNameDefault = "node_name_default" { node: NodeName, origin: String }
+    evidence "the node would be called {node} ({origin}), which no other machine can reach"
+    fix "set ERLANG_NODE=ejabberd@HOST in ejabberdctl.cfg, with a host that the other machines can resolve, such as ejabberd@foo.bar"
+
+    /// A node whose host has no dot has a short name, and long and short names do not mix.
+    Machine Warning HostWithoutDot = "host_without_dot" { node: NodeName, origin: String }
+    evidence "the node would be called {node} ({origin}): a short name, which nodes with long names cannot talk to"
+    fix "set ERLANG_NODE to a name whose host has a dot, such as ejabberd@foo.bar, on all machines"
+
+    /// The node's own host has no address on its own machine.
+    Machine Error OwnHostUnknown = "own_host_unknown" { node: NodeName, host: String, reason: String }
+    evidence "{host}, the host of {node}, does not resolve on its own machine: {reason}"
+    fix "echo 'ADDRESS {host}' >> /etc/hosts, with an address of this machine that the others reach"
+
+    /// The machine's own name leads to the loopback, as Debian's installer sets it.
+    Machine Warning OwnHostLoopback = "own_host_loopback" { node: NodeName, host: String, address: String }
+    evidence "{host}, the host of {node}, is {address} here, which leads nowhere else: who copies that line to another machine reaches only himself"
+    fix "give {host} in /etc/hosts an address of this machine that the others reach"
+
+    /// The node's own host leads to another machine.
+    Machine Warning OwnHostElsewhere = "own_host_elsewhere" { node: NodeName, host: String, address: String, addresses: String }
+    evidence "{host}, the host of {node}, is {address} here, and this machine has {addresses}"
+    fix "mend the line of {host} in /etc/hosts or its DNS entry, unless something translates that address to this machine"
+
+    /// The node shall listen on an address that this machine does not have.
+    Machine Error InterfaceNotHere = "interface_not_here" { interface: String, addresses: String }
+    evidence "INET_DIST_INTERFACE is {interface}, and this machine has {addresses}"
+    fix "set INET_DIST_INTERFACE in ejabberdctl.cfg to one of these, or take the line out to listen on all"
+
+    /// Only this machine reaches a node that listens on the loopback.
+    Machine Error InterfaceLoopback = "interface_loopback" { interface: String }
+    evidence "INET_DIST_INTERFACE is {interface}: no other machine reaches the node"
+    fix "set INET_DIST_INTERFACE in ejabberdctl.cfg to an address of this machine that the others reach"
+
+    /// The address to listen on is no address.
+    Machine Error InterfaceMalformed = "interface_malformed" { text: String }
+    evidence "INET_DIST_INTERFACE is '{text}', which is no IP address"
+    fix "write an address such as 10.0.0.1, not a host and not the name of an interface"
+
+    /// The distribution speaks IPv4 unless it is told otherwise.
+    Machine Error InterfaceIpv6WithoutProtoDist = "interface_ipv6_without_proto_dist" { interface: String, proto_dist: String }
+    evidence "INET_DIST_INTERFACE is the IPv6 address {interface}, and the distribution uses {proto_dist}"
+    fix "add -proto_dist inet6_tcp to ERL_OPTIONS in ejabberdctl.cfg, on all machines"
+
+    /// epmd tells everybody who can reach it which nodes run, and on which ports.
+    Machine Warning EpmdOpen = "epmd_open" { address: String }
+    evidence "epmd listens on {address}, which is every network of this machine"
+    fix "let only the other members through the firewall to it, or set ERL_EPMD_ADDRESS in ejabberdctl.cfg to an address that they reach and restart epmd"
+
+    /// No other machine reaches an epmd that listens on the loopback only.
+    Machine Error EpmdLocal = "epmd_local" { address: String }
+    evidence "epmd listens on {address} only: no other machine can ask it"
+    fix "set ERL_EPMD_ADDRESS in ejabberdctl.cfg to an address that the others reach (with systemd, ListenStream of epmd.socket too) and restart epmd"
+
+    /// The node accepts other nodes on every network; only the cookie protects it.
+    Machine Warning DistributionOpen = "distribution_open" { node: NodeName }
+    evidence "INET_DIST_INTERFACE is not set: {node} would accept other nodes on every network of this machine"
+    fix "set INET_DIST_INTERFACE in ejabberdctl.cfg to the address that the other members reach, or keep its ports behind a firewall"
+
+    /// The port for other nodes is another one at each start, so that no firewall can let it through.
+    Machine Warning NoPortWindow = "no_port_window" { node: NodeName }
+    evidence "FIREWALL_WINDOW is not set: {node} would listen on a random port"
+    fix "set FIREWALL_WINDOW=4370-4375 in ejabberdctl.cfg and let the other members through to these ports and epmd's"
+
+    /// The range of ports is not one.
+    Machine Error PortWindowMalformed = "port_window_malformed" { text: String }
+    evidence "FIREWALL_WINDOW is '{text}', which is no range of ports"
+    fix "write the first and the last port, such as FIREWALL_WINDOW=4370-4375"
+
+    /// Nodes talk through TLS, so all of them have to.
+    Machine Warning TlsDistribution = "tls_distribution" { proto_dist: String }
+    evidence "the distribution uses TLS ({proto_dist}): only nodes that do so too can connect, and the probe sees their port and no more"
+    fix "set -proto_dist {proto_dist} and certificates of one authority on all members"
+
+    /// Mnesia refuses the database of another node.
+    Machine Error MnesiaOwnerDiffers = "mnesia_owner_differs" { directory: String, owner: Nodes, node: NodeName }
+    evidence "the database in {directory} belongs to {owner}, and the node would be called {node}"
+    fix "set ERLANG_NODE back to the owner's name; to rename the node, use ejabberdctl mnesia_change_nodename; to begin anew, move {directory} aside"
+
+    /// The database cannot be looked at.
+    Machine Error MnesiaDirectoryUnreadable = "mnesia_directory_unreadable" { directory: String, reason: String }
+    evidence "the Mnesia directory {directory} cannot be read: {reason}"
+    fix "run the doctor as root, or name the directory: easy-cluster doctor --spool DIR"
+
+    /// The file that makes a directory a database is damaged.
+    Machine Error MnesiaSchemaDamaged = "mnesia_schema_damaged" { directory: String, reason: String }
+    evidence "schema.DAT in {directory} cannot be read: {reason}"
+    fix "keep a copy of {directory}, then restore a backup, or move it aside and join the cluster anew"
+
+    /// ejabberd's user cannot write its own database.
+    Machine Error MnesiaDirectoryOwner = "mnesia_directory_owner" { directory: String, owner: String, user: String }
+    evidence "the Mnesia directory {directory} belongs to {owner}, and ejabberd runs as {user}"
+    fix "chown -R {user}: {directory}"
+
+    /// The machine does not have the user that ejabberd shall run as.
+    Machine Error UserUnknown = "user_unknown" { user: String }
+    evidence "there is no user {user} on this machine"
+    fix "install ejabberd, or name its user: easy-cluster doctor --user NAME"
+
+    /// Two places set the tick time, and one is not what is seen.
+    Machine Warning TickTimeTwice = "tick_time_twice" { arguments: u32, yml: u32 }
+    evidence "net_ticktime is {arguments} s among the VM's arguments and {yml} s in ejabberd.yml, which wins once ejabberd has started"
+    fix "set it in ejabberd.yml only, alike on all members"
+
+    /// A tick time so short that a busy node counts as dead, or so long that a dead one is not noticed.
+    Machine Warning TickTimeExtreme = "tick_time_extreme" { seconds: u32 }
+    evidence "net_ticktime is {seconds} s"
+    fix "set it to something from 8 to 300 s, alike on all members; the default is 60 s"
+
+    /// An Erlang that is older than what clusters here are tested with.
+    Machine Error OtpTooOld = "otp_too_old" { release: String }
+    evidence "Erlang/OTP {release} is installed"
+    fix "upgrade to Erlang/OTP 24 or later, 25 to 29 being what is tested"
+
+    /// A line of a hosts file without an address at its beginning.
+    Machine Warning HostsLine = "hosts_line" { path: String, line: u32, reason: String }
+    evidence "line {line} of {path} is passed over: {reason}"
+    fix "write the address first and the names behind it, such as 10.0.0.1 foo.bar"
+
+    /// The report of the other machine cannot be used.
+    Machine Error ReportUnreadable = "report_unreadable" { path: String, reason: String }
+    evidence "the report {path} cannot be used: {reason}"
+    fix "make it on the other machine, with the same version: easy-cluster doctor --json > report.json"
+
+    /// Two machines would start nodes of one name.
+    Machine Error SameNodeName = "same_node_name" { node: NodeName }
+    evidence "both machines would call their node {node}"
+    fix "give each its own ERLANG_NODE"
+
+    /// Two machines have different cookies.
+    Machine Error CookiesDiffer = "cookies_differ" { here: String, node: NodeName, there: String }
+    evidence "the cookie is {here} here and {there} on {node} (fingerprints)"
+    fix "copy .erlang.cookie (mode 400, owner ejabberd) from one machine to the other and restart ejabberd there"
+
+    /// A machine whose hosts file does not have the other one.
+    Machine Warning HostNotListed = "host_not_listed" { machine: NodeName, host: String }
+    evidence "{host} is in no hosts file of {machine}"
+    fix "on the machine of {machine}: echo 'ADDRESS {host}' >> /etc/hosts, unless DNS has it"
+
+    /// A machine has another address for a node than that node's machine has.
+    Machine Warning HostOtherAddress = "host_other_address" { machine: NodeName, host: String, address: String, addresses: String }
+    evidence "{host} is {address} for {machine}, and that machine itself has {addresses}"
+    fix "mend the line of {host} in /etc/hosts on the machine of {machine}, unless something translates that address"
+
+    /// epmd is asked on one port on every machine.
+    Machine Error EpmdPortsDiffer = "epmd_ports_differ" { here: u16, node: NodeName, there: u16 }
+    evidence "epmd's port is {here} here and {there} on {node}"
+    fix "export the same ERL_EPMD_PORT in ejabberdctl.cfg on all machines, or on none"
+
+    /// Without epmd, nodes are looked for on one's own port.
+    Machine Error DistPortsDiffer = "dist_ports_differ" { here: String, node: NodeName, there: String }
+    evidence "ERL_DIST_PORT is {here} here and {there} on {node}"
+    fix "set the same ERL_DIST_PORT in ejabberdctl.cfg on all machines, or on none"
+
+    /// One node speaks TLS or IPv6 and the other does not.
+    Machine Error ProtoDistDiffers = "proto_dist_differs" { here: String, node: NodeName, there: String }
+    evidence "the distribution uses {here} here and {there} on {node}"
+    fix "give ERL_OPTIONS the same -proto_dist on all machines"
+
+    /// Tables of modules that run on one machine only are not copied by ejabberd.
+    Machine Warning ModulesDiffer = "modules_differ" { node: NodeName, only_here: String, only_there: String }
+    evidence "modules only here: {only_here}; only on {node}: {only_there}"
+    fix "give both machines the same modules in ejabberd.yml"
+
+    /// One cluster serves the same domains everywhere.
+    Machine Warning DomainsDiffer = "domains_differ" { node: NodeName, only_here: String, only_there: String }
+    evidence "XMPP domains only here: {only_here}; only on {node}: {only_there}"
+    fix "give both machines the same hosts in ejabberd.yml"
+
+    /// Accounts are looked up in different places.
+    Machine Warning AuthMethodsDiffer = "auth_methods_differ" { here: String, node: NodeName, there: String }
+    evidence "auth_method is {here} here and {there} on {node}"
+    fix "give both machines the same auth_method in ejabberd.yml"
 }

@@ -176,7 +176,7 @@ def test_help_and_errors_have_words(strangers):
     hello, _ = strangers
     transcript = hello.shell("easy_cluster:help().", "easy_cluster:join('ejabberd@hello.world').")
     assert "join_as_master(Node)" in transcript
-    assert "cannot_join_itself (request)" in transcript and "fix       name another node" in transcript
+    assert "cannot_join_itself (request, error)" in transcript and "fix       name another node" in transcript
 
 
 def test_the_shell_shows_the_plan_and_one_line_a_step(strangers):

@@ -1,11 +1,269 @@
-//! `easy-cluster doctor`.
+//! `easy-cluster doctor`: look, judge, tell.
 
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// To be written.
+use easy_cluster::explain;
+use easy_cluster::model::machine::cookie::Secret;
+use easy_cluster::model::machine::{FORMAT, Machine};
+use easy_cluster::model::name::NodeName;
+use easy_cluster::model::reach::Reach;
+use easy_cluster::probe::{self, Cookie, Family, ProbeRequest, Target};
+use easy_cluster::validate::problem::{Problem, Severity};
+use easy_cluster::validate::{machine as validate, node_name, reach};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::files;
+use crate::gather::{self, Gathered, Places};
+
+/// A report has the hosts file in it, and some more.
+const REPORT: u64 = 16 << 20;
+
+/// What is wrong with this machine, before ejabberd starts; and with the way to other nodes.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+#[command(
+    after_help = "Exit status: 0 nothing is wrong, 1 there are errors, 2 the arguments are wrong, 3 there are warnings only."
+)]
+pub(crate) struct Arguments {
+    /// Nodes to look for, such as ejabberd@foo.bar.
+    #[arg(value_name = "NODE")]
+    nodes: Vec<String>,
+    /// The folder of ejabberdctl.cfg, as `ejabberdctl -d` takes it [default: /etc/ejabberd].
+    #[arg(long, value_name = "DIR")]
+    config: Option<String>,
+    /// The folder of the database, as `ejabberdctl -s` takes it [default: /var/lib/ejabberd].
+    #[arg(long, value_name = "DIR")]
+    spool: Option<String>,
+    /// The user that ejabberd runs as.
+    #[arg(long, value_name = "NAME", default_value = "ejabberd")]
+    user: String,
+    /// Look at the machine whose file system is mounted at DIR: all paths are below it.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+    /// Milliseconds that resolvers, and then nodes, are waited for.
+    #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    timeout: u64,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Compare with the report that the doctor made on another machine with --json.
+    #[arg(long, value_name = "REPORT")]
+    compare: Option<PathBuf>,
+}
 
-pub(crate) fn run(_arguments: &Arguments) -> ExitCode {
-    ExitCode::SUCCESS
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'r> {
+    format: u32,
+    machine: &'r Machine,
+    reaches: &'r [Reach],
+    findings: Vec<Finding>,
+}
+
+/// A problem with everything that the catalogue says about it.
+#[derive(Serialize)]
+struct Finding {
+    code: &'static str,
+    layer: &'static str,
+    severity: &'static str,
+    evidence: String,
+    cause: &'static str,
+    fix: String,
+    link: String,
+    details: Value,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let places = Places {
+        root: arguments.root.clone(),
+        config: arguments.config.clone(),
+        spool: arguments.spool.clone(),
+        user: arguments.user.clone(),
+    };
+    let Gathered { mut machine, cookie } = gather::gather(&places);
+    let other = arguments.compare.as_ref().map(|path| read_report(path));
+    let timeout = Duration::from_millis(arguments.timeout);
+    let hosts = hosts_to_ask(&machine, &other);
+    gather::resolve(&mut machine, &hosts, timeout);
+
+    let mut problems = validate::problems(&machine);
+    match &other {
+        Some(Ok(other)) => problems.extend(validate::compare(&machine, other)),
+        Some(Err(problem)) => problems.push(problem.clone()),
+        None => {}
+    }
+    let reaches = look_for(&arguments.nodes, &machine, cookie.as_ref(), arguments.timeout, &mut problems);
+    problems.sort_by_key(Problem::severity);
+
+    let text = if arguments.json {
+        json(&machine, &reaches, &problems)
+    } else {
+        words(&machine, &reaches, &problems)
+    };
+    // Who closed the pipe does not want to read it.
+    let _nobody_reads = io::stdout().write_all(text.as_bytes());
+    match problems.first().map(Problem::severity) {
+        None => ExitCode::SUCCESS,
+        Some(Severity::Error) => ExitCode::from(1),
+        Some(Severity::Warning) => ExitCode::from(3),
+    }
+}
+
+/// The hosts whose addresses the checks want to know.
+fn hosts_to_ask(machine: &Machine, other: &Option<Result<Machine, Problem>>) -> Vec<String> {
+    let own = machine.settings.node.as_ref();
+    let other =
+        other.as_ref().and_then(|other| other.as_ref().ok()).and_then(|other| other.settings.node.as_ref());
+    own.into_iter().chain(other).map(|named| NodeName::from(named.name.as_str()).host().to_owned()).collect()
+}
+
+fn read_report(path: &std::path::Path) -> Result<Machine, Problem> {
+    let unreadable = |reason: String| Problem::ReportUnreadable { path: path.display().to_string(), reason };
+    let (bytes, _) =
+        files::read(path, REPORT).map_err(|state| unreadable(explain::machine::state(&state)))?;
+    let report: Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    let format = report.get("format").and_then(Value::as_u64);
+    if format != Some(u64::from(FORMAT)) {
+        return Err(unreadable(format!("its format is not {FORMAT}")));
+    }
+    let machine = report.get("machine").cloned().unwrap_or_default();
+    serde_json::from_value(machine).map_err(|error| unreadable(error.to_string()))
+}
+
+/// How far one gets towards each node; what is in the way is added to `problems`.
+fn look_for(
+    nodes: &[String],
+    machine: &Machine,
+    cookie: Option<&Secret>,
+    timeout_ms: u64,
+    problems: &mut Vec<Problem>,
+) -> Vec<Reach> {
+    let here = here(machine, nodes);
+    let mut targets = Vec::new();
+    let mut hosts = Vec::new();
+    for text in nodes {
+        let node = match node_name::parse(text, &here) {
+            Ok(node) => node,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let host = node.host().to_owned();
+        let listed = machine.listed(&host);
+        if listed.is_empty() && host.parse::<IpAddr>().is_err() && !machine.inetrc.asks_the_system() {
+            let reason = machine.resolve(&host).err().unwrap_or_default();
+            let unknown = Problem::UnknownHost { node, host, reason };
+            if !is_told(&unknown, problems) {
+                problems.push(unknown);
+            }
+            continue;
+        }
+        hosts.extend(listed.into_iter().map(|address| (host.clone(), address)));
+        // Without a cookie one still gets as far as to the question for it.
+        let cookie = Cookie::from(cookie.map_or("", Secret::expose));
+        targets.push(Target { node, cookie });
+    }
+    if targets.is_empty() {
+        return Vec::new();
+    }
+    let mut request = request(machine, targets, timeout_ms, hosts, here);
+    if runs(&request, cookie) {
+        request.connected = request.targets.iter().map(|target| target.node.clone()).collect();
+    }
+    let reaches = probe::probe(&request);
+    let found = reaches.iter().flat_map(reach::problems);
+    problems
+        .extend(found.filter(|problem| cookie.is_some() || !matches!(problem, Problem::WrongCookie { .. })));
+    reaches
+}
+
+/// Whether a comparison has found already that the node's host does not resolve.
+fn is_told(problem: &Problem, problems: &[Problem]) -> bool {
+    let Problem::UnknownHost { node, .. } = problem else { return false };
+    problems.iter().any(|told| matches!(told, Problem::UnknownHost { node: other, .. } if other == node))
+}
+
+fn request(
+    machine: &Machine,
+    targets: Vec<Target>,
+    timeout_ms: u64,
+    hosts: Vec<(String, IpAddr)>,
+    here: NodeName,
+) -> ProbeRequest {
+    let settings = &machine.settings;
+    ProbeRequest {
+        targets,
+        timeout_ms,
+        epmd_port: settings.epmd_port,
+        dist_port: settings.dist_port,
+        hosts,
+        here,
+        connected: Vec::new(),
+        family: Some(if settings.proto_dist.starts_with("inet6") { Family::Inet6 } else { Family::Inet }),
+        tls: settings.proto_dist.ends_with("_tls"),
+    }
+}
+
+/// Whether this machine's own node runs: it may be connected to any of the others, and then its name is taken there by
+/// itself.
+fn runs(request: &ProbeRequest, cookie: Option<&Secret>) -> bool {
+    let cookie = Cookie::from(cookie.map_or("", Secret::expose));
+    let own = Target { node: request.here.clone(), cookie };
+    let own = ProbeRequest { targets: vec![own], connected: vec![request.here.clone()], ..request.clone() };
+    probe::probe(&own).iter().any(|reach| reach.port.is_some())
+}
+
+/// The name to ask with. Where this machine's cannot be told or is none, one of the first node's mode will do.
+fn here(machine: &Machine, nodes: &[String]) -> NodeName {
+    let own = machine.settings.node.as_ref().map(|own| NodeName::from(own.name.as_str()));
+    if let Some(own) = own.filter(|own| node_name::parse(own.as_str(), own).is_ok()) {
+        return own;
+    }
+    let long = nodes.first().is_some_and(|node| NodeName::from(node.as_str()).host().contains('.'));
+    NodeName::from(if long { "ejabberd@easy.cluster" } else { "ejabberd@localhost" })
+}
+
+fn words(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
+    let headline = explain::machine::headline(problems);
+    let name = if machine.hostname.is_empty() { "this machine" } else { &machine.hostname };
+    let mut text = format!("{}: {headline}\n", explain::errors::printable(name));
+    text += &explain::machine::facts(machine);
+    for reach in reaches {
+        text += &explain::machine::reach(reach);
+        text += &explain::reach::layers(reach);
+    }
+    if !problems.is_empty() {
+        text.push('\n');
+    }
+    text + &explain::errors::problems(problems)
+}
+
+fn json(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
+    let findings = problems.iter().map(finding).collect();
+    let report = Report { format: FORMAT, machine, reaches, findings };
+    serde_json::to_string_pretty(&report)
+        .map_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"), |text| text + "\n")
+}
+
+fn finding(problem: &Problem) -> Finding {
+    // A problem serialises as its code with its details inside.
+    let details = match serde_json::to_value(problem) {
+        Ok(Value::Object(fields)) => fields.into_iter().next().map(|(_, details)| details),
+        Ok(_) | Err(_) => None,
+    };
+    Finding {
+        code: problem.code(),
+        layer: problem.layer().as_str(),
+        severity: problem.severity().as_str(),
+        evidence: problem.to_string(),
+        cause: problem.cause(),
+        fix: problem.fix(),
+        link: problem.link(),
+        details: details.unwrap_or_default(),
+    }
 }

@@ -2,6 +2,9 @@
 
 mod doctor;
 mod explain;
+mod files;
+mod gather;
+mod versions;
 
 use std::process::ExitCode;
 
