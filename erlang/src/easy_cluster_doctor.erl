@@ -64,13 +64,30 @@ look(Node, Snapshot, {ok, #{reaches := Reaches}}, Timeout) ->
     case easy_cluster_native:call(questions, #{node => Node, snapshot => Snapshot}) of
         {ok, Questions} ->
             Answers = easy_cluster_rpc:parallel(fun(Question) -> ask(Question, Timeout) end, Questions, 2 * Timeout),
-            easy_cluster_native:call(diagnose, #{node => Node, snapshot => Snapshot, reaches => Reaches,
-                                                 pairs => pairs(Answers), unanswered => unanswered(Answers)});
+            Examination = #{node => Node, snapshot => Snapshot, reaches => Reaches,
+                            pairs => pairs(Answers), unanswered => unanswered(Answers)},
+            easy_cluster_native:call(diagnose, #{examination => Examination, places => places()});
         {error, Reason} ->
             {error, Reason}
     end;
 look(_Node, _Snapshot, {error, Reason}, _Timeout) ->
     {error, Reason}.
+
+%% Where the machine's files are, as ejabberd was told. Another application has its own, of which nothing is known.
+places() ->
+    case lists:keymember(ejabberd, 1, application:which_applications()) of
+        true ->
+            #{root => <<"/">>,
+              config => unicode:characters_to_binary(filename:dirname(config_path(ejabberd_config))),
+              spool => unicode:characters_to_binary(mnesia:system_info(directory)),
+              user => undefined};
+        false ->
+            undefined
+    end.
+
+%% Not called by its name, as a build without ejabberd does not know it.
+config_path(Module) ->
+    Module:path().
 
 pairs(Answers) ->
     [#{from => From, to => To, failure => Failure} || {#{from := From}, {ok, {ok, Ways}}} <- Answers, {To, Failure} <- Ways].

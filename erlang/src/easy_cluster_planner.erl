@@ -221,7 +221,7 @@ rows_again(_Plan, _Snapshot) ->
 read_plan(#{id := _, node := _, operation := {_, _}, options := #{}, steps := _} = Plan) ->
     case easy_cluster_native:call(render_plan, #{plan => Plan}) of
         {ok, _Text} -> ok;
-        {error, {_Code, #{reason := Reason}}} -> {error, {bad_plan, #{reason => Reason}}};
+        {error, {bad_request, #{reason := Reason}}} -> {error, {bad_plan, #{reason => Reason}}};
         {error, Reason} -> {error, Reason}
     end;
 read_plan(Other) ->

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::errors;
+use crate::model::machine::Machine;
 use crate::model::name::NodeName;
 use crate::model::pair::Pair;
 use crate::model::reach::Reach;
 use crate::model::snapshot::{Facts, Snapshot};
 use crate::validate::problem::{Problem, Severity};
 use crate::validate::view::View;
-use crate::validate::{membership, pairs, reach};
+use crate::validate::{machine as of_machine, membership, pairs, reach};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,11 +38,11 @@ pub struct Diagnosis {
     pub text: String,
 }
 
-/// The diagnosis.
+/// The diagnosis; `machine` is this machine, if it was looked at.
 ///
 /// # Errors
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself.
-pub fn diagnose(examination: &Examination) -> Result<Diagnosis, Problem> {
+pub fn diagnose(examination: &Examination, machine: Option<&Machine>) -> Result<Diagnosis, Problem> {
     let view = View::new(&examination.snapshot)?;
     let unreached: Vec<&NodeName> =
         examination.reaches.iter().filter(|reach| reach.failure.is_some()).map(|reach| &reach.node).collect();
@@ -56,8 +57,10 @@ pub fn diagnose(examination: &Examination) -> Result<Diagnosis, Problem> {
             .iter()
             .map(|(node, reason)| Problem::NoConnection { node: node.clone(), reason: reason.clone() }),
     );
+    problems.extend(machine.map_or_else(Vec::new, of_machine::problems));
     problems.sort_by_key(|problem| (problem.severity(), problem.layer()));
-    let text = words(&view, examination, &problems);
+    let text =
+        machine.map_or_else(String::new, super::machine::facts) + &words(&view, examination, &problems);
     Ok(Diagnosis { problems, text })
 }
 

@@ -12,6 +12,7 @@ mod epmd;
 pub mod fuzz;
 mod handshake;
 mod hear;
+pub mod machine;
 mod resolve;
 mod tls;
 

@@ -120,6 +120,12 @@ every_request_is_answered_test_() ->
           verify => {#{plan => Plan, snapshot => Snapshot}, fun({error, {verify_failed, #{}}}) -> true end},
           test_node => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
           status => {#{snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
+          recover => {#{plan => Plan, begun => 0, undoing => false, committed => false, reached => true, running => false},
+                      fun(Answer) -> Answer =:= {ok, #{direction => back, offline => [], online => []}} end},
+          questions => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, Questions}) -> is_list(Questions) end},
+          diagnose => {#{examination => #{node => element(2, Operation), snapshot => Snapshot, reaches => [], pairs => [],
+                                          unanswered => []}},
+                       fun({ok, #{problems := Problems, text := Words}}) -> is_list(Problems) andalso is_binary(Words) end},
           render_plan => {#{plan => Plan}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
           describe => {#{action => hd(Actions)}, Text},
@@ -149,8 +155,10 @@ without_the_library_test_() ->
     %% Of the VM itself, so that no other has to be there.
     Plan = #{id => <<"any">>, operation => {join, nonode@nohost}, options => #{timeout => 100}, steps => [], undo => [],
              members => [], node => nonode@nohost},
-    Calls = [{Function, [Node | Opts]} || Function <- [test_node, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
-        [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++ [{status, []}, {commit, [Plan]}, {explain, ["any text"]}],
+    Calls = [{Function, [Node | Opts]}
+             || Function <- [test_node, doctor, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
+        [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
+        [{status, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,

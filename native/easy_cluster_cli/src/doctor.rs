@@ -11,14 +11,12 @@ use easy_cluster::model::machine::cookie::Secret;
 use easy_cluster::model::machine::{FORMAT, Machine};
 use easy_cluster::model::name::NodeName;
 use easy_cluster::model::reach::Reach;
+use easy_cluster::probe::machine::{self as machine_files, Gathered, Places};
 use easy_cluster::probe::{self, Cookie, Family, ProbeRequest, Target};
 use easy_cluster::validate::problem::{Problem, Severity};
 use easy_cluster::validate::{machine as validate, node_name, reach};
 use serde::Serialize;
 use serde_json::Value;
-
-use crate::files;
-use crate::gather::{self, Gathered, Places};
 
 /// A report has the hosts file in it, and some more.
 const REPORT: u64 = 16 << 20;
@@ -82,13 +80,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         root: arguments.root.clone(),
         config: arguments.config.clone(),
         spool: arguments.spool.clone(),
-        user: arguments.user.clone(),
+        user: Some(arguments.user.clone()),
     };
-    let Gathered { mut machine, cookie } = gather::gather(&places);
+    let Gathered { mut machine, cookie } = machine_files::gather(&places);
     let other = arguments.compare.as_ref().map(|path| read_report(path));
     let timeout = Duration::from_millis(arguments.timeout);
     let hosts = hosts_to_ask(&machine, &other);
-    gather::resolve(&mut machine, &hosts, timeout);
+    machine_files::resolve(&mut machine, &hosts, timeout);
 
     let mut problems = validate::problems(&machine);
     match &other {
@@ -124,7 +122,7 @@ fn hosts_to_ask(machine: &Machine, other: &Option<Result<Machine, Problem>>) -> 
 fn read_report(path: &std::path::Path) -> Result<Machine, Problem> {
     let unreadable = |reason: String| Problem::ReportUnreadable { path: path.display().to_string(), reason };
     let (bytes, _) =
-        files::read(path, REPORT).map_err(|state| unreadable(explain::machine::state(&state)))?;
+        machine_files::read(path, REPORT).map_err(|state| unreadable(explain::machine::state(&state)))?;
     let report: Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
     let format = report.get("format").and_then(Value::as_u64);
     if format != Some(u64::from(FORMAT)) {

@@ -2,9 +2,6 @@
 
 mod doctor;
 mod explain;
-mod files;
-mod gather;
-mod versions;
 
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::{node_name, options, reach};
@@ -59,7 +60,10 @@ enum Request {
         node: NodeName,
         snapshot: Snapshot,
     },
-    Diagnose(Examination),
+    Diagnose {
+        examination: Examination,
+        places: Option<Places>,
+    },
     RenderPlan {
         plan: Plan,
     },
@@ -167,8 +171,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Questions { node, snapshot } => {
             Answer::Questions(explain::doctor::questions(&node, &snapshot).map_err(one)?)
         }
-        Request::Diagnose(examination) => {
-            Answer::Diagnosis(explain::doctor::diagnose(&examination).map_err(one)?)
+        Request::Diagnose { examination, places } => {
+            let machine = places.map(|places| machine::look(&places));
+            Answer::Diagnosis(explain::doctor::diagnose(&examination, machine.as_ref()).map_err(one)?)
         }
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),

@@ -1,5 +1,8 @@
 //! From files and sockets to the facts of a machine. Nothing is decided here.
 
+mod files;
+mod versions;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, ToSocketAddrs as _};
@@ -9,40 +12,61 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use easy_cluster::model::machine::cookie::{self, Secret};
-use easy_cluster::model::machine::hosts::{self, HostsEntry, Inetrc};
-use easy_cluster::model::machine::settings::settings;
-use easy_cluster::model::machine::users::{self, User};
-use easy_cluster::model::machine::{
+use serde::Deserialize;
+
+use crate::model::machine::cookie::{self, Secret};
+use crate::model::machine::hosts::{self, HostsEntry, Inetrc};
+use crate::model::machine::settings::settings;
+use crate::model::machine::users::{self, User};
+use crate::model::machine::{
     Broken, CookieFile, Database, FORMAT, File, Machine, Resolved, Role, State, Unclear, arguments,
     ejabberd_yml, schema, shell, sockets, text,
 };
 
-use crate::files::{CONFIGURATION, Root, state, words};
-use crate::versions;
+use crate::model::name::NodeName;
+pub use files::read;
+use files::{CONFIGURATION, Root, state, words};
 
 /// A schema of 10,000 tables has some megabytes.
 const SCHEMA: u64 = 64 << 20;
 
 /// Where to look.
-pub(crate) struct Places {
+#[derive(Debug, Clone, Deserialize)]
+pub struct Places {
     /// The file system of the machine.
     pub root: PathBuf,
     /// The folder of the configuration, where it is not the usual one.
     pub config: Option<String>,
     /// The folder of the database, where it is not the usual one.
     pub spool: Option<String>,
-    /// The user that ejabberd runs as.
-    pub user: String,
+    /// The user that ejabberd runs as; that of this process where none is given.
+    pub user: Option<String>,
 }
 
 /// What was found. The cookie is for the probe.
-pub(crate) struct Gathered {
+#[derive(Debug)]
+pub struct Gathered {
+    /// The facts.
     pub machine: Machine,
+    /// The cookie, if it can be read.
     pub cookie: Option<Secret>,
 }
 
-pub(crate) fn gather(places: &Places) -> Gathered {
+/// How long the resolver may take for this machine's own name.
+const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The facts of a machine, and where its own name leads.
+#[must_use]
+pub fn look(places: &Places) -> Machine {
+    let mut machine = gather(places).machine;
+    let host = machine.settings.node.as_ref().map(|own| NodeName::from(own.name.as_str()).host().to_owned());
+    resolve(&mut machine, &host.into_iter().collect::<Vec<_>>(), RESOLVER_TIMEOUT);
+    machine
+}
+
+/// Reads what there is. Never fails: what cannot be read is a fact, too.
+#[must_use]
+pub fn gather(places: &Places) -> Gathered {
     let root = Root::new(&places.root);
     let config = places.config.clone().unwrap_or_else(|| "/etc/ejabberd".into());
     let hostname = root.text("/proc/sys/kernel/hostname").trim().to_owned();
@@ -82,15 +106,20 @@ pub(crate) fn gather(places: &Places) -> Gathered {
     files.push(file);
 
     let users = users::parse(&root.text("/etc/passwd"));
-    let user = users.iter().find(|user| user.name == places.user);
-    let (cookies, file_cookie) = cookies(&root, places, &users, user);
+    let own = || fs::metadata(root.at("/proc/self")).map(|metadata| metadata.uid()).ok();
+    let user = match &places.user {
+        Some(name) => users.iter().find(|user| user.name == *name),
+        None => own().and_then(|uid| users.iter().find(|user| user.uid == uid)),
+    };
+    let name = places.user.clone().or_else(|| user.map(|user| user.name.clone())).unwrap_or_default();
+    let (cookies, file_cookie) = cookies(&root, places, &users, user, &name);
     let cookie = argument_cookie.or(file_cookie);
     let spool = settings.spool.clone().or_else(|| places.spool.clone());
     let machine = Machine {
         format: FORMAT,
         hostname,
         addresses: addresses(&root),
-        user: places.user.clone(),
+        user: name,
         uid: user.map(|user| user.uid),
         files,
         yml: yml.flatten(),
@@ -184,12 +213,13 @@ fn cookies(
     places: &Places,
     users: &[User],
     user: Option<&User>,
+    name: &str,
 ) -> (Vec<CookieFile>, Option<Secret>) {
     let home = user.map_or("/var/lib/ejabberd", |user| user.home.as_str());
     let there = |folder: &&str| fs::symlink_metadata(root.at(&cookie_path(folder))).is_ok();
     // Erlang looks into HOME. Who keeps several nodes on a machine gives each its own, which is its spool.
     let folder = places.spool.as_deref().filter(there).unwrap_or(home);
-    let (own, secret) = cookie_file(root, cookie_path(folder), &places.user, users);
+    let (own, secret) = cookie_file(root, cookie_path(folder), name, users);
     let mut files = vec![own];
     let typing = std::env::var("SUDO_USER").unwrap_or_default();
     for other in users.iter().filter(|other| other.name == "root" || other.name == typing) {
@@ -268,7 +298,7 @@ fn database(root: &Root, directory: String) -> Database {
 }
 
 /// Asks the system's resolver for hosts that no file has, all at once and for as long as `timeout`.
-pub(crate) fn resolve(machine: &mut Machine, hosts: &[String], timeout: Duration) {
+pub fn resolve(machine: &mut Machine, hosts: &[String], timeout: Duration) {
     if !machine.inetrc.asks_the_system() {
         return;
     }

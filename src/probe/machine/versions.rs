@@ -1,9 +1,9 @@
 //! What is installed, told by its files and without starting it.
 
-use easy_cluster::model::machine::Versions;
-use easy_cluster::model::machine::terms::{self, Term};
+use crate::model::machine::Versions;
+use crate::model::machine::terms::{self, Term};
 
-use crate::files::Root;
+use super::files::Root;
 
 /// Where packages put Erlang: a folder with `lib` and `releases`.
 const ERLANG: [&str; 4] = ["/usr/lib/erlang", "/usr/local/lib/erlang", "/usr/lib64/erlang", "/opt/erlang"];

@@ -5,8 +5,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use easy_cluster::model::machine::State;
-use easy_cluster::validate::problem::Bytes;
+use crate::model::machine::State;
+use crate::validate::problem::Bytes;
 
 /// Configuration files that are larger are not configuration files.
 pub(crate) const CONFIGURATION: u64 = 1 << 20;
@@ -45,8 +45,11 @@ impl Root {
     }
 }
 
-/// The contents of a regular file of at most `most` bytes.
-pub(crate) fn read(path: &Path, most: u64) -> Result<(Vec<u8>, Metadata), State> {
+/// The contents of a regular file of at most `most` bytes, and what the system says about it.
+///
+/// # Errors
+/// Why there are none, in words: it is missing, larger, no regular file, or the system refuses it.
+pub fn read(path: &Path, most: u64) -> Result<(Vec<u8>, Metadata), State> {
     let metadata = fs::metadata(path).map_err(|error| state(&error))?;
     refuse_others(&metadata, most)?;
     // It may have become a FIFO meanwhile, whose opening would wait for a writer.
