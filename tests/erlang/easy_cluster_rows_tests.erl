@@ -389,6 +389,8 @@ merges_chunks(#{ours := Ours, theirs := Theirs} = Context) ->
     {ok, #{rows := 5000}} = archive(Theirs, many_merged, file(Context, many_merged)),
     ok = call(Theirs, ?MODULE, delete_all, [many_merged, lists:seq(1, 4000)]),
     write_on(Theirs, many_merged, [{many_merged, Key, theirs} || Key <- lists:seq(1, 1500)]),
+    %% Dirty operations reach the other copies a little later.
+    ok = easy_cluster_peers:until(fun() -> call(Ours, ?MODULE, row_count, [many_merged]) =:= 2500 end),
     ?assertEqual(
         {ok, #{table => many_merged, added => 2500, same => 1000, conflicts => 1500}},
         call(Ours, easy_cluster_rows, merge, [file(Context, many_merged), file(Context, many_conflicts)])
