@@ -170,9 +170,17 @@ fn look_for(
         return Vec::new();
     }
     let mut request = request(machine, targets, timeout_ms, hosts, here);
-    if runs(&request, cookie) {
+    let own = own_reach(&request, cookie);
+    if own.iter().any(|reach| reach.failure.is_none()) {
+        // It may be connected to any of the others, and then its name is taken there by itself.
         request.connected = request.targets.iter().map(|target| target.node.clone()).collect();
     }
+    // A node that does not run yet is no fault, but nothing may stand in its place.
+    problems.extend(
+        own.iter()
+            .flat_map(reach::problems)
+            .filter(|problem| matches!(problem, Problem::StaleEpmdEntry { .. })),
+    );
     let reaches = probe::probe(&request);
     let found = reaches.iter().flat_map(reach::problems);
     problems
@@ -207,13 +215,15 @@ fn request(
     }
 }
 
-/// Whether this machine's own node runs: it may be connected to any of the others, and then its name is taken there by
-/// itself.
-fn runs(request: &ProbeRequest, cookie: Option<&Secret>) -> bool {
+/// How far one gets towards this machine's own node.
+fn own_reach(request: &ProbeRequest, cookie: Option<&Secret>) -> Vec<Reach> {
     let cookie = Cookie::from(cookie.map_or("", Secret::expose));
     let own = Target { node: request.here.clone(), cookie };
-    let own = ProbeRequest { targets: vec![own], connected: vec![request.here.clone()], ..request.clone() };
-    probe::probe(&own).iter().any(|reach| reach.port.is_some())
+    probe::probe(&ProbeRequest {
+        targets: vec![own],
+        connected: vec![request.here.clone()],
+        ..request.clone()
+    })
 }
 
 /// The name to ask with. Where this machine's cannot be told or is none, one of the first node's mode will do.
