@@ -19,7 +19,7 @@ DATABASE = """
     [ok = mnesia:dirty_write({{T, {row}, {row}}}) || T <- [users, log, online, own]], dumped = mnesia:dump_log(), ok"""
 
 #: The steps of a join between two plain Mnesia nodes with the four tables above.
-STEPS = ["connect", "dump_log", "stop_mnesia", "open_staging", "join_schema", "schema_to_disc", "close_staging",
+STEPS = ["connect", "archive_rows", "dump_log", "stop_mnesia", "open_staging", "join_schema", "schema_to_disc", "close_staging",
          "keep_database", "delete_logs", "commit_schema", "replace_files", "start_mnesia", "copy_table", "copy_table",
          "copy_table", "copy_table", "wait_for_tables", "clear_caches", "verify"]  # fmt: skip
 FIRST_WITHOUT_A_WAY_BACK = STEPS.index("wait_for_tables") + 1
@@ -47,6 +47,7 @@ def test_the_target_dies_at_a_step_and_both_come_out_as_they_were(plain_nodes, s
 
     assert one.eval("mnesia:system_info(is_running)") == "yes" and db_nodes(one) == {one.name}
     assert rows(one) == before[one]
+    assert one.eval("mnesia:dirty_all_keys(online)") == ["mine"]
     assert call(one, "status()")[1]["unfinished"] == "undefined"
 
     two.start()  # it must neither die of a stale member nor wait for copies that were begun there
