@@ -8,7 +8,7 @@
 %%     epmd          192.0.2.2:4369 knows ejabberd (port 4370)
 %%     distribution  192.0.2.2:4370 accepts, 0.3 ms
 %%     handshake     ok: status, challenge, cookie, name; OTP 25 to 27
-%%   ejabberd@foo.bar is reachable: OTP 25, Mnesia 4.21.3, ejabberd 23.01; 1 member, 39 tables
+%%   ejabberd@foo.bar is reachable: OTP 25, ejabberd 23.01-1, mnesia 4.21.3; members ejabberd@foo.bar; 35 tables
 %%   ok
 %%   2> easy_cluster:join_as_master('ejabberd@foo.bar').
 %%   join_as_master: ejabberd@hello.world becomes a full replica of the cluster of ejabberd@foo.bar

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::plan::counted;
 use crate::model::name::NodeName;
 use crate::model::snapshot::{Running, Snapshot};
 use crate::validate::membership;
@@ -96,7 +97,8 @@ pub fn status(snapshot: &Snapshot) -> Result<Status, Problem> {
 }
 
 fn render(status: &Status) -> String {
-    let mut text = format!("{} tables, seen from {}\n", status.tables, status.node);
+    let tables = counted(status.tables, "table");
+    let mut text = format!("{tables}, seen from {}\n", status.node);
     let width = status.members.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
     for member in &status.members {
         let role = match member.role {
@@ -107,9 +109,9 @@ fn render(status: &Status) -> String {
         };
         let _ = writeln!(
             text,
-            "  {:<width$}  {role:<6}  {:>4} copies  replicates with {}",
+            "  {:<width$}  {role:<6}  {:>10}  replicates with {}",
             member.node.as_str(),
-            member.tables,
+            if member.tables == 1 { "1 copy".into() } else { format!("{} copies", member.tables) },
             Nodes(member.sees.clone())
         );
     }
@@ -130,10 +132,10 @@ pub fn test_node(node: &NodeName, snapshot: &Snapshot) -> Result<String, Vec<Pro
     let versions: Vec<String> =
         facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     Ok(format!(
-        "{node} is reachable: OTP {}, {}; members {}; {} tables",
+        "{node} is reachable: OTP {}, {}; members {}; {}",
         facts.otp_release,
         versions.join(", "),
         view.nodes(facts.db_nodes),
-        view.tables_of(node).count()
+        counted(view.tables_of(node).count() as u64, "table")
     ))
 }
