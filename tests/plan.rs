@@ -385,3 +385,29 @@ fn the_state_names_masters_slaves_and_the_dead() {
     assert!(words.contains("ejabberd@third.host   DOWN"), "{words}");
     assert!(words.contains("member_down (membership)"), "{words}");
 }
+
+#[test]
+fn a_schema_in_memory_does_not_survive_a_restart_here_or_there() {
+    for (node, others) in [(HERE, vec![THERE]), (THERE, vec![THERE]), (THIRD, vec![THERE, THIRD])] {
+        let mut lab = Lab::new(&others);
+        lab.facts(node).use_dir = false;
+        for operation in [join_as_master(), Operation::Join(THERE.into())] {
+            let problems = plan::make(&lab.inputs(operation)).expect_err("a refusal");
+            assert_eq!(problems, [Problem::RamSchema { node: node.into() }]);
+        }
+    }
+    let mut everywhere = Lab::new(&[THERE, THIRD]);
+    for node in [HERE, THERE, THIRD] {
+        everywhere.facts(node).use_dir = false;
+    }
+    assert_eq!(codes(&everywhere.inputs(join_as_master())), ["ram_schema"; 3]);
+}
+
+#[test]
+fn a_member_in_memory_can_be_synced_from_and_copies_nothing_to_its_disc() {
+    let mut lab = Lab::joined(&[THERE]);
+    lab.facts(THERE).use_dir = false;
+    assert_eq!(codes(&lab.inputs(Operation::SyncNode(THERE.into()))), [""; 0]);
+    lab.facts(HERE).use_dir = false;
+    assert_eq!(codes(&lab.inputs(Operation::SyncNode(THERE.into()))), ["ram_schema"]);
+}

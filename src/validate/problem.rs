@@ -576,6 +576,11 @@ problems! {
     evidence "this node and {node} ended a transaction differently"
     fix "decide which node is right and restart the other: mnesia:set_master_nodes(['ejabberd@foo.bar']) there, restart, then mnesia:set_master_nodes([])"
 
+    /// The schema of a node is in memory only: at its restart the node knows neither its tables nor its cluster.
+    Membership Error RamSchema = "ram_schema" { node: NodeName }
+    evidence "the schema of {node} is in memory only, and its restart would forget the tables and the cluster"
+    fix "put it on disc, on {node}: mnesia:change_table_copy_type(schema, node(), disc_copies)"
+
     /// A node is not connected to all others, so Erlang dissolves connections until no two groups overlap.
     Membership Warning OverlappingPartitions = "overlapping_partitions" { node: NodeName, action: String, other: NodeName }
     evidence "{node} {action} {other}, as not all nodes are connected to each other"

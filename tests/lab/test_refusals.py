@@ -277,6 +277,22 @@ def small_disk(folder, megabytes: int):
         aside.rename(folder)
 
 
+# What would not survive
+
+
+def test_a_schema_in_memory(hello, lab):
+    with plain(lab, "third.host", "diskless", disc=False) as diskless:
+        until(diskless, "mnesia:system_info(is_running) =:= yes")
+        assert refused(hello, master(diskless.name), "ram_schema")["node"] == diskless.name
+
+        diskless.load_easy_cluster()
+        diskless.eval("{atomic, ok} = mnesia:create_table(t, []), mnesia:dirty_write({t, 1, only_here})")
+        answer = call(diskless, master(hello.name))
+        assert code(answer) == "ram_schema" and details(answer)["node"] == diskless.name, answer
+        assert diskless.eval("mnesia:dirty_read(t, 1)") == [("t", 1, "only_here")]
+        assert db_nodes(hello) == {hello.name} and db_nodes(diskless) == {diskless.name}
+
+
 # One at a time, and only what was shown
 
 
