@@ -411,3 +411,26 @@ fn a_member_in_memory_can_be_synced_from_and_copies_nothing_to_its_disc() {
     lab.facts(HERE).use_dir = false;
     assert_eq!(codes(&lab.inputs(Operation::SyncNode(THERE.into()))), ["ram_schema"]);
 }
+
+#[test]
+fn a_directory_that_cannot_be_written_is_told_of_every_node() {
+    let mut lab = Lab::new(&[THERE, THIRD]);
+    for (node, directory) in [(HERE, "/here"), (THERE, "/there"), (THIRD, "/third")] {
+        lab.facts(node).directory = directory.into();
+        lab.facts(node).directory_writable = Some(false);
+    }
+    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    let not_writable = |(node, directory): (&str, &str)| Problem::DirectoryNotWritable {
+        node: node.into(),
+        directory: directory.into(),
+    };
+    assert_eq!(problems, [(HERE, "/here"), (THERE, "/there"), (THIRD, "/third")].map(not_writable));
+
+    let mut unknown = Lab::new(&[THERE]);
+    unknown.facts(THERE).directory_writable = None;
+    assert_eq!(codes(&unknown.inputs(join_as_master())), [""; 0]);
+
+    let mut member = Lab::joined(&[THERE]);
+    member.facts(THERE).directory_writable = Some(false);
+    assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), ["directory_not_writable"]);
+}

@@ -2,6 +2,8 @@
 %% tables. Only reads. The layout is that of `model::snapshot' in the core.
 -module(easy_cluster_gather).
 
+-include_lib("kernel/include/file.hrl").
+
 -export([snapshot/2]).
 -export([release/1]).
 -export([until/2]).
@@ -88,7 +90,7 @@ facts(Node, Timeout) ->
                        connected => Connected,
                        tick_time => tick_time(TickTime),
                        clock_offset => Clock - (Before + After) div 2},
-            with_mnesia(Node, Mnesia, WordSize, Common, Timeout);
+            with_mnesia(Node, Mnesia, WordSize, maps:merge(Common, memory(Node)), Timeout);
         {error, Reason} ->
             {error, Reason}
     end.
@@ -120,17 +122,18 @@ with_mnesia(Node, yes, WordSize, Common, Timeout) ->
             Facts = Common#{db_nodes => DbNodes, running_db_nodes => RunningNodes, extra_db_nodes => ExtraNodes,
                             use_dir => UseDir, directory => unicode:characters_to_binary(Directory),
                             master_nodes => Masters},
-            with_tables(Node, tables(Node, Tables -- [schema], WordSize, Timeout), Facts);
+            with_tables(tables(Node, Tables -- [schema], WordSize, Timeout),
+                        maps:merge(Facts, on_disc(Node, UseDir, Directory, Timeout)));
         {error, Reason} ->
             {error, Reason}
     end;
-with_mnesia(Node, _NotRunning, _WordSize, Common, _Timeout) ->
+with_mnesia(_Node, _NotRunning, _WordSize, Common, _Timeout) ->
     Facts = Common#{db_nodes => [], running_db_nodes => [], extra_db_nodes => [], use_dir => false,
                     directory => <<>>, master_nodes => []},
-    with_tables(Node, {ok, []}, Facts).
+    with_tables({ok, []}, Facts).
 
-with_tables(Node, {ok, Tables}, Facts) -> {ok, maps:merge(Facts, capacity(Node, Facts)), Tables};
-with_tables(_Node, {error, Reason}, _Facts) -> {error, Reason}.
+with_tables({ok, Tables}, Facts) -> {ok, Facts, Tables};
+with_tables({error, Reason}, _Facts) -> {error, Reason}.
 
 %% Every property of every table in one round trip, then sizes of those that have a copy there: Mnesia would ask yet
 %% another node for the others.
@@ -202,25 +205,39 @@ chunks(Values, Size) ->
     {Chunk, Rest} = lists:split(Size, Values),
     [Chunk | chunks(Rest, Size)].
 
-%%% What only this node is asked
+%%% Disc
 
-capacity(Node, Facts) when Node =:= node() ->
-    #{mnesia := Mnesia, directory := Directory} = Facts,
-    Local = #{memory_free => memory_free(), unfinished => undefined},
-    case Mnesia of
-        yes -> maps:merge(Local, directory(unicode:characters_to_list(Directory)));
-        _ -> Local
-    end;
-capacity(_Node, _Facts) ->
-    #{}.
-
-directory(Directory) ->
+%% This node tries; of another one it is known what access(2) says to its user.
+on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
-      directory_writable => easy_cluster_directory:writable(Directory) =:= ok,
-      unfinished => easy_cluster_executor:unfinished(Directory)}.
+      directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
+      unfinished => easy_cluster_executor:unfinished(Directory)};
+on_disc(Node, UseDir, Directory, Timeout) ->
+    case easy_cluster_rpc:call(Node, file, read_file_info, [Directory, [raw]], Timeout) of
+        {ok, Info} -> #{directory_writable => writable(UseDir, accessible(Info))};
+        {error, _Unasked} -> #{directory_writable => undefined}
+    end.
+
+accessible({ok, #file_info{access = read_write}}) -> ok;
+accessible({ok, #file_info{access = write}}) -> ok;
+accessible({ok, #file_info{access = Access}}) -> {error, Access};
+accessible({error, Reason}) -> {error, Reason}.
+
+tried(ok) -> ok;
+tried({error, {_Code, #{reason := Reason}}}) -> {error, Reason}.
+
+%% Without a schema on disc the directory need not be there yet.
+writable(_UseDir, ok) -> true;
+writable(false, {error, enoent}) -> undefined;
+writable(_UseDir, {error, _Reason}) -> false.
 
 free_bytes({ok, Bytes}) -> Bytes;
 free_bytes({error, _Unknown}) -> undefined.
+
+%%% Memory
+
+memory(Node) when Node =:= node() -> #{memory_free => memory_free(), unfinished => undefined};
+memory(_Node) -> #{}.
 
 memory_free() ->
     Limits = [machine_memory(), container_memory(), operator_memory()],

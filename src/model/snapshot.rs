@@ -98,7 +98,7 @@ pub struct Facts {
     pub disk_free: Option<u64>,
     /// The Mnesia directory.
     pub directory: String,
-    /// Whether the directory can be written by the node's user. Asked on this node only.
+    /// Whether the directory can be written by the node's user: tried on this node, access(2) on the others.
     pub directory_writable: Option<bool>,
     /// The unfinished operation that its journal holds, if any. Asked on this node only.
     pub unfinished: Option<String>,

@@ -14,22 +14,33 @@ pub fn of_here(view: &View<'_>) -> Vec<Problem> {
 /// Problems of the members that are about to write this node into their schema.
 #[must_use]
 pub fn of_members(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
-    let members = view.facts(target).map_or(&[][..], |facts| view.set(facts.db_nodes));
-    let others = members.iter().filter(|node| *node != view.here());
-    others
-        .filter_map(|node| view.facts(node).map(|facts| (node, facts)))
-        .flat_map(|(node, facts)| of_node(node, facts))
-        .collect()
+    others(view, target).flat_map(|(node, facts)| of_node(node, facts)).collect()
 }
 
-/// Problems of this node as a member that takes more copies. How the others store their schema is of no concern then.
+/// Problems of copying tables to this node. The others need to write that down, how they store their schema is of no concern.
 #[must_use]
-pub fn of_sync(view: &View<'_>) -> Vec<Problem> {
-    of_node(view.here(), view.here_facts())
+pub fn of_sync(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
+    let members = others(view, target).filter_map(|(node, facts)| not_writable(node, facts));
+    of_here(view).into_iter().chain(members).collect()
+}
+
+fn others<'a>(
+    view: &'a View<'a>,
+    target: &NodeName,
+) -> impl Iterator<Item = (&'a NodeName, &'a Facts)> + use<'a> {
+    let members = view.facts(target).map_or(&[][..], |facts| view.set(facts.db_nodes));
+    let others = members.iter().filter(|node| *node != view.here());
+    others.filter_map(|node| view.facts(node).map(|facts| (node, facts)))
 }
 
 /// A stopped Mnesia says nothing of this, and is a problem already.
 fn of_node(node: &NodeName, facts: &Facts) -> Vec<Problem> {
     let ram_schema = facts.mnesia == Running::Yes && !facts.use_dir;
-    ram_schema.then(|| Problem::RamSchema { node: node.clone() }).into_iter().collect()
+    let ram_schema = ram_schema.then(|| Problem::RamSchema { node: node.clone() });
+    ram_schema.into_iter().chain(not_writable(node, facts)).collect()
+}
+
+fn not_writable(node: &NodeName, facts: &Facts) -> Option<Problem> {
+    (facts.directory_writable == Some(false))
+        .then(|| Problem::DirectoryNotWritable { node: node.clone(), directory: facts.directory.clone() })
 }

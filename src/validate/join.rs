@@ -37,7 +37,7 @@ pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Ve
         problems.extend(copies::without_source(view, wanted));
         problems.extend(capacity::problems(view, wanted));
     }
-    problems.extend(durability::of_sync(view));
+    problems.extend(durability::of_sync(view, target));
     sorted(problems)
 }
 

@@ -676,10 +676,10 @@ problems! {
     evidence "table {table} has {bytes}, and a disc_only_copies copy holds {limit} at most"
     fix "change it to disc_copies first: mnesia:change_table_copy_type({table}, Node, disc_copies), or fragment it"
 
-    /// The Mnesia directory cannot be written.
-    Capacity Error DirectoryNotWritable = "directory_not_writable" { directory: String }
-    evidence "the Mnesia directory {directory} cannot be written"
-    fix "give it to the user that ejabberd runs as, on a file system that is not read-only"
+    /// The Mnesia directory of this node or of a member cannot be written: Mnesia there ends at the next change of the schema.
+    Capacity Error DirectoryNotWritable = "directory_not_writable" { node: NodeName, directory: String }
+    evidence "the Mnesia directory {directory} on {node} cannot be written"
+    fix "give it to the user that ejabberd runs as there: `chown -R ejabberd: {directory}; chmod u+rwx {directory}`; if the file system is read-only (`findmnt -T {directory}`), mount it to be written"
 
     /// A transaction on a large table would have to wait long.
     Tables Warning LongStall = "long_stall" { table: TableName, stall: Milliseconds }

@@ -10,6 +10,8 @@ snapshot_test_() ->
      {"a node that stands before a cluster", with(3, fun before_a_cluster/1)},
      {"a member without Mnesia", with(2, fun a_member_without_mnesia/1)},
      {"three silent members", with(5, fun three_silent_members/1)},
+     {"directories that are gone", with(2, fun directories_that_are_gone/1)},
+     {"nodes without a schema on disc", with(2, fun nodes_without_a_schema_on_disc/1)},
      {"a member that stops answering halfway", with(2, fun a_member_that_stops_halfway/1)}].
 
 with(Count, Test) ->
@@ -131,6 +133,29 @@ a_member_that_stops_halfway([{Here, Dir}, {{_, Other} = Peer, OtherDir}]) ->
     after
         ok = easy_cluster_peers:call(Peer, sys, resume, [application_controller])
     end.
+
+%% Mode bits would do for others, not for root.
+directories_that_are_gone([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    easy_cluster_peers:start_mnesia(There, OtherDir),
+    ?assertEqual([true, true], each(directory_writable, Here, Other)),
+    [easy_cluster_peers:remove(Gone) || Gone <- [Dir, OtherDir]],
+    ?assertEqual([false, false], each(directory_writable, Here, Other)).
+
+nodes_without_a_schema_on_disc([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
+    [begin
+         ok = easy_cluster_peers:call(Peer, application, set_env, [mnesia, dir, Unused, [{persistent, true}]]),
+         ok = easy_cluster_peers:call(Peer, mnesia, start, [])
+     end || {Peer, Unused} <- [{Here, Dir}, {There, OtherDir}]],
+    ?assertEqual([false, false], each(use_dir, Here, Other)),
+    ?assertEqual([undefined, undefined], each(directory_writable, Here, Other)),
+    [ok = file:make_dir(Made) || Made <- [Dir, OtherDir]],
+    ?assertEqual([true, true], each(directory_writable, Here, Other)).
+
+%% What Here's snapshot says of both.
+each(Fact, Here, Other) ->
+    {#{members := Members}, _Opened} = snapshot(Here, [Other]),
+    [maps:get(Fact, Facts) || #{answer := {facts, Facts}} <- Members].
 
 %%% Helpers
 

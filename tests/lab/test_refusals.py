@@ -293,6 +293,32 @@ def test_a_schema_in_memory(hello, lab):
         assert db_nodes(hello) == {hello.name} and db_nodes(diskless) == {diskless.name}
 
 
+@contextlib.contextmanager
+def read_only(folder):
+    """A folder in which its owner makes and deletes nothing for a while."""
+    mode = folder.stat().st_mode
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(mode)
+
+
+def test_a_directory_that_cannot_be_written(hello, pair):
+    foo = pair[1]
+    with read_only(foo.spool):
+        found = refused(hello, master(foo.name), "directory_not_writable")
+        assert found["node"] == foo.name and found["directory"].decode() == str(foo.spool)
+    assert serves(foo)
+
+    before = settled_checksums(hello)
+    with read_only(hello.spool):
+        answer = call(hello, master(foo.name))
+    assert code(answer) == "directory_not_writable" and details(answer)["node"] == hello.name, answer
+    assert settled_checksums(hello) == before and serves(hello)
+    join(hello, foo)
+
+
 # One at a time, and only what was shown
 
 
