@@ -153,6 +153,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         applications: if is_here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
         mnesia: Running::Yes,
         use_dir: true,
+        fallback: false,
         db_nodes: cluster,
         running_db_nodes: cluster,
         extra_db_nodes: none,

@@ -434,3 +434,19 @@ fn a_directory_that_cannot_be_written_is_told_of_every_node() {
     member.facts(THERE).directory_writable = Some(false);
     assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), ["directory_not_writable"]);
 }
+
+#[test]
+fn a_fallback_that_waits_anywhere_would_undo_the_join() {
+    for node in [HERE, THERE, THIRD] {
+        let mut lab = Lab::new(&[THERE, THIRD]);
+        lab.facts(node).fallback = true;
+        let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+        let [Problem::FallbackInstalled { path, reason }] = problems.as_slice() else {
+            panic!("{problems:?}")
+        };
+        assert!(path.starts_with("/var/lib/ejabberd/") && reason.ends_with(node), "{path} {reason}");
+    }
+    let mut member = Lab::joined(&[THERE]);
+    member.facts(HERE).fallback = true;
+    assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), ["fallback_installed"]);
+}

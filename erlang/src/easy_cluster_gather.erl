@@ -115,13 +115,13 @@ needs_mnesia(App) ->
     lists:member(mnesia, Needs).
 
 with_mnesia(Node, yes, WordSize, Common, Timeout) ->
-    Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, directory, tables],
+    Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, fallback_activated, directory, tables],
     Calls = [{mnesia, system_info, [Item]} || Item <- Items] ++ [{mnesia_recover, get_master_nodes, [schema]}],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Directory, Tables, Masters]} ->
+        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Fallback, Directory, Tables, Masters]} ->
             Facts = Common#{db_nodes => DbNodes, running_db_nodes => RunningNodes, extra_db_nodes => ExtraNodes,
-                            use_dir => UseDir, directory => unicode:characters_to_binary(Directory),
-                            master_nodes => Masters},
+                            use_dir => UseDir, fallback => Fallback,
+                            directory => unicode:characters_to_binary(Directory), master_nodes => Masters},
             with_tables(tables(Node, Tables -- [schema], WordSize, Timeout),
                         maps:merge(Facts, on_disc(Node, UseDir, Directory, Timeout)));
         {error, Reason} ->
@@ -129,7 +129,7 @@ with_mnesia(Node, yes, WordSize, Common, Timeout) ->
     end;
 with_mnesia(_Node, _NotRunning, _WordSize, Common, _Timeout) ->
     Facts = Common#{db_nodes => [], running_db_nodes => [], extra_db_nodes => [], use_dir => false,
-                    directory => <<>>, master_nodes => []},
+                    fallback => false, directory => <<>>, master_nodes => []},
     with_tables({ok, []}, Facts).
 
 with_tables({ok, Tables}, Facts) -> {ok, Facts, Tables};

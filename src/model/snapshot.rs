@@ -77,6 +77,9 @@ pub struct Facts {
     pub mnesia: Running,
     /// Whether the schema is on disc (`use_dir`).
     pub use_dir: bool,
+    /// Whether a backup waits to take the database's place at the next start (`fallback_activated`).
+    #[serde(default)]
+    pub fallback: bool,
     /// All members that its schema lists (`db_nodes`).
     pub db_nodes: SetIndex,
     /// Members that its Mnesia is connected to, itself included (`running_db_nodes`).

@@ -37,7 +37,15 @@ fn others<'a>(
 fn of_node(node: &NodeName, facts: &Facts) -> Vec<Problem> {
     let ram_schema = facts.mnesia == Running::Yes && !facts.use_dir;
     let ram_schema = ram_schema.then(|| Problem::RamSchema { node: node.clone() });
-    ram_schema.into_iter().chain(not_writable(node, facts)).collect()
+    ram_schema.into_iter().chain(not_writable(node, facts)).chain(fallback(node, facts)).collect()
+}
+
+/// The next start of Mnesia would put the old database over whatever is written from now on.
+fn fallback(node: &NodeName, facts: &Facts) -> Option<Problem> {
+    facts.fallback.then(|| Problem::FallbackInstalled {
+        path: format!("{}/FALLBACK.BUP", facts.directory),
+        reason: format!("it is installed at the next start of Mnesia on {node}"),
+    })
 }
 
 fn not_writable(node: &NodeName, facts: &Facts) -> Option<Problem> {

@@ -743,8 +743,8 @@ problems! {
 
     /// A backup was installed as fallback and takes the database's place at the next start of Mnesia.
     Operation Error FallbackInstalled = "fallback_installed" { path: String, reason: String }
-    evidence "a fallback waits in {path} for the next start of Mnesia"
-    fix "restart ejabberd to let it take its place, or mnesia:uninstall_fallback(), and try again"
+    evidence "a fallback waits in {path} to take the database's place: {reason}"
+    fix "on the node of {path}, give it up with mnesia:uninstall_fallback(), or restart ejabberd to let it take the database's place; then try again"
 
     /// The transaction log holds what the table files lack.
     Operation Error LogNotDumped = "log_not_dumped" { path: String, reason: String }

@@ -11,6 +11,7 @@ snapshot_test_() ->
      {"a member without Mnesia", with(2, fun a_member_without_mnesia/1)},
      {"three silent members", with(5, fun three_silent_members/1)},
      {"directories that are gone", with(2, fun directories_that_are_gone/1)},
+     {"fallbacks that wait", with(2, fun fallbacks_that_wait/1)},
      {"nodes without a schema on disc", with(2, fun nodes_without_a_schema_on_disc/1)},
      {"a member that stops answering halfway", with(2, fun a_member_that_stops_halfway/1)}].
 
@@ -141,6 +142,16 @@ directories_that_are_gone([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
     ?assertEqual([true, true], each(directory_writable, Here, Other)),
     [easy_cluster_peers:remove(Gone) || Gone <- [Dir, OtherDir]],
     ?assertEqual([false, false], each(directory_writable, Here, Other)).
+
+fallbacks_that_wait([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    easy_cluster_peers:start_mnesia(There, OtherDir),
+    ?assertEqual([false, false], each(fallback, Here, Other)),
+    [begin
+         ok = easy_cluster_peers:call(Peer, mnesia, backup, [Dir ++ ".backup"]),
+         ok = easy_cluster_peers:call(Peer, mnesia, install_fallback, [Dir ++ ".backup"])
+     end || Peer <- [Here, There]],
+    ?assertEqual([true, true], each(fallback, Here, Other)).
 
 nodes_without_a_schema_on_disc([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
     [begin

@@ -319,6 +319,16 @@ def test_a_directory_that_cannot_be_written(hello, pair):
     join(hello, foo)
 
 
+def test_a_fallback_that_waits_for_the_next_start(hello, pair):
+    for node in pair:
+        backup = node.logs / "backup"
+        node.eval(f'ok = mnesia:backup("{backup}"), ok = mnesia:install_fallback("{backup}")')
+        found = refused(hello, master(pair[1].name), "fallback_installed")
+        assert found["path"].decode() == str(node.spool / "FALLBACK.BUP") and node.name.encode() in found["reason"]
+        node.eval("ok = mnesia:uninstall_fallback()")
+    join(hello, pair[1])
+
+
 # One at a time, and only what was shown
 
 

@@ -74,6 +74,7 @@ impl Lab {
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
             mnesia: Running::Yes,
             use_dir: true,
+            fallback: false,
             db_nodes: all,
             running_db_nodes: all,
             extra_db_nodes: none,

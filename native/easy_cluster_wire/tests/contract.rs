@@ -149,7 +149,7 @@ prop_compose! {
         versions in btree_map(text(), text(), 0..4),
         applications in vec(application(), 0..3),
         mnesia in select(vec![Running::Yes, Running::No, Running::Starting, Running::Stopping]),
-        use_dir in any::<bool>(),
+        flags in any::<[bool; 2]>(),
         sets in any::<[u32; 5]>(),
         tick_time in any::<u32>(),
         clock_offset in any::<i64>(),
@@ -158,10 +158,10 @@ prop_compose! {
         directory_writable in any::<Option<bool>>(),
         unfinished in option::of(text()),
     ) -> Facts {
-        let [otp_release, directory] = texts;
+        let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
-            otp_release, versions, applications, mnesia, use_dir, db_nodes, running_db_nodes, extra_db_nodes,
+            otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
             directory_writable, unfinished,
         }
@@ -424,6 +424,7 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
             connected: set,
             master_nodes: set,
             directory_writable: None,
+            fallback: false,
             unfinished: None,
             ..facts.clone()
         };
