@@ -165,6 +165,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         disk_free: is_here.then_some(u64::MAX >> 1),
         directory: "/var/lib/ejabberd".into(),
         directory_writable: is_here.then_some(true),
+        obstacles: Vec::new(),
         unfinished: None,
     };
     Member { node, answer: Answer::Facts(Box::new(facts)) }

@@ -4,7 +4,7 @@ mod support;
 
 use easy_cluster::explain;
 use easy_cluster::model::request::{LocalRows, Operation};
-use easy_cluster::model::snapshot::Running;
+use easy_cluster::model::snapshot::{Obstacle, Running};
 use easy_cluster::model::table::{Storage, TableType};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Inputs, Plan};
@@ -449,4 +449,22 @@ fn a_fallback_that_waits_anywhere_would_undo_the_join() {
     let mut member = Lab::joined(&[THERE]);
     member.facts(HERE).fallback = true;
     assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), ["fallback_installed"]);
+}
+
+#[test]
+fn what_keeps_the_database_from_being_moved_aside_is_told_before() {
+    let mut lab = Lab::new(&[THERE]);
+    let (path, reason) = ("/var/lib/ejabberd/roster.DAT".to_owned(), "eacces".to_owned());
+    lab.facts(HERE).obstacles = vec![
+        Obstacle::NotAPlainFile { path: path.clone(), kind: "symlink".into() },
+        Obstacle::NotUsable { path: path.clone(), reason: reason.clone() },
+        Obstacle::NoHardLinks { path, reason },
+    ];
+    let expected = ["not_a_plain_file", "not_usable", "no_hard_links"];
+    assert_eq!(codes(&lab.inputs(join_as_master())), expected);
+    assert_eq!(codes(&lab.inputs(Operation::Join(THERE.into()))), expected);
+
+    let mut member = Lab::joined(&[THERE]);
+    member.facts(HERE).obstacles = lab.facts(HERE).obstacles.clone();
+    assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), [""; 0], "it moves nothing aside");
 }

@@ -211,12 +211,19 @@ chunks(Values, Size) ->
 on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
       directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
+      obstacles => [obstacle(Obstacle) || Obstacle <- easy_cluster_directory:obstacles(Directory)],
       unfinished => easy_cluster_executor:unfinished(Directory)};
 on_disc(Node, UseDir, Directory, Timeout) ->
     case easy_cluster_rpc:call(Node, file, read_file_info, [Directory, [raw]], Timeout) of
         {ok, Info} -> #{directory_writable => writable(UseDir, accessible(Info))};
         {error, _Unasked} -> #{directory_writable => undefined}
     end.
+
+%% A path need not be text in the file system's encoding.
+obstacle({Kind, Details}) ->
+    {Kind, maps:map(fun(path, Path) when is_list(Path) -> unicode:characters_to_binary(Path);
+                       (_Key, Term) -> print(Term)
+                    end, Details)}.
 
 accessible({ok, #file_info{access = read_write}}) -> ok;
 accessible({ok, #file_info{access = write}}) -> ok;

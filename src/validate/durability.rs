@@ -3,12 +3,22 @@
 use super::problem::Problem;
 use super::view::View;
 use crate::model::name::NodeName;
-use crate::model::snapshot::{Facts, Running};
+use crate::model::snapshot::{Facts, Obstacle, Running};
 
 /// Problems of this node, most of all when its database is about to be replaced.
 #[must_use]
 pub fn of_here(view: &View<'_>) -> Vec<Problem> {
-    of_node(view.here(), view.here_facts())
+    let facts = view.here_facts();
+    let obstacles = facts.obstacles.iter().map(obstacle);
+    of_node(view.here(), facts).into_iter().chain(obstacles).collect()
+}
+
+fn obstacle(obstacle: &Obstacle) -> Problem {
+    match obstacle.clone() {
+        Obstacle::NotAPlainFile { path, kind } => Problem::NotAPlainFile { path, kind },
+        Obstacle::NotUsable { path, reason } => Problem::NotUsable { path, reason },
+        Obstacle::NoHardLinks { path, reason } => Problem::NoHardLinks { path, reason },
+    }
 }
 
 /// Problems of the members that are about to write this node into their schema.
@@ -17,11 +27,12 @@ pub fn of_members(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     others(view, target).flat_map(|(node, facts)| of_node(node, facts)).collect()
 }
 
-/// Problems of copying tables to this node. The others need to write that down, how they store their schema is of no concern.
+/// Problems of copying tables to this node. The others need to write that down, how they store their schema is of no concern;
+/// nothing is moved aside.
 #[must_use]
 pub fn of_sync(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     let members = others(view, target).filter_map(|(node, facts)| not_writable(node, facts));
-    of_here(view).into_iter().chain(members).collect()
+    of_node(view.here(), view.here_facts()).into_iter().chain(members).collect()
 }
 
 fn others<'a>(

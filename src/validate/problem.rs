@@ -681,6 +681,21 @@ problems! {
     evidence "the Mnesia directory {directory} on {node} cannot be written"
     fix "give it to the user that ejabberd runs as there: `chown -R ejabberd: {directory}; chmod u+rwx {directory}`; if the file system is read-only (`findmnt -T {directory}`), mount it to be written"
 
+    /// A Mnesia file that is a link, a folder or a device: it cannot be given a second name and kept.
+    Capacity Error NotAPlainFile = "not_a_plain_file" { path: String, kind: String }
+    evidence "{path} has the name of a Mnesia file and is a {kind}"
+    fix "stop ejabberd, then move it away, or for a link, put the file itself there: `cp -p --remove-destination \"$(readlink -f '{path}')\" '{path}'`; start ejabberd and try again"
+
+    /// A file that ejabberd may not write, or a folder that it cannot make, beside the database that is to be kept.
+    Capacity Error NotUsable = "not_usable" { path: String, reason: String }
+    evidence "{path} cannot be used by ejabberd: {reason}"
+    fix "give it to the user that ejabberd runs as: `chown -R ejabberd: '{path}'; chmod u+rwX '{path}'`; move away what is there in the place of a folder"
+
+    /// A file cannot be given a second name, by which a database is kept in no time and without room.
+    Capacity Error NoHardLinks = "no_hard_links" { path: String, reason: String }
+    evidence "files of the Mnesia directory cannot be given second names in {path}: {reason}"
+    fix "have {path} on the file system of the Mnesia directory (`findmnt -T '{path}'`), one with hard links such as ext4 or xfs"
+
     /// A transaction on a large table would have to wait long.
     Tables Warning LongStall = "long_stall" { table: TableName, stall: Milliseconds }
     evidence "transactions on {table} wait up to {stall} on every member while it is copied"

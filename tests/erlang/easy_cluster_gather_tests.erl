@@ -11,6 +11,7 @@ snapshot_test_() ->
      {"a member without Mnesia", with(2, fun a_member_without_mnesia/1)},
      {"three silent members", with(5, fun three_silent_members/1)},
      {"directories that are gone", with(2, fun directories_that_are_gone/1)},
+     {"obstacles, which the core reads", with(1, fun obstacles/1)},
      {"fallbacks that wait", with(2, fun fallbacks_that_wait/1)},
      {"nodes without a schema on disc", with(2, fun nodes_without_a_schema_on_disc/1)},
      {"a member that stops answering halfway", with(2, fun a_member_that_stops_halfway/1)}].
@@ -35,7 +36,7 @@ one_node([{{_, Node} = Here, Dir}]) ->
     #{node := Node, answer := {facts, Facts}} = Member,
     Text = unicode:characters_to_binary(Dir),
     ?assertMatch(#{mnesia := yes, use_dir := true, applications := [], directory := Text, directory_writable := true,
-                   unfinished := undefined}, Facts),
+                   obstacles := [], unfinished := undefined}, Facts),
     ?assertEqual([[Node], [Node], [], [], []],
                  sets([db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes], Facts, Sets)),
     ?assert(maps:get(memory_free, Facts) > 0),
@@ -142,6 +143,17 @@ directories_that_are_gone([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
     ?assertEqual([true, true], each(directory_writable, Here, Other)),
     [easy_cluster_peers:remove(Gone) || Gone <- [Dir, OtherDir]],
     ?assertEqual([false, false], each(directory_writable, Here, Other)).
+
+obstacles([{Here, Dir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    [Link, Kept] = [filename:join(Dir, Name) || Name <- ["old.DAT", "easy_cluster"]],
+    ok = file:make_symlink("nowhere", Link),
+    ok = file:write_file(Kept, <<>>),
+    {#{members := [#{answer := {facts, #{obstacles := Obstacles}}}]} = Snapshot, []} = snapshot(Here, []),
+    ?assertEqual([{not_a_plain_file, #{path => unicode:characters_to_binary(Link), kind => <<"symlink">>}},
+                  {not_usable, #{path => unicode:characters_to_binary(Kept), reason => <<"enotdir">>}}],
+                 lists:sort(Obstacles)),
+    assert_understood(Here, Snapshot).
 
 fallbacks_that_wait([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
     easy_cluster_peers:start_mnesia(Here, Dir),

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -327,6 +328,81 @@ def test_a_fallback_that_waits_for_the_next_start(hello, pair):
         assert found["path"].decode() == str(node.spool / "FALLBACK.BUP") and node.name.encode() in found["reason"]
         node.eval("ok = mnesia:uninstall_fallback()")
     join(hello, pair[1])
+
+
+def owned(path):
+    shutil.chown(path, "ejabberd", "ejabberd")
+    return path
+
+
+def a_link(spool):
+    (spool / "old.DAT").symlink_to(spool / "roster.DAT")
+    return "not_a_plain_file", spool / "old.DAT"
+
+
+def a_folder(spool):
+    return "not_a_plain_file", owned(make(spool / "old.DCD"))
+
+
+def a_file_of_somebody_else(spool):
+    (spool / "old.DCD").write_bytes(b"")
+    return "not_usable", spool / "old.DCD"
+
+
+def a_file_in_the_place_of_a_folder(spool):
+    owned(make(spool / "easy_cluster"))
+    (spool / "easy_cluster" / "kept").write_bytes(b"")
+    return "not_usable", owned(spool / "easy_cluster" / "kept")
+
+
+def a_folder_of_somebody_else(spool):
+    owned(make(spool / "easy_cluster"))
+    return "not_usable", make(spool / "easy_cluster" / "journal")
+
+
+def a_link_that_leads_nowhere(spool):
+    owned(make(spool / "easy_cluster"))
+    (spool / "easy_cluster" / "staging").symlink_to("/nowhere")
+    return "not_usable", spool / "easy_cluster" / "staging"
+
+
+def make(folder):
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("obstacle", [a_link, a_folder, a_file_of_somebody_else, a_file_in_the_place_of_a_folder,
+                                      a_folder_of_somebody_else, a_link_that_leads_nowhere],
+                         ids=lambda obstacle: obstacle.__name__)  # fmt: skip
+def test_files_that_could_not_be_kept(hello, pair, obstacle):
+    expected, path = obstacle(hello.spool)
+    settled_checksums(hello)
+    before = names_below(hello.spool)
+    assert refused(hello, master(pair[1].name), expected)["path"].decode() == str(path)
+    assert names_below(hello.spool) == before
+
+
+def test_a_place_for_the_kept_database_on_another_file_system(hello, pair):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        shutil.chown(elsewhere, "ejabberd", "ejabberd")
+        link = hello.spool / "easy_cluster"
+        link.symlink_to(elsewhere)
+        assert link.stat().st_dev != hello.spool.stat().st_dev
+        found = refused(hello, master(pair[1].name), "no_hard_links")
+        assert found["path"].decode() == str(link) and found["reason"] == b"exdev"
+        link.unlink()
+    join(hello, pair[1])
+
+
+def names_below(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*"))
+
+
+def test_a_look_that_finds_nothing_leaves_nothing(hello, pair):
+    settled_checksums(hello)
+    before = names_below(hello.spool)
+    assert call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[0] == "ok"
+    assert names_below(hello.spool) == before
 
 
 # One at a time, and only what was shown

@@ -86,6 +86,7 @@ impl Lab {
             disk_free: here.then_some(1 << 30),
             directory: "/var/lib/ejabberd".into(),
             directory_writable: Some(true),
+            obstacles: Vec::new(),
             unfinished: None,
         };
         self.snapshot.members.push(Member { node: node.into(), answer: Answer::Facts(Box::new(facts)) });
