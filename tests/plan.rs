@@ -468,3 +468,11 @@ fn what_keeps_the_database_from_being_moved_aside_is_told_before() {
     member.facts(HERE).obstacles = lab.facts(HERE).obstacles.clone();
     assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), [""; 0], "it moves nothing aside");
 }
+
+#[test]
+fn a_node_that_did_not_answer_itself_in_time_is_told_so() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.silence(HERE);
+    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    assert_eq!(problems, [Problem::SilentHere { here: HERE.into(), reason: "timeout".into() }]);
+}

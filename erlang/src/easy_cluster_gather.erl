@@ -17,6 +17,9 @@
                      frag_properties]).
 -define(DYNAMIC, [where_to_write, size, memory]).
 
+%% What this node is given at least to answer itself, however little the others are given.
+-define(OWN_TIMEOUT, 5000).
+
 %% The snapshot of this node, the nodes given, and all that any of them lists as a member; and the connections that
 %% were opened for it, for release/1. A node that does not answer costs Timeout once, however many there are.
 -spec snapshot([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
@@ -50,11 +53,15 @@ until_deadline(Fun, Deadline) ->
 ask_all([], _Timeout, Answers) ->
     Answers;
 ask_all(Nodes, Timeout, Answers) ->
-    New = [{Node, flatten(Answer)}
-           || {Node, Answer} <- easy_cluster_rpc:parallel(fun(Node) -> ask(Node, Timeout) end, Nodes, Timeout + 500)],
+    {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
+    Asked = easy_cluster_rpc:parallel(fun ask_each/1, [{Here, max(Timeout, ?OWN_TIMEOUT)}, {Others, Timeout}], infinity),
+    New = [{Node, flatten(Answer)} || {_Group, {ok, Group}} <- Asked, {Node, Answer} <- Group],
     All = maps:merge(Answers, maps:from_list(New)),
     Listed = lists:usort(lists:append([maps:get(db_nodes, Facts) || {_, #{facts := Facts}} <- New])),
     ask_all([Node || Node <- Listed, not is_map_key(Node, All)], Timeout, All).
+
+ask_each({Nodes, Timeout}) ->
+    easy_cluster_rpc:parallel(fun(Node) -> ask(Node, Timeout) end, Nodes, Timeout + 500).
 
 flatten({ok, Answer}) -> Answer;
 flatten({error, Reason}) -> #{silent => Reason}.
@@ -280,7 +287,11 @@ cgroup(Name) ->
 
 operator_memory() ->
     case application:get_env(easy_cluster, memory_limit) of
-        {ok, Limit} -> Limit - erlang:memory(total);
+        {ok, Limit} when is_integer(Limit) -> Limit - erlang:memory(total);
+        {ok, infinity} -> unknown;
+        {ok, Odd} ->
+            logger:warning(#{what => bad_memory_limit, value => Odd, expected => "a number of bytes"}),
+            unknown;
         undefined -> unknown
     end.
 

@@ -706,6 +706,11 @@ problems! {
     evidence "since plan {id} was made, {changed} changed"
     fix "make a new plan and look at it: easy_cluster:plan(Operation)"
 
+    /// This node took too long to answer about itself: it is overloaded, or its disk hangs.
+    Operation Error SilentHere = "silent_here" { here: NodeName, reason: String }
+    evidence "{here} did not get an answer from itself: {reason}"
+    fix "look what keeps it busy (`top`, `dmesg`, `df` on its Mnesia directory), and try again with more time: #{{timeout => 30000}}"
+
     /// Somebody else is changing the cluster.
     Operation Error OperationInProgress = "operation_in_progress" { holder: NodeName }
     evidence "{holder} is changing this cluster right now"

@@ -11,6 +11,8 @@ snapshot_test_() ->
      {"a member without Mnesia", with(2, fun a_member_without_mnesia/1)},
      {"three silent members", with(5, fun three_silent_members/1)},
      {"directories that are gone", with(2, fun directories_that_are_gone/1)},
+     {"a time-out too short for anybody is not for the node itself", with(2, fun hardly_any_time/1)},
+     {"a limit of memory that is none", with(1, fun odd_memory_limits/1)},
      {"obstacles, which the core reads", with(1, fun obstacles/1)},
      {"fallbacks that wait", with(2, fun fallbacks_that_wait/1)},
      {"nodes without a schema on disc", with(2, fun nodes_without_a_schema_on_disc/1)},
@@ -143,6 +145,23 @@ directories_that_are_gone([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
     ?assertEqual([true, true], each(directory_writable, Here, Other)),
     [easy_cluster_peers:remove(Gone) || Gone <- [Dir, OtherDir]],
     ?assertEqual([false, false], each(directory_writable, Here, Other)).
+
+hardly_any_time([{{_, Node} = Here, Dir}, {{_, Other}, _}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    {#{members := Members}, _Opened} =
+        easy_cluster_peers:call(Here, easy_cluster_gather, snapshot, [[Other], 0]),
+    ?assertMatch([#{node := Node, answer := {facts, #{mnesia := yes}}}, #{node := Other, answer := {silent, _}}], Members).
+
+odd_memory_limits([{Here, Dir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    [?assert(is_integer(memory_free(Here, Limit)), Limit) || Limit <- [infinity, "4 GB", 1.5, {}]],
+    ?assertEqual(0, memory_free(Here, 1)),
+    ?assertEqual(0, memory_free(Here, -1)).
+
+memory_free(Here, Limit) ->
+    ok = easy_cluster_peers:call(Here, application, set_env, [easy_cluster, memory_limit, Limit]),
+    {#{members := [#{answer := {facts, Facts}}]}, []} = snapshot(Here, []),
+    maps:get(memory_free, Facts).
 
 obstacles([{Here, Dir}]) ->
     easy_cluster_peers:start_mnesia(Here, Dir),

@@ -74,6 +74,21 @@ def test_itself(hello):
     refused(hello, f"join('{hello.name}')", "cannot_join_itself")
 
 
+def test_hardly_any_time_is_too_little_for_others_only(hello, pair):
+    foo = pair[1]
+    hello.eval(f"true = net_kernel:hidden_connect_node('{foo.name}')")
+    for request in (f"test_node('{foo.name}', #{{timeout => 2}})", f"plan({{join, '{foo.name}'}}, #{{timeout => 2}})"):
+        with untouched(hello):
+            answer = call(hello, request)
+        assert answer == "ok" or answer[0] == "ok" or code(answer) in {"no_connection", "resolver_silent"}, answer
+
+
+def test_a_limit_of_memory_that_is_none(hello, pair):
+    for limit in ("infinity", '"4 GB"'):
+        hello.eval(f"application:set_env(easy_cluster, memory_limit, {limit})")
+        assert call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[0] == "ok", limit
+
+
 # Getting there
 
 
