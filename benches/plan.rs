@@ -153,6 +153,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         applications: if is_here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
         mnesia: Running::Yes,
         use_dir: true,
+        fallback: false,
         db_nodes: cluster,
         running_db_nodes: cluster,
         extra_db_nodes: none,
@@ -164,6 +165,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         disk_free: is_here.then_some(u64::MAX >> 1),
         directory: "/var/lib/ejabberd".into(),
         directory_writable: is_here.then_some(true),
+        obstacles: Vec::new(),
         unfinished: None,
     };
     Member { node, answer: Answer::Facts(Box::new(facts)) }

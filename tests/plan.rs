@@ -4,7 +4,7 @@ mod support;
 
 use easy_cluster::explain;
 use easy_cluster::model::request::{LocalRows, Operation};
-use easy_cluster::model::snapshot::{Answer, Running};
+use easy_cluster::model::snapshot::{Answer, Obstacle, Running};
 use easy_cluster::model::table::{Storage, TableType};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Inputs, Plan};
@@ -481,4 +481,95 @@ fn the_state_names_masters_slaves_and_the_dead() {
     assert!(words.contains("ejabberd@foo.bar      master"), "{words}");
     assert!(words.contains("ejabberd@third.host   DOWN"), "{words}");
     assert!(words.contains("member_down (membership, error)"), "{words}");
+}
+
+#[test]
+fn a_schema_in_memory_does_not_survive_a_restart_here_or_there() {
+    for (node, others) in [(HERE, vec![THERE]), (THERE, vec![THERE]), (THIRD, vec![THERE, THIRD])] {
+        let mut lab = Lab::new(&others);
+        lab.facts(node).use_dir = false;
+        for operation in [join_as_master(), Operation::Join(THERE.into())] {
+            let problems = plan::make(&lab.inputs(operation)).expect_err("a refusal");
+            assert_eq!(problems, [Problem::RamSchema { node: node.into() }]);
+        }
+    }
+    let mut everywhere = Lab::new(&[THERE, THIRD]);
+    for node in [HERE, THERE, THIRD] {
+        everywhere.facts(node).use_dir = false;
+    }
+    assert_eq!(codes(&everywhere.inputs(join_as_master())), ["ram_schema"; 3]);
+}
+
+#[test]
+fn a_member_in_memory_can_be_synced_from_and_copies_nothing_to_its_disc() {
+    let mut lab = Lab::joined(&[THERE]);
+    lab.facts(THERE).use_dir = false;
+    assert_eq!(codes(&lab.inputs(Operation::SyncNode(THERE.into()))), [""; 0]);
+    lab.facts(HERE).use_dir = false;
+    assert_eq!(codes(&lab.inputs(Operation::SyncNode(THERE.into()))), ["ram_schema"]);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_told_of_every_node() {
+    let mut lab = Lab::new(&[THERE, THIRD]);
+    for (node, directory) in [(HERE, "/here"), (THERE, "/there"), (THIRD, "/third")] {
+        lab.facts(node).directory = directory.into();
+        lab.facts(node).directory_writable = Some(false);
+    }
+    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    let not_writable = |(node, directory): (&str, &str)| Problem::DirectoryNotWritable {
+        node: node.into(),
+        directory: directory.into(),
+    };
+    assert_eq!(problems, [(HERE, "/here"), (THERE, "/there"), (THIRD, "/third")].map(not_writable));
+
+    let mut unknown = Lab::new(&[THERE]);
+    unknown.facts(THERE).directory_writable = None;
+    assert_eq!(codes(&unknown.inputs(join_as_master())), [""; 0]);
+
+    let mut member = Lab::joined(&[THERE]);
+    member.facts(THERE).directory_writable = Some(false);
+    assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), ["directory_not_writable"]);
+}
+
+#[test]
+fn a_fallback_that_waits_anywhere_would_undo_the_join() {
+    for node in [HERE, THERE, THIRD] {
+        let mut lab = Lab::new(&[THERE, THIRD]);
+        lab.facts(node).fallback = true;
+        let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+        let [Problem::FallbackInstalled { path, reason }] = problems.as_slice() else {
+            panic!("{problems:?}")
+        };
+        assert!(path.starts_with("/var/lib/ejabberd/") && reason.ends_with(node), "{path} {reason}");
+    }
+    let mut member = Lab::joined(&[THERE]);
+    member.facts(HERE).fallback = true;
+    assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), ["fallback_installed"]);
+}
+
+#[test]
+fn what_keeps_the_database_from_being_moved_aside_is_told_before() {
+    let mut lab = Lab::new(&[THERE]);
+    let (path, reason) = ("/var/lib/ejabberd/roster.DAT".to_owned(), "eacces".to_owned());
+    lab.facts(HERE).obstacles = vec![
+        Obstacle::NotAPlainFile { path: path.clone(), kind: "symlink".into() },
+        Obstacle::NotUsable { path: path.clone(), reason: reason.clone() },
+        Obstacle::NoHardLinks { path, reason },
+    ];
+    let expected = ["not_a_plain_file", "not_usable", "no_hard_links"];
+    assert_eq!(codes(&lab.inputs(join_as_master())), expected);
+    assert_eq!(codes(&lab.inputs(Operation::Join(THERE.into()))), expected);
+
+    let mut member = Lab::joined(&[THERE]);
+    member.facts(HERE).obstacles = lab.facts(HERE).obstacles.clone();
+    assert_eq!(codes(&member.inputs(Operation::SyncNode(THERE.into()))), [""; 0], "it moves nothing aside");
+}
+
+#[test]
+fn a_node_that_did_not_answer_itself_in_time_is_told_so() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.silence(HERE);
+    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    assert_eq!(problems, [Problem::SilentHere { here: HERE.into(), reason: "timeout".into() }]);
 }

@@ -49,7 +49,8 @@
 -export([is_committed/2]).
 -export([free_bytes/1]).
 -export([writable/1]).
--export_type([id/0, paths/0, kept/0, problem/0]).
+-export([obstacles/1]).
+-export_type([id/0, paths/0, kept/0, obstacle/0, problem/0]).
 
 -define(SCHEMA, "schema.DAT").
 -define(LATEST_LOG, "LATEST.LOG").
@@ -81,6 +82,8 @@
     bad_id | directory_error | fallback_installed | log_not_dumped | mnesia_running,
     easy_cluster_files:details()
 }.
+-type obstacle() :: {not_a_plain_file, #{path := file:filename_all(), kind := atom()}}
+                 | {not_usable | no_hard_links, easy_cluster_files:details()}.
 -type manifest() :: #{files := [{file:filename_all(), non_neg_integer()}], at := integer(), node := node()}.
 -type phase() :: uncommitted | committed | lost | restored | given_up.
 -type result() :: ok | {error, problem()}.
@@ -713,11 +716,71 @@ parse_df(Output) ->
         nomatch -> {error, {unreadable_output, Output}}
     end.
 
+%% What would stop keep/2 and what comes after it. Mnesia may run. Nothing is left behind: folders that are not there
+%% are not made, as an operation may need them the next moment, but the one above them is tried.
+-spec obstacles(file:filename()) -> [obstacle()].
+obstacles(MnesiaDir) ->
+    case mnesia_entries(MnesiaDir) of
+        {ok, Entries} -> lists:append([odd(MnesiaDir, Entry) || Entry <- Entries]) ++ folder_obstacles(MnesiaDir);
+        {error, #{reason := enoent}} -> [];
+        {error, Details} -> [{not_usable, Details}]
+    end.
+
+%% The kernel gives a second name to what one owns or may read and write.
+odd(MnesiaDir, {Name, #file_info{type = regular, access = Access}}) ->
+    [{not_usable, #{path => filename:join(MnesiaDir, Name), reason => eacces}} || Access =/= read_write];
+odd(MnesiaDir, {Name, #file_info{type = Kind}}) ->
+    [{not_a_plain_file, #{path => filename:join(MnesiaDir, Name), kind => Kind}}].
+
+%% Files are written in all of these, and have second names in the first or are renamed from and to the others. The
+%% Mnesia directory itself has writable/1.
+folder_obstacles(MnesiaDir) ->
+    Linked = [existing(filename:join([MnesiaDir, "easy_cluster", Name])) || Name <- ["kept", "staging", "restoring"]],
+    Written = [existing(filename:join([MnesiaDir, "easy_cluster", "archive"])),
+               existing(easy_cluster_journal:folder(MnesiaDir))],
+    Unusable = [{not_usable, Details} || {error, Details} <- lists:usort(Linked ++ Written)],
+    Folders = lists:delete(MnesiaDir, lists:usort([Folder || {ok, Folder} <- Linked ++ Written])),
+    Unwritable = [{Folder, Reason} || Folder <- Folders, {error, {_, #{reason := Reason}}} <- [writable(Folder)]],
+    Links = lists:usort([Folder || {ok, Folder} <- Linked, not lists:keymember(Folder, 1, Unwritable)]),
+    Unusable ++ [{not_usable, #{path => Folder, reason => Reason}} || {Folder, Reason} <- Unwritable]
+        ++ no_links(MnesiaDir, Links).
+
+%% The folder, or the first one above it that is there.
+existing(Path) ->
+    case {easy_cluster_files:info(Path), file:read_file_info(Path, [raw])} of
+        {missing, _} -> existing(filename:dirname(Path));
+        {{error, #{reason := enotdir}}, _} -> existing(filename:dirname(Path));
+        {{ok, _}, {ok, #file_info{type = directory}}} -> {ok, Path};
+        {{ok, _}, {ok, _Other}} -> details(Path, enotdir);
+        {{ok, _}, {error, Reason}} -> details(Path, Reason);
+        {{error, _} = Error, _} -> Error
+    end.
+
+no_links(MnesiaDir, Folders) ->
+    Probe = probe_file(MnesiaDir),
+    case file:write_file(Probe, <<>>, [raw, exclusive]) of
+        ok ->
+            Refused = [{no_hard_links, #{path => Folder, reason => Reason}}
+                       || Folder <- Folders, {error, #{reason := Reason}} <- [linked(Probe, probe_file(Folder))]],
+            _ = easy_cluster_files:delete(Probe),
+            Refused;
+        {error, _NotWritable} ->
+            []
+    end.
+
+linked(From, To) ->
+    Result = easy_cluster_files:link(From, To),
+    _ = easy_cluster_files:delete(To),
+    Result.
+
+probe_file(Dir) ->
+    Name = ".easy_cluster-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive])),
+    filename:join(Dir, Name).
+
 %% Whether files can be made, written and deleted in Dir; tried with one that is not Mnesia's.
 -spec writable(file:filename()) -> result().
 writable(Dir) ->
-    Name = ".easy_cluster-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive])),
-    Path = filename:join(Dir, Name),
+    Path = probe_file(Dir),
     Written = written(file:open(Path, [write, raw, binary, exclusive]), Path),
     in_code(easy_cluster_files:in_order([fun() -> Written end, fun() -> easy_cluster_files:delete(Path) end])).
 

@@ -2,6 +2,8 @@
 %% tables. Only reads. The layout is that of `model::snapshot' in the core.
 -module(easy_cluster_gather).
 
+-include_lib("kernel/include/file.hrl").
+
 -export([snapshot/2]).
 -export([release/1]).
 -export([until/2]).
@@ -14,6 +16,9 @@
                      local_content, majority, load_order, cookie, version, user_properties, storage_properties,
                      frag_properties]).
 -define(DYNAMIC, [where_to_write, size, memory]).
+
+%% What this node is given at least to answer itself, however little the others are given.
+-define(OWN_TIMEOUT, 5000).
 
 %% The snapshot of this node, the nodes given, and all that any of them lists as a member; and the connections that
 %% were opened for it, for release/1. A node that does not answer costs Timeout once, however many there are.
@@ -48,11 +53,15 @@ until_deadline(Fun, Deadline) ->
 ask_all([], _Timeout, Answers) ->
     Answers;
 ask_all(Nodes, Timeout, Answers) ->
-    New = [{Node, flatten(Answer)}
-           || {Node, Answer} <- easy_cluster_rpc:parallel(fun(Node) -> ask(Node, Timeout) end, Nodes, Timeout + 500)],
+    {Here, Others} = lists:partition(fun(Node) -> Node =:= node() end, Nodes),
+    Asked = easy_cluster_rpc:parallel(fun ask_each/1, [{Here, max(Timeout, ?OWN_TIMEOUT)}, {Others, Timeout}], infinity),
+    New = [{Node, flatten(Answer)} || {_Group, {ok, Group}} <- Asked, {Node, Answer} <- Group],
     All = maps:merge(Answers, maps:from_list(New)),
     Listed = lists:usort(lists:append([maps:get(db_nodes, Facts) || {_, #{facts := Facts}} <- New])),
     ask_all([Node || Node <- Listed, not is_map_key(Node, All)], Timeout, All).
+
+ask_each({Nodes, Timeout}) ->
+    easy_cluster_rpc:parallel(fun(Node) -> ask(Node, Timeout) end, Nodes, Timeout + 500).
 
 flatten({ok, Answer}) -> Answer;
 flatten({error, Reason}) -> #{silent => Reason}.
@@ -88,7 +97,7 @@ facts(Node, Timeout) ->
                        connected => Connected,
                        tick_time => tick_time(TickTime),
                        clock_offset => Clock - (Before + After) div 2},
-            with_mnesia(Node, Mnesia, WordSize, Common, Timeout);
+            with_mnesia(Node, Mnesia, WordSize, maps:merge(Common, memory(Node)), Timeout);
         {error, Reason} ->
             {error, Reason}
     end.
@@ -113,24 +122,25 @@ needs_mnesia(App) ->
     lists:member(mnesia, Needs).
 
 with_mnesia(Node, yes, WordSize, Common, Timeout) ->
-    Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, directory, tables],
+    Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, fallback_activated, directory, tables],
     Calls = [{mnesia, system_info, [Item]} || Item <- Items] ++ [{mnesia_recover, get_master_nodes, [schema]}],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Directory, Tables, Masters]} ->
+        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Fallback, Directory, Tables, Masters]} ->
             Facts = Common#{db_nodes => DbNodes, running_db_nodes => RunningNodes, extra_db_nodes => ExtraNodes,
-                            use_dir => UseDir, directory => unicode:characters_to_binary(Directory),
-                            master_nodes => Masters},
-            with_tables(Node, tables(Node, Tables -- [schema], WordSize, Timeout), Facts);
+                            use_dir => UseDir, fallback => Fallback,
+                            directory => unicode:characters_to_binary(Directory), master_nodes => Masters},
+            with_tables(tables(Node, Tables -- [schema], WordSize, Timeout),
+                        maps:merge(Facts, on_disc(Node, UseDir, Directory, Timeout)));
         {error, Reason} ->
             {error, Reason}
     end;
-with_mnesia(Node, _NotRunning, _WordSize, Common, _Timeout) ->
+with_mnesia(_Node, _NotRunning, _WordSize, Common, _Timeout) ->
     Facts = Common#{db_nodes => [], running_db_nodes => [], extra_db_nodes => [], use_dir => false,
-                    directory => <<>>, master_nodes => []},
-    with_tables(Node, {ok, []}, Facts).
+                    fallback => false, directory => <<>>, master_nodes => []},
+    with_tables({ok, []}, Facts).
 
-with_tables(Node, {ok, Tables}, Facts) -> {ok, maps:merge(Facts, capacity(Node, Facts)), Tables};
-with_tables(_Node, {error, Reason}, _Facts) -> {error, Reason}.
+with_tables({ok, Tables}, Facts) -> {ok, Facts, Tables};
+with_tables({error, Reason}, _Facts) -> {error, Reason}.
 
 %% Every property of every table in one round trip, then sizes of those that have a copy there: Mnesia would ask yet
 %% another node for the others.
@@ -202,25 +212,46 @@ chunks(Values, Size) ->
     {Chunk, Rest} = lists:split(Size, Values),
     [Chunk | chunks(Rest, Size)].
 
-%%% What only this node is asked
+%%% Disc
 
-capacity(Node, Facts) when Node =:= node() ->
-    #{mnesia := Mnesia, directory := Directory} = Facts,
-    Local = #{memory_free => memory_free(), unfinished => undefined},
-    case Mnesia of
-        yes -> maps:merge(Local, directory(unicode:characters_to_list(Directory)));
-        _ -> Local
-    end;
-capacity(_Node, _Facts) ->
-    #{}.
-
-directory(Directory) ->
+%% This node tries; of another one it is known what access(2) says to its user.
+on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
-      directory_writable => easy_cluster_directory:writable(Directory) =:= ok,
-      unfinished => easy_cluster_executor:unfinished(Directory)}.
+      directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
+      obstacles => [obstacle(Obstacle) || Obstacle <- easy_cluster_directory:obstacles(Directory)],
+      unfinished => easy_cluster_executor:unfinished(Directory)};
+on_disc(Node, UseDir, Directory, Timeout) ->
+    case easy_cluster_rpc:call(Node, file, read_file_info, [Directory, [raw]], Timeout) of
+        {ok, Info} -> #{directory_writable => writable(UseDir, accessible(Info))};
+        {error, _Unasked} -> #{directory_writable => undefined}
+    end.
+
+%% A path need not be text in the file system's encoding.
+obstacle({Kind, Details}) ->
+    {Kind, maps:map(fun(path, Path) when is_list(Path) -> unicode:characters_to_binary(Path);
+                       (_Key, Term) -> print(Term)
+                    end, Details)}.
+
+accessible({ok, #file_info{access = read_write}}) -> ok;
+accessible({ok, #file_info{access = write}}) -> ok;
+accessible({ok, #file_info{access = Access}}) -> {error, Access};
+accessible({error, Reason}) -> {error, Reason}.
+
+tried(ok) -> ok;
+tried({error, {_Code, #{reason := Reason}}}) -> {error, Reason}.
+
+%% Without a schema on disc the directory need not be there yet.
+writable(_UseDir, ok) -> true;
+writable(false, {error, enoent}) -> undefined;
+writable(_UseDir, {error, _Reason}) -> false.
 
 free_bytes({ok, Bytes}) -> Bytes;
 free_bytes({error, _Unknown}) -> undefined.
+
+%%% Memory
+
+memory(Node) when Node =:= node() -> #{memory_free => memory_free(), unfinished => undefined};
+memory(_Node) -> #{}.
 
 memory_free() ->
     Limits = [machine_memory(), container_memory(), operator_memory()],
@@ -256,7 +287,11 @@ cgroup(Name) ->
 
 operator_memory() ->
     case application:get_env(easy_cluster, memory_limit) of
-        {ok, Limit} -> Limit - erlang:memory(total);
+        {ok, Limit} when is_integer(Limit) -> Limit - erlang:memory(total);
+        {ok, infinity} -> unknown;
+        {ok, Odd} ->
+            logger:warning(#{what => bad_memory_limit, value => Odd, expected => "a number of bytes"}),
+            unknown;
         undefined -> unknown
     end.
 

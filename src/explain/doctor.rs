@@ -12,7 +12,7 @@ use crate::model::reach::Reach;
 use crate::model::snapshot::{Facts, Snapshot};
 use crate::validate::problem::{Problem, Severity};
 use crate::validate::view::View;
-use crate::validate::{machine as of_machine, membership, pairs, reach};
+use crate::validate::{durability, machine as of_machine, membership, pairs, reach};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub fn diagnose(examination: &Examination, machine: Option<&Machine>) -> Result<
     let mut problems: Vec<Problem> = examination.reaches.iter().flat_map(reach::problems).collect();
     let of_cluster = membership::of_cluster(&view, &examination.node);
     problems.extend(of_cluster.into_iter().filter(|problem| !is_explained(problem, &unreached)));
+    problems.extend(durability::of_here(&view));
+    problems.extend(durability::of_members(&view, &examination.node));
     problems.extend(membership::warnings(&view, &examination.node));
     problems.extend(pairs::problems(&both_ways(&view, examination)));
     problems.extend(

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::plan::counted;
 use crate::model::name::NodeName;
 use crate::model::snapshot::{Running, Snapshot};
-use crate::validate::membership;
 use crate::validate::problem::{Nodes, Problem};
 use crate::validate::view::View;
+use crate::validate::{durability, membership};
 
 /// What a member is to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,8 @@ fn render(status: &Status) -> String {
 /// What keeps its cluster from being joined by anybody.
 pub fn test_node(node: &NodeName, snapshot: &Snapshot) -> Result<String, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    let problems = membership::of_cluster(&view, node);
+    let mut problems = membership::of_cluster(&view, node);
+    problems.extend(durability::of_members(&view, node));
     let Some(facts) = view.facts(node).filter(|_| problems.is_empty()) else {
         return Err(problems);
     };

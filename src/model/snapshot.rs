@@ -64,6 +64,33 @@ pub enum Running {
     Stopping,
 }
 
+/// What would keep the database from being moved aside, each with its path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// The name of a Mnesia file, and not a file.
+    NotAPlainFile {
+        /// Where.
+        path: String,
+        /// What it is instead: `symlink`, `directory`, …
+        kind: String,
+    },
+    /// A file or a folder that is needed and cannot be written.
+    NotUsable {
+        /// Where.
+        path: String,
+        /// In the words of the file system.
+        reason: String,
+    },
+    /// A folder in which the directory's files cannot have second names.
+    NoHardLinks {
+        /// The folder.
+        path: String,
+        /// In the words of the file system.
+        reason: String,
+    },
+}
+
 /// What a member says of itself and of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -77,6 +104,9 @@ pub struct Facts {
     pub mnesia: Running,
     /// Whether the schema is on disc (`use_dir`).
     pub use_dir: bool,
+    /// Whether a backup waits to take the database's place at the next start (`fallback_activated`).
+    #[serde(default)]
+    pub fallback: bool,
     /// All members that its schema lists (`db_nodes`).
     pub db_nodes: SetIndex,
     /// Members that its Mnesia is connected to, itself included (`running_db_nodes`).
@@ -98,8 +128,11 @@ pub struct Facts {
     pub disk_free: Option<u64>,
     /// The Mnesia directory.
     pub directory: String,
-    /// Whether the directory can be written by the node's user. Asked on this node only.
+    /// Whether the directory can be written by the node's user: tried on this node, access(2) on the others.
     pub directory_writable: Option<bool>,
+    /// What would keep its database from being moved aside. Asked on this node only.
+    #[serde(default)]
+    pub obstacles: Vec<Obstacle>,
     /// The unfinished operation that its journal holds, if any. Asked on this node only.
     pub unfinished: Option<String>,
 }

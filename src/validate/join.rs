@@ -3,7 +3,7 @@
 use super::copies::{self, WantedCopy};
 use super::problem::{Nodes, Problem};
 use super::view::View;
-use super::{capacity, definitions, membership};
+use super::{capacity, definitions, durability, membership};
 use crate::model::name::NodeName;
 
 /// What forbids this node to join the cluster of `target` with these `wanted` copies and `archived` bytes of its own rows.
@@ -16,6 +16,8 @@ pub fn join(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>], archi
         problems.extend(copies::without_source(view, wanted));
         problems.extend(capacity::problems(view, wanted, archived));
     }
+    problems.extend(durability::of_here(view));
+    problems.extend(durability::of_members(view, target));
     sorted(problems)
 }
 
@@ -35,6 +37,7 @@ pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Ve
         problems.extend(copies::without_source(view, wanted));
         problems.extend(capacity::problems(view, wanted, 0));
     }
+    problems.extend(durability::of_sync(view, target));
     sorted(problems)
 }
 

@@ -21,9 +21,6 @@ pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
         problems.push(not_running(here, facts));
         return problems;
     }
-    if facts.directory_writable == Some(false) {
-        problems.push(Problem::DirectoryNotWritable { directory: facts.directory.clone() });
-    }
     let here_lists_target = view.has(facts.db_nodes, target);
     let target_lists_here = view.facts(target).is_some_and(|t| view.has_here(t.db_nodes));
     match (here_lists_target, target_lists_here) {

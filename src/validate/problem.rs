@@ -579,6 +579,11 @@ problems! {
     evidence "this node and {node} ended a transaction differently"
     fix "decide which node is right and restart the other: mnesia:set_master_nodes(['ejabberd@foo.bar']) there, restart, then mnesia:set_master_nodes([])"
 
+    /// The schema of a node is in memory only: at its restart the node knows neither its tables nor its cluster.
+    Membership Error RamSchema = "ram_schema" { node: NodeName }
+    evidence "the schema of {node} is in memory only, and its restart would forget the tables and the cluster"
+    fix "put it on disc, on {node}: mnesia:change_table_copy_type(schema, node(), disc_copies)"
+
     /// A node is not connected to all others, so Erlang dissolves connections until no two groups overlap.
     Membership Warning OverlappingPartitions = "overlapping_partitions" { node: NodeName, action: String, other: NodeName }
     evidence "{node} {action} {other}, as not all nodes are connected to each other"
@@ -674,10 +679,25 @@ problems! {
     evidence "table {table} has {bytes}, and a disc_only_copies copy holds {limit} at most"
     fix "change it to disc_copies first: mnesia:change_table_copy_type({table}, Node, disc_copies), or fragment it"
 
-    /// The Mnesia directory cannot be written.
-    Capacity Error DirectoryNotWritable = "directory_not_writable" { directory: String }
-    evidence "the Mnesia directory {directory} cannot be written"
-    fix "give it to the user that ejabberd runs as, on a file system that is not read-only"
+    /// The Mnesia directory of this node or of a member cannot be written: Mnesia there ends at the next change of the schema.
+    Capacity Error DirectoryNotWritable = "directory_not_writable" { node: NodeName, directory: String }
+    evidence "the Mnesia directory {directory} on {node} cannot be written"
+    fix "give it to the user that ejabberd runs as there: `chown -R ejabberd: {directory}; chmod u+rwx {directory}`; if the file system is read-only (`findmnt -T {directory}`), mount it to be written"
+
+    /// A Mnesia file that is a link, a folder or a device: it cannot be given a second name and kept.
+    Capacity Error NotAPlainFile = "not_a_plain_file" { path: String, kind: String }
+    evidence "{path} has the name of a Mnesia file and is a {kind}"
+    fix "stop ejabberd, then move it away, or for a link, put the file itself there: `cp -p --remove-destination \"$(readlink -f '{path}')\" '{path}'`; start ejabberd and try again"
+
+    /// A file that ejabberd may not write, or a folder that it cannot make, beside the database that is to be kept.
+    Capacity Error NotUsable = "not_usable" { path: String, reason: String }
+    evidence "{path} cannot be used by ejabberd: {reason}"
+    fix "give it to the user that ejabberd runs as: `chown -R ejabberd: '{path}'; chmod u+rwX '{path}'`; move away what is there in the place of a folder"
+
+    /// A file cannot be given a second name, by which a database is kept in no time and without room.
+    Capacity Error NoHardLinks = "no_hard_links" { path: String, reason: String }
+    evidence "files of the Mnesia directory cannot be given second names in {path}: {reason}"
+    fix "have {path} on the file system of the Mnesia directory (`findmnt -T '{path}'`), one with hard links such as ext4 or xfs"
 
     /// A slave of ejabberd does not read all tables where they are.
     Tables Warning CopiedAtStart = "copied_at_start" { tables: u64, rows: u64, bytes: Bytes }
@@ -693,6 +713,11 @@ problems! {
     Operation Error PlanChanged = "plan_changed" { id: String, changed: String }
     evidence "since plan {id} was made, {changed} changed"
     fix "make a new plan and look at it: easy_cluster:plan(Operation)"
+
+    /// This node took too long to answer about itself: it is overloaded, or its disk hangs.
+    Operation Error SilentHere = "silent_here" { here: NodeName, reason: String }
+    evidence "{here} did not get an answer from itself: {reason}"
+    fix "look what keeps it busy (`top`, `dmesg`, `df` on its Mnesia directory), and try again with more time: #{{timeout => 30000}}"
 
     /// Somebody else is changing the cluster.
     Operation Error OperationInProgress = "operation_in_progress" { holder: NodeName }
@@ -746,8 +771,8 @@ problems! {
 
     /// A backup was installed as fallback and takes the database's place at the next start of Mnesia.
     Operation Error FallbackInstalled = "fallback_installed" { path: String, reason: String }
-    evidence "a fallback waits in {path} for the next start of Mnesia"
-    fix "restart ejabberd to let it take its place, or mnesia:uninstall_fallback(), and try again"
+    evidence "a fallback waits in {path} to take the database's place: {reason}"
+    fix "on the node of {path}, give it up with mnesia:uninstall_fallback(), or restart ejabberd to let it take the database's place; then try again"
 
     /// The transaction log holds what the table files lack.
     Operation Error LogNotDumped = "log_not_dumped" { path: String, reason: String }

@@ -21,15 +21,19 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// [`Problem::BadRequest`] when the snapshot contradicts itself: another format, an index without a set, a set that
-    /// is not sorted, no facts of the node that made it.
+    /// is not sorted, nothing of the node that made it; [`Problem::SilentHere`] when that node said nothing.
     pub fn new(snapshot: &'a Snapshot) -> Result<Self, Problem> {
         let bad = |reason: String| Problem::BadRequest { reason };
         if snapshot.format != FORMAT {
             return Err(bad(format!("snapshot format {} instead of {FORMAT}", snapshot.format)));
         }
         let answers: HashMap<_, _> = snapshot.members.iter().map(|m| (&m.node, &m.answer)).collect();
-        let Some(Answer::Facts(here_facts)) = answers.get(&snapshot.node).copied() else {
-            return Err(bad(format!("the snapshot has no facts of {}", snapshot.node)));
+        let here_facts = match answers.get(&snapshot.node).copied() {
+            Some(Answer::Facts(facts)) => facts,
+            Some(Answer::Silent(reason)) => {
+                return Err(Problem::SilentHere { here: snapshot.node.clone(), reason: reason.clone() });
+            }
+            None => return Err(bad(format!("the snapshot has no facts of {}", snapshot.node))),
         };
         let sets = snapshot.node_sets.len();
         let in_range = |index: &SetIndex| usize::try_from(*index).is_ok_and(|i| i < sets);

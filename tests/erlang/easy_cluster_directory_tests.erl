@@ -34,7 +34,11 @@ directory_test_() ->
         with("a kept file that is gone stops the restore before it has begun", fun refuses_incomplete_restore/1),
         with("dropping", fun drops/1),
         with("a folder that is a link is not followed when dropped", fun does_not_follow/1),
-        with("the directory can be written to, and nothing is left", fun knows_writable/1)
+        with("the directory can be written to, and nothing is left", fun knows_writable/1),
+        with("a directory that can be kept has no obstacles, while Mnesia runs and after a join, too", fun knows_none/1),
+        with("what is no plain file among Mnesia's is an obstacle", fun knows_odd_files/1),
+        with("what stands in the place of a folder is an obstacle", fun knows_folders/1),
+        with("a file system without hard links is an obstacle", fun knows_missing_links/1)
     ]}.
 
 killed_test_() ->
@@ -427,6 +431,56 @@ does_not_follow(#{dir := Dir, root := Root} = Context) ->
     ok = file:make_symlink(Elsewhere, staging_folder(Dir)),
     ?assertMatch({error, {directory_error, #{reason := enotdir}}}, run(Context, drop_staging, Dir)),
     ?assertEqual(Before, contents(Elsewhere)).
+
+knows_none(#{dir := Dir, peer := Peer} = Context) ->
+    Before = everything_below(Dir),
+    ?assertEqual([], easy_cluster_directory:obstacles(Dir)),
+    ?assertEqual(Before, everything_below(Dir)),
+    ok = run(Context, keep, Dir),
+    ?assertEqual([], easy_cluster_directory:obstacles(Dir)),
+    ok = call(Peer, application, set_env, [mnesia, dir, Dir]),
+    ok = call(Peer, mnesia, start, []),
+    ?assertEqual([], call(Peer, easy_cluster_directory, obstacles, [Dir])),
+    ?assertEqual([], easy_cluster_directory:obstacles(Dir ++ "x")).
+
+knows_odd_files(#{dir := Dir}) ->
+    [Link, Folder] = [filename:join(Dir, Name) || Name <- ["a.DAT", "b.LOG"]],
+    ok = file:make_symlink("settings.DCD", Link),
+    ok = file:make_dir(Folder),
+    ok = file:make_dir(filename:join(Dir, "folder")),
+    ?assertEqual([{not_a_plain_file, #{path => Link, kind => symlink}},
+                  {not_a_plain_file, #{path => Folder, kind => directory}}],
+                 easy_cluster_directory:obstacles(Dir)).
+
+knows_folders(#{dir := Dir, root := Root}) ->
+    #{kept := Kept, staging := Staging, journal := Journal} = easy_cluster_directory:paths(Dir, ?ID),
+    [KeptFolder, StagingFolder, JournalFolder] = [filename:dirname(Path) || Path <- [Kept, Staging, Journal]],
+    _ = file:del_dir_r(filename:dirname(KeptFolder)),
+    ok = file:make_dir(filename:dirname(KeptFolder)),
+    ok = file:write_file(KeptFolder, <<>>),
+    ok = file:make_symlink(filename:join(Root, "nowhere"), StagingFolder),
+    ok = file:make_symlink(Root, JournalFolder),
+    Before = everything_below(Dir),
+    ?assertEqual([{not_usable, #{path => KeptFolder, reason => enotdir}},
+                  {not_usable, #{path => StagingFolder, reason => enoent}}],
+                 easy_cluster_directory:obstacles(Dir)),
+    ?assertEqual(Before, everything_below(Dir)).
+
+knows_missing_links(#{dir := Dir, peer := Peer}) ->
+    Before = everything_below(Dir),
+    ok = call(Peer, meck, new, [easy_cluster_files, [passthrough, no_link]]),
+    ok = call(Peer, meck, expect, [easy_cluster_files, link, 2, {error, #{path => "the second", reason => enotsup}}]),
+    Found = call(Peer, easy_cluster_directory, obstacles, [Dir]),
+    ok = call(Peer, meck, unload, [easy_cluster_files]),
+    ?assertMatch([_ | _], Found),
+    ?assertEqual([], [Other || Other <- Found, not is_no_links(Dir, Other)]),
+    ?assertEqual(Before, everything_below(Dir)).
+
+is_no_links(Dir, {no_hard_links, #{path := Path, reason := enotsup}}) -> lists:prefix(Dir, Path);
+is_no_links(_Dir, _Other) -> false.
+
+everything_below(Dir) ->
+    lists:sort(filelib:wildcard("**", Dir) ++ filelib:wildcard(".*", Dir) ++ filelib:wildcard("easy_cluster/**/.*", Dir)).
 
 knows_writable(#{dir := Dir}) ->
     Before = file:list_dir(Dir),

@@ -10,6 +10,12 @@ snapshot_test_() ->
      {"a node that stands before a cluster", with(3, fun before_a_cluster/1)},
      {"a member without Mnesia", with(2, fun a_member_without_mnesia/1)},
      {"three silent members", with(5, fun three_silent_members/1)},
+     {"directories that are gone", with(2, fun directories_that_are_gone/1)},
+     {"a time-out too short for anybody is not for the node itself", with(2, fun hardly_any_time/1)},
+     {"a limit of memory that is none", with(1, fun odd_memory_limits/1)},
+     {"obstacles, which the core reads", with(1, fun obstacles/1)},
+     {"fallbacks that wait", with(2, fun fallbacks_that_wait/1)},
+     {"nodes without a schema on disc", with(2, fun nodes_without_a_schema_on_disc/1)},
      {"a member that stops answering halfway", with(2, fun a_member_that_stops_halfway/1)}].
 
 with(Count, Test) ->
@@ -32,7 +38,7 @@ one_node([{{_, Node} = Here, Dir}]) ->
     #{node := Node, answer := {facts, Facts}} = Member,
     Text = unicode:characters_to_binary(Dir),
     ?assertMatch(#{mnesia := yes, use_dir := true, applications := [], directory := Text, directory_writable := true,
-                   unfinished := undefined}, Facts),
+                   obstacles := [], unfinished := undefined}, Facts),
     ?assertEqual([[Node], [Node], [], [], []],
                  sets([db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes], Facts, Sets)),
     ?assert(maps:get(memory_free, Facts) > 0),
@@ -131,6 +137,67 @@ a_member_that_stops_halfway([{Here, Dir}, {{_, Other} = Peer, OtherDir}]) ->
     after
         ok = easy_cluster_peers:call(Peer, sys, resume, [application_controller])
     end.
+
+%% Mode bits would do for others, not for root.
+directories_that_are_gone([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    easy_cluster_peers:start_mnesia(There, OtherDir),
+    ?assertEqual([true, true], each(directory_writable, Here, Other)),
+    [easy_cluster_peers:remove(Gone) || Gone <- [Dir, OtherDir]],
+    ?assertEqual([false, false], each(directory_writable, Here, Other)).
+
+hardly_any_time([{{_, Node} = Here, Dir}, {{_, Other}, _}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    {#{members := Members}, _Opened} =
+        easy_cluster_peers:call(Here, easy_cluster_gather, snapshot, [[Other], 0]),
+    ?assertMatch([#{node := Node, answer := {facts, #{mnesia := yes}}}, #{node := Other, answer := {silent, _}}], Members).
+
+odd_memory_limits([{Here, Dir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    [?assert(is_integer(memory_free(Here, Limit)), Limit) || Limit <- [infinity, "4 GB", 1.5, {}]],
+    ?assertEqual(0, memory_free(Here, 1)),
+    ?assertEqual(0, memory_free(Here, -1)).
+
+memory_free(Here, Limit) ->
+    ok = easy_cluster_peers:call(Here, application, set_env, [easy_cluster, memory_limit, Limit]),
+    {#{members := [#{answer := {facts, Facts}}]}, []} = snapshot(Here, []),
+    maps:get(memory_free, Facts).
+
+obstacles([{Here, Dir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    [Link, Kept] = [filename:join(Dir, Name) || Name <- ["old.DAT", "easy_cluster"]],
+    ok = file:make_symlink("nowhere", Link),
+    ok = file:write_file(Kept, <<>>),
+    {#{members := [#{answer := {facts, #{obstacles := Obstacles}}}]} = Snapshot, []} = snapshot(Here, []),
+    ?assertEqual([{not_a_plain_file, #{path => unicode:characters_to_binary(Link), kind => <<"symlink">>}},
+                  {not_usable, #{path => unicode:characters_to_binary(Kept), reason => <<"enotdir">>}}],
+                 lists:sort(Obstacles)),
+    assert_understood(Here, Snapshot).
+
+fallbacks_that_wait([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    easy_cluster_peers:start_mnesia(There, OtherDir),
+    ?assertEqual([false, false], each(fallback, Here, Other)),
+    [begin
+         ok = easy_cluster_peers:call(Peer, mnesia, backup, [Dir ++ ".backup"]),
+         ok = easy_cluster_peers:call(Peer, mnesia, install_fallback, [Dir ++ ".backup"])
+     end || Peer <- [Here, There]],
+    ?assertEqual([true, true], each(fallback, Here, Other)).
+
+nodes_without_a_schema_on_disc([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
+    [begin
+         ok = easy_cluster_peers:call(Peer, application, set_env, [mnesia, dir, Unused, [{persistent, true}]]),
+         ok = easy_cluster_peers:call(Peer, mnesia, start, [])
+     end || {Peer, Unused} <- [{Here, Dir}, {There, OtherDir}]],
+    ?assertEqual([false, false], each(use_dir, Here, Other)),
+    ?assertEqual([undefined, undefined], each(directory_writable, Here, Other)),
+    [ok = file:make_dir(Made) || Made <- [Dir, OtherDir]],
+    ?assertEqual([true, true], each(directory_writable, Here, Other)).
+
+%% What Here's snapshot says of both.
+each(Fact, Here, Other) ->
+    {#{members := Members}, _Opened} = snapshot(Here, [Other]),
+    [maps:get(Fact, Facts) || #{answer := {facts, Facts}} <- Members].
 
 %%% Helpers
 

@@ -3,6 +3,7 @@
 import contextlib
 import shutil
 import subprocess
+import tempfile
 import threading
 
 import pytest
@@ -71,6 +72,21 @@ def test_an_operation_or_a_plan_that_is_none(hello):
 
 def test_itself(hello):
     refused(hello, f"join('{hello.name}')", "cannot_join_itself")
+
+
+def test_hardly_any_time_is_too_little_for_others_only(hello, pair):
+    foo = pair[1]
+    hello.eval(f"true = net_kernel:hidden_connect_node('{foo.name}')")
+    for request in (f"test_node('{foo.name}', #{{timeout => 2}})", f"plan({{join, '{foo.name}'}}, #{{timeout => 2}})"):
+        with untouched(hello):
+            answer = call(hello, request)
+        assert answer == "ok" or answer[0] == "ok" or code(answer) in {"no_connection", "resolver_silent"}, answer
+
+
+def test_a_limit_of_memory_that_is_none(hello, pair):
+    for limit in ("infinity", '"4 GB"'):
+        hello.eval(f"application:set_env(easy_cluster, memory_limit, {limit})")
+        assert call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[0] == "ok", limit
 
 
 # Getting there
@@ -275,6 +291,133 @@ def small_disk(folder, megabytes: int):
         subprocess.run(["umount", "-l", str(folder)], check=True)
         folder.rmdir()
         aside.rename(folder)
+
+
+# What would not survive
+
+
+def test_a_schema_in_memory(hello, lab):
+    with plain(lab, "third.host", "diskless", disc=False) as diskless:
+        until(diskless, "mnesia:system_info(is_running) =:= yes")
+        assert refused(hello, master(diskless.name), "ram_schema")["node"] == diskless.name
+
+        diskless.load_easy_cluster()
+        diskless.eval("{atomic, ok} = mnesia:create_table(t, []), mnesia:dirty_write({t, 1, only_here})")
+        answer = call(diskless, master(hello.name))
+        assert code(answer) == "ram_schema" and details(answer)["node"] == diskless.name, answer
+        assert diskless.eval("mnesia:dirty_read(t, 1)") == [("t", 1, "only_here")]
+        assert db_nodes(hello) == {hello.name} and db_nodes(diskless) == {diskless.name}
+
+
+@contextlib.contextmanager
+def read_only(folder):
+    """A folder in which its owner makes and deletes nothing for a while."""
+    mode = folder.stat().st_mode
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(mode)
+
+
+def test_a_directory_that_cannot_be_written(hello, pair):
+    foo = pair[1]
+    with read_only(foo.spool):
+        found = refused(hello, master(foo.name), "directory_not_writable")
+        assert found["node"] == foo.name and found["directory"].decode() == str(foo.spool)
+    assert serves(foo)
+
+    before = settled_checksums(hello)
+    with read_only(hello.spool):
+        answer = call(hello, master(foo.name))
+    assert code(answer) == "directory_not_writable" and details(answer)["node"] == hello.name, answer
+    assert settled_checksums(hello) == before and serves(hello)
+    join(hello, foo)
+
+
+def test_a_fallback_that_waits_for_the_next_start(hello, pair):
+    for node in pair:
+        backup = node.logs / "backup"
+        node.eval(f'ok = mnesia:backup("{backup}"), ok = mnesia:install_fallback("{backup}")')
+        found = refused(hello, master(pair[1].name), "fallback_installed")
+        assert found["path"].decode() == str(node.spool / "FALLBACK.BUP") and node.name.encode() in found["reason"]
+        node.eval("ok = mnesia:uninstall_fallback()")
+    join(hello, pair[1])
+
+
+def owned(path):
+    shutil.chown(path, "ejabberd", "ejabberd")
+    return path
+
+
+def a_link(spool):
+    (spool / "old.DAT").symlink_to(spool / "roster.DAT")
+    return "not_a_plain_file", spool / "old.DAT"
+
+
+def a_folder(spool):
+    return "not_a_plain_file", owned(make(spool / "old.DCD"))
+
+
+def a_file_of_somebody_else(spool):
+    (spool / "old.DCD").write_bytes(b"")
+    return "not_usable", spool / "old.DCD"
+
+
+def a_file_in_the_place_of_a_folder(spool):
+    owned(make(spool / "easy_cluster"))
+    (spool / "easy_cluster" / "kept").write_bytes(b"")
+    return "not_usable", owned(spool / "easy_cluster" / "kept")
+
+
+def a_folder_of_somebody_else(spool):
+    owned(make(spool / "easy_cluster"))
+    return "not_usable", make(spool / "easy_cluster" / "journal")
+
+
+def a_link_that_leads_nowhere(spool):
+    owned(make(spool / "easy_cluster"))
+    (spool / "easy_cluster" / "staging").symlink_to("/nowhere")
+    return "not_usable", spool / "easy_cluster" / "staging"
+
+
+def make(folder):
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("obstacle", [a_link, a_folder, a_file_of_somebody_else, a_file_in_the_place_of_a_folder,
+                                      a_folder_of_somebody_else, a_link_that_leads_nowhere],
+                         ids=lambda obstacle: obstacle.__name__)  # fmt: skip
+def test_files_that_could_not_be_kept(hello, pair, obstacle):
+    expected, path = obstacle(hello.spool)
+    settled_checksums(hello)
+    before = names_below(hello.spool)
+    assert refused(hello, master(pair[1].name), expected)["path"].decode() == str(path)
+    assert names_below(hello.spool) == before
+
+
+def test_a_place_for_the_kept_database_on_another_file_system(hello, pair):
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        shutil.chown(elsewhere, "ejabberd", "ejabberd")
+        link = hello.spool / "easy_cluster"
+        link.symlink_to(elsewhere)
+        assert link.stat().st_dev != hello.spool.stat().st_dev
+        found = refused(hello, master(pair[1].name), "no_hard_links")
+        assert found["path"].decode() == str(link) and found["reason"] == b"exdev"
+        link.unlink()
+    join(hello, pair[1])
+
+
+def names_below(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*"))
+
+
+def test_a_look_that_finds_nothing_leaves_nothing(hello, pair):
+    settled_checksums(hello)
+    before = names_below(hello.spool)
+    assert call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[0] == "ok"
+    assert names_below(hello.spool) == before
 
 
 # One at a time, and only what was shown

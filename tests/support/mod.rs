@@ -74,6 +74,7 @@ impl Lab {
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
             mnesia: Running::Yes,
             use_dir: true,
+            fallback: false,
             db_nodes: all,
             running_db_nodes: all,
             extra_db_nodes: none,
@@ -84,7 +85,8 @@ impl Lab {
             memory_free: here.then_some(1 << 30),
             disk_free: here.then_some(1 << 30),
             directory: "/var/lib/ejabberd".into(),
-            directory_writable: here.then_some(true),
+            directory_writable: Some(true),
+            obstacles: Vec::new(),
             unfinished: None,
         };
         self.snapshot.members.push(Member { node: node.into(), answer: Answer::Facts(Box::new(facts)) });

@@ -5,7 +5,7 @@
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{LocalRows, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
-use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, Member, Running, Snapshot};
+use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, Member, Obstacle, Running, Snapshot};
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
@@ -143,27 +143,36 @@ fn storage() -> impl Strategy<Value = Storage> {
     select(vec![Storage::RamCopies, Storage::DiscCopies, Storage::DiscOnlyCopies])
 }
 
+fn obstacle() -> impl Strategy<Value = Obstacle> {
+    (any::<[String; 2]>(), 0..3).prop_map(|([path, reason], which)| match which {
+        0 => Obstacle::NotAPlainFile { path, kind: reason },
+        1 => Obstacle::NotUsable { path, reason },
+        _ => Obstacle::NoHardLinks { path, reason },
+    })
+}
+
 prop_compose! {
     fn facts()(
         texts in [text(), text()],
         versions in btree_map(text(), text(), 0..4),
         applications in vec(application(), 0..3),
         mnesia in select(vec![Running::Yes, Running::No, Running::Starting, Running::Stopping]),
-        use_dir in any::<bool>(),
+        flags in any::<[bool; 2]>(),
         sets in any::<[u32; 5]>(),
         tick_time in any::<u32>(),
         clock_offset in any::<i64>(),
         memory_free in any::<Option<u64>>(),
         disk_free in any::<Option<u64>>(),
         directory_writable in any::<Option<bool>>(),
+        obstacles in vec(obstacle(), 0..3),
         unfinished in option::of(text()),
     ) -> Facts {
-        let [otp_release, directory] = texts;
+        let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
-            otp_release, versions, applications, mnesia, use_dir, db_nodes, running_db_nodes, extra_db_nodes,
+            otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
-            directory_writable, unfinished,
+            directory_writable, obstacles, unfinished,
         }
     }
 }
@@ -429,6 +438,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
             connected: set,
             master_nodes: set,
             directory_writable: None,
+            fallback: false,
+            obstacles: Vec::new(),
             unfinished: None,
             ..facts.clone()
         };
