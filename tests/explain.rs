@@ -493,7 +493,7 @@ fn a_flood_of_one_code_hides_no_other_and_is_counted() {
     assert_eq!(found.lines, 10_001);
     assert_eq!(found.sightings.len(), MAX_OF_ONE_CODE + 1);
     assert_eq!(found.left_off, 5_000 - MAX_OF_ONE_CODE as u64);
-    assert!(log::words(&found).ends_with("4900 more sightings with other facts are not listed\n"));
+    assert!(log::words(&found, &[]).ends_with("4900 more sightings with other facts are not listed\n"));
     assert_eq!(found.sightings.last().unwrap().problem.code(), "no_majority");
 }
 
@@ -562,7 +562,7 @@ fn bytes_that_are_no_text_are_replaced() {
 fn a_cookie_in_the_line_is_not_quoted() {
     let sighting = only("erl -setcookie SECRET {aborted,{no_majority,roster}}");
     assert_eq!(sighting.text, "erl -setcookie *** {aborted,{no_majority,roster}}");
-    let told = log::words(&log::explain("{bad_environment_value,\"-setcookie SECRET\"}").unwrap());
+    let told = log::words(&log::explain("{bad_environment_value,\"-setcookie SECRET\"}").unwrap(), &[]);
     assert!(!told.contains("SECRET"), "{told}");
 }
 
@@ -582,7 +582,7 @@ fn a_name_cannot_bring_its_own_code_into_a_fix() {
 #[test]
 fn the_words_name_line_count_evidence_cause_and_fix() {
     let text = recorded("otp25_overloaded");
-    let told = log::words(&log::explain(&text).unwrap());
+    let told = log::words(&log::explain(&text).unwrap(), &[]);
     for part in [
         "line 2, ",
         " times: Mnesia('d@127.0.0.1')",
@@ -649,4 +649,15 @@ proptest! {
         }
         prop_assert_eq!(explainer.finish().sightings, sightings(&text));
     }
+}
+
+#[test]
+fn what_is_wrong_on_this_machine_stands_beside_the_text_that_it_explains() {
+    let found = log::explain("Connection attempt from disallowed node 'ejabberd@foo.bar'").unwrap();
+    assert!(log::is_local(&found));
+    let mode = Problem::CookieMode { path: "/home/e/.erlang.cookie".into(), mode: "644".into() };
+    let other = Problem::NoPortWindow { node: "ejabberd@foo.bar".into() };
+    let told = log::words(&found, &[mode, other]);
+    assert!(told.contains("\n  here      cookie_mode: "), "{told}");
+    assert!(!told.contains("no_port_window"), "only what may be why: {told}");
 }

@@ -2,6 +2,7 @@
 -module(easy_cluster_doctor).
 
 -export([examine/2]).
+-export([places/0]).
 
 -type diagnosis() :: #{problems := [{Code :: atom(), Details :: map()}], text := unicode:chardata()}.
 -export_type([diagnosis/0]).
@@ -74,6 +75,7 @@ look(_Node, _Snapshot, {error, Reason}, _Timeout) ->
     {error, Reason}.
 
 %% Where the machine's files are, as ejabberd was told. Another application has its own, of which nothing is known.
+-spec places() -> map() | undefined.
 places() ->
     case lists:keymember(ejabberd, 1, application:which_applications()) of
         true ->

@@ -23,7 +23,7 @@ explain(Term) ->
     recognise(text(Term)).
 
 recognise(Text) ->
-    case easy_cluster_native:call(explain, #{text => Text}) of
+    case easy_cluster_native:call(explain, #{text => Text, places => easy_cluster_doctor:places()}) of
         {ok, #{text := Words, sightings := Sightings}} ->
             {ok, #{text => Words, sightings => [maps:with([code, line, count, text], Sighting) || Sighting <- Sightings]}};
         {error, Reason} ->

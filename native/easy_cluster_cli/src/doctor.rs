@@ -11,12 +11,14 @@ use easy_cluster::model::machine::cookie::Secret;
 use easy_cluster::model::machine::{FORMAT, Machine};
 use easy_cluster::model::name::NodeName;
 use easy_cluster::model::reach::Reach;
-use easy_cluster::probe::machine::{self as machine_files, Gathered, Places};
+use easy_cluster::probe::machine::{self as machine_files, Gathered};
 use easy_cluster::probe::{self, Cookie, Family, ProbeRequest, Target};
 use easy_cluster::validate::problem::{Problem, Severity};
 use easy_cluster::validate::{machine as validate, node_name, reach};
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::places::Whereabouts;
 
 /// A report has the hosts file in it, and some more.
 const REPORT: u64 = 16 << 20;
@@ -30,18 +32,8 @@ pub(crate) struct Arguments {
     /// Nodes to look for, such as ejabberd@foo.bar.
     #[arg(value_name = "NODE")]
     nodes: Vec<String>,
-    /// The folder of ejabberdctl.cfg, as `ejabberdctl -d` takes it [default: /etc/ejabberd].
-    #[arg(long, value_name = "DIR")]
-    config: Option<String>,
-    /// The folder of the database, as `ejabberdctl -s` takes it [default: /var/lib/ejabberd].
-    #[arg(long, value_name = "DIR")]
-    spool: Option<String>,
-    /// The user that ejabberd runs as.
-    #[arg(long, value_name = "NAME", default_value = "ejabberd")]
-    user: String,
-    /// Look at the machine whose file system is mounted at DIR: all paths are below it.
-    #[arg(long, value_name = "DIR", default_value = "/")]
-    root: PathBuf,
+    #[command(flatten)]
+    places: Whereabouts,
     /// Milliseconds that resolvers, and then nodes, are waited for.
     #[arg(long, value_name = "MS", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
     timeout: u64,
@@ -76,13 +68,7 @@ struct Finding {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let places = Places {
-        root: arguments.root.clone(),
-        config: arguments.config.clone(),
-        spool: arguments.spool.clone(),
-        user: Some(arguments.user.clone()),
-    };
-    let Gathered { mut machine, cookie } = machine_files::gather(&places);
+    let Gathered { mut machine, cookie } = machine_files::gather(&arguments.places.places());
     let other = arguments.compare.as_ref().map(|path| read_report(path));
     let timeout = Duration::from_millis(arguments.timeout);
     let hosts = hosts_to_ask(&machine, &other);

@@ -8,8 +8,12 @@ use std::process::ExitCode;
 use clap::builder::NonEmptyStringValueParser;
 use easy_cluster::explain::errors;
 use easy_cluster::explain::log::{self, Explainer, Explanation, Told};
+use easy_cluster::probe;
+use easy_cluster::validate::machine;
 use easy_cluster::validate::problem::Problem;
 use serde::Serialize;
+
+use crate::places::Whereabouts;
 
 /// Something was recognised.
 const RECOGNISED: u8 = 0;
@@ -34,6 +38,8 @@ pub(crate) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    places: Whereabouts,
 }
 
 #[derive(Serialize)]
@@ -51,7 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             return UNUSABLE.into();
         }
     };
-    let text = if arguments.json { json(&explanation) } else { words(&explanation, &arguments.file) };
+    // Why it is so may be seen on this machine.
+    let here = if log::is_local(&explanation) {
+        machine::problems(&probe::machine::look(&arguments.places.places()))
+    } else {
+        Vec::new()
+    };
+    let text =
+        if arguments.json { json(&explanation, &here) } else { words(&explanation, &arguments.file, &here) };
     // Who closed the pipe has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
     if explanation.sightings.is_empty() { NOT_RECOGNISED.into() } else { RECOGNISED.into() }
@@ -108,20 +121,20 @@ fn read(mut source: impl Read) -> Result<Explanation, String> {
     }
 }
 
-fn words(explanation: &Explanation, file: &str) -> String {
+fn words(explanation: &Explanation, file: &str, here: &[Problem]) -> String {
     if !explanation.sightings.is_empty() {
-        return log::words(explanation);
+        return log::words(explanation, here);
     }
     let name = if file == "-" { "the standard input" } else { file };
     let text = format!("{name} ({} lines)", explanation.lines);
     errors::problems(&[Problem::NotRecognised { text }])
 }
 
-fn json(explanation: &Explanation) -> String {
+fn json(explanation: &Explanation, here: &[Problem]) -> String {
     let report = Report {
         lines: explanation.lines,
         left_off: explanation.left_off,
-        sightings: explanation.sightings.iter().map(Told::from).collect(),
+        sightings: explanation.sightings.iter().map(|sighting| Told::new(sighting, here)).collect(),
     };
     serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
 }

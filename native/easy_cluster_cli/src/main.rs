@@ -2,6 +2,7 @@
 
 mod doctor;
 mod explain;
+mod places;
 
 use std::process::ExitCode;
 

@@ -16,7 +16,7 @@ use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
-use easy_cluster::validate::{node_name, options, reach};
+use easy_cluster::validate::{self, node_name, options, reach};
 use serde::{Deserialize, Serialize};
 
 use crate::{from_bytes, to_bytes};
@@ -75,6 +75,7 @@ enum Request {
     },
     Explain {
         text: String,
+        places: Option<Places>,
     },
     #[cfg(test)]
     Panic {},
@@ -178,11 +179,17 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
-        Request::Explain { text } => {
+        Request::Explain { text, places } => {
             let explanation = log::explain(&text).map_err(one)?;
+            let looked = places.filter(|_| log::is_local(&explanation)).map(|places| machine::look(&places));
+            let here = looked.as_ref().map_or_else(Vec::new, validate::machine::problems);
             Answer::Explained {
-                text: log::words(&explanation),
-                sightings: explanation.sightings.iter().map(log::Told::from).collect(),
+                text: log::words(&explanation, &here),
+                sightings: explanation
+                    .sightings
+                    .iter()
+                    .map(|sighting| log::Told::new(sighting, &here))
+                    .collect(),
                 left_off: explanation.left_off,
             }
         }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::validate::problem::{Bytes, Problem};
 
 pub use related::related;
-pub use words::{Told, words};
+pub use words::{Told, is_local, words};
 
 /// Sightings that are kept apart; what is beyond is only counted.
 pub const MAX_SIGHTINGS: usize = 1_000;

@@ -55,8 +55,9 @@ mod tests {
     #[test]
     fn what_is_related_belongs_to_codes_that_exist() {
         let known: Vec<_> = Problem::catalogue().iter().map(|entry| entry.code).collect();
-        for (code, _) in RELATED {
+        for (code, related) in RELATED {
             assert!(known.contains(code), "{code}");
+            assert!(related.iter().all(|code| known.contains(code)), "{related:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Explanation, Sighting, related};
 use crate::explain::errors;
 use crate::model::name::AtomName;
+use crate::validate::problem::Problem;
 
 /// A sighting with everything that the catalogue says about it. All facts are text: names out of a log are nobody's atoms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,12 +32,14 @@ pub struct Told {
     pub fix: String,
     /// Where the documentation has it.
     pub link: String,
-    /// Codes of findings on this machine that would be evidence for it.
-    pub related: &'static [&'static str],
+    /// What was found on this machine that may be why.
+    pub here: Vec<String>,
 }
 
-impl From<&Sighting> for Told {
-    fn from(sighting: &Sighting) -> Self {
+impl Told {
+    /// A sighting, and what is wrong `here`, on this machine.
+    #[must_use]
+    pub fn new(sighting: &Sighting, here: &[Problem]) -> Self {
         let problem = &sighting.problem;
         Self {
             code: problem.code().into(),
@@ -49,19 +52,34 @@ impl From<&Sighting> for Told {
             cause: problem.cause(),
             fix: problem.fix(),
             link: problem.link(),
-            related: related(problem.code()),
+            here: evidence_here(sighting, here),
         }
     }
 }
 
-/// Everything that was found, one paragraph each.
+/// Whether this machine may show why something that was found is so.
 #[must_use]
-pub fn words(explanation: &Explanation) -> String {
+pub fn is_local(explanation: &Explanation) -> bool {
+    explanation.sightings.iter().any(|sighting| !related(sighting.problem.code()).is_empty())
+}
+
+fn evidence_here(sighting: &Sighting, here: &[Problem]) -> Vec<String> {
+    let related = related(sighting.problem.code());
+    let found = here.iter().filter(|problem| related.contains(&problem.code()));
+    found.map(|problem| format!("{}: {}", problem.code(), errors::printable(&problem.to_string()))).collect()
+}
+
+/// Everything that was found, one paragraph each, with what is wrong `here`, on this machine, and may be why.
+#[must_use]
+pub fn words(explanation: &Explanation, here: &[Problem]) -> String {
     let mut text = String::new();
     for sighting in &explanation.sightings {
         let times = if sighting.count == 1 { String::new() } else { format!(", {} times", sighting.count) };
         let _ = writeln!(text, "line {}{times}: {}", sighting.line, sighting.text);
         text.push_str(&errors::problems(std::slice::from_ref(&sighting.problem)));
+        for found in evidence_here(sighting, here) {
+            let _ = writeln!(text, "  here      {found}");
+        }
         text.push('\n');
     }
     if explanation.left_off > 0 {
