@@ -158,9 +158,12 @@ async fn as_this_node(
     let Ok(stream) = connect(question).await else { return as_the_probe };
     match greet(stream, request.here.as_str(), &address.to_string(), deadline).await {
         Ok(mut peer) => {
-            if as_the_probe.is_err() {
-                let _challenge = peer.introduce(target, deadline, reach).await?;
-            }
+            let known = match as_the_probe {
+                Ok(()) => Ok(()),
+                Err(_) => peer.introduce(target, deadline, reach).await.map(|_challenge| ()),
+            };
+            peer.leave(deadline.part(2)).await;
+            known?;
             reach.steps.push(Step::Name);
             Ok(())
         }

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use md5::{Digest, Md5};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::Target;
 use super::cookie::Cookie;
@@ -93,6 +93,14 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// Breaks the handshake off, and waits until the peer has noticed: as long as it has not, a real connection of the same
+    /// name is one too many to it.
+    pub(super) async fn leave(mut self, deadline: Deadline) {
+        let mut rest = [0; 64];
+        let _hangs_up = deadline.io(self.stream.shutdown()).await;
+        while let Ok(1..) = deadline.io(self.stream.read(&mut rest)).await {}
+    }
+
     /// Hears what the peer calls itself and what it can do. The challenge that it sets is for [`Self::prove`].
     pub(super) async fn introduce(
         &mut self,
