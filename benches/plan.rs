@@ -166,6 +166,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         directory: "/var/lib/ejabberd".into(),
         directory_writable: is_here.then_some(true),
         obstacles: Vec::new(),
+        configuration: None,
         unfinished: None,
     };
     Member { node, answer: Answer::Facts(Box::new(facts)) }

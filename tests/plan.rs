@@ -4,7 +4,7 @@ mod support;
 
 use easy_cluster::explain;
 use easy_cluster::model::request::{LocalRows, Operation};
-use easy_cluster::model::snapshot::{Answer, Obstacle, Running};
+use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
 use easy_cluster::model::table::{Storage, TableType};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Inputs, Plan};
@@ -572,4 +572,24 @@ fn a_node_that_did_not_answer_itself_in_time_is_told_so() {
     lab.silence(HERE);
     let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
     assert_eq!(problems, [Problem::SilentHere { here: HERE.into(), reason: "timeout".into() }]);
+}
+
+#[test]
+fn ejabberd_is_not_stopped_when_it_could_not_start_again() {
+    let mut lab = Lab::new(&[THERE]);
+    let (path, reason) =
+        ("/etc/ejabberd/ejabberd.yml".to_owned(), "Invalid value of option loglevel".to_owned());
+    lab.facts(HERE).configuration =
+        Some(Configuration::Invalid { path: path.clone(), reason: reason.clone() });
+    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    assert_eq!(problems, [Problem::ConfigurationInvalid { path, reason }]);
+
+    lab.facts(HERE).configuration = Some(Configuration::Valid);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(plan.warnings, []);
+
+    let reason = "the other VM did not answer in time".to_owned();
+    lab.facts(HERE).configuration = Some(Configuration::Unchecked { reason: reason.clone() });
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(plan.warnings, [Problem::ConfigurationUnchecked { reason }]);
 }

@@ -5,6 +5,7 @@
 -include_lib("kernel/include/file.hrl").
 
 -export([snapshot/2]).
+-export([preflight/2]).
 -export([release/1]).
 -export([until/2]).
 
@@ -27,6 +28,16 @@ snapshot(Nodes, Timeout) ->
     Answers = ask_all(lists:usort([node() | Nodes]), Timeout, #{}),
     Opened = [Node || {Node, #{connection := opened}} <- maps:to_list(Answers)],
     {assemble(Answers), Opened}.
+
+%% The snapshot for an operation that stops ejabberd: it says, too, whether ejabberd could start again.
+-spec preflight([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
+preflight(Nodes, Timeout) ->
+    Check = easy_cluster_configuration:start(),
+    {#{members := [Here | Others]} = Snapshot, Opened} = snapshot(Nodes, Timeout),
+    {Snapshot#{members := [configured(Here, easy_cluster_configuration:await(Check)) | Others]}, Opened}.
+
+configured(#{answer := {facts, Facts}} = Here, Verdict) -> Here#{answer := {facts, Facts#{configuration => Verdict}}};
+configured(#{answer := {silent, _}} = Here, _Verdict) -> Here.
 
 -spec release([node()]) -> ok.
 release(Opened) ->

@@ -90,7 +90,7 @@ looked(Name, Node, #{timeout := Timeout} = Options) ->
 look(Node, Timeout) ->
     case reach(Node, Timeout) of
         ok ->
-            {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
+            {Snapshot, Opened} = easy_cluster_gather:preflight([Node], Timeout),
             {ok, Snapshot, Opened};
         {error, Reason} ->
             {error, Reason}
@@ -194,7 +194,7 @@ on_disc() ->
 %% Whether a plan still fits the cluster, which is looked at again.
 -spec recheck(plan()) -> ok | error().
 recheck(#{operation := {_Name, Node}, options := #{timeout := Timeout}} = Plan) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
+    {Snapshot, Opened} = easy_cluster_gather:preflight([Node], Timeout),
     Answer = recheck(Plan, Snapshot, rows_again(Plan, Snapshot)),
     easy_cluster_gather:release(Opened),
     Answer.

@@ -13,7 +13,8 @@
 -spec before_mnesia() -> ok.
 before_mnesia() ->
     _ = application:load(mnesia),
-    case mnesia:system_info(is_running) =:= no andalso not is_own() of
+    %% A VM without a name is in no cluster: it reads the configuration for somebody else.
+    case is_alive() andalso mnesia:system_info(is_running) =:= no andalso not is_own() of
         true -> told(easy_cluster_executor:recover_offline(mnesia:system_info(directory)));
         false -> ok
     end.

@@ -91,6 +91,26 @@ pub enum Obstacle {
     },
 }
 
+/// Whether ejabberd accepts the configuration that lies on disc.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Configuration {
+    /// It does.
+    Valid,
+    /// It does not.
+    Invalid {
+        /// The file.
+        path: String,
+        /// In ejabberd's words.
+        reason: String,
+    },
+    /// Nobody knows.
+    Unchecked {
+        /// Why.
+        reason: String,
+    },
+}
+
 /// What a member says of itself and of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -133,6 +153,8 @@ pub struct Facts {
     /// What would keep its database from being moved aside. Asked on this node only.
     #[serde(default)]
     pub obstacles: Vec<Obstacle>,
+    /// Whether ejabberd could start again. Asked on this node only, before an operation, where ejabberd runs.
+    pub configuration: Option<Configuration>,
     /// The unfinished operation that its journal holds, if any. Asked on this node only.
     pub unfinished: Option<String>,
 }

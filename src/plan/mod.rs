@@ -23,7 +23,7 @@ use crate::model::snapshot::Snapshot;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
-use crate::validate::{join as validate_join, membership};
+use crate::validate::{join as validate_join, membership, restart};
 use estimate::Estimate;
 use fingerprint::Fingerprint;
 use step::{Action, OnFailure, Step, UndoStep};
@@ -168,6 +168,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
+    warnings.extend(restart::warnings(&view));
     warnings.extend(copies::external(&view, target));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),

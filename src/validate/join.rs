@@ -3,7 +3,7 @@
 use super::copies::{self, WantedCopy};
 use super::problem::{Nodes, Problem};
 use super::view::View;
-use super::{capacity, definitions, durability, membership};
+use super::{capacity, definitions, durability, membership, restart};
 use crate::model::name::NodeName;
 
 /// What forbids this node to join the cluster of `target` with these `wanted` copies and `archived` bytes of its own rows.
@@ -18,6 +18,7 @@ pub fn join(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>], archi
     }
     problems.extend(durability::of_here(view));
     problems.extend(durability::of_members(view, target));
+    problems.extend(restart::problems(view));
     sorted(problems)
 }
 

@@ -12,4 +12,5 @@ pub mod options;
 pub mod pairs;
 pub mod problem;
 pub mod reach;
+pub mod restart;
 pub mod view;

@@ -714,6 +714,16 @@ problems! {
     evidence "since plan {id} was made, {changed} changed"
     fix "make a new plan and look at it: easy_cluster:plan(Operation)"
 
+    /// ejabberd.yml has changed since ejabberd was started and would not be accepted: ejabberd, stopped, would not start again.
+    Operation Error ConfigurationInvalid = "configuration_invalid" { path: String, reason: String }
+    evidence "ejabberd could not start again with {path}: {reason}"
+    fix "mend it there, see that ejabberd takes it (`ejabberdctl reload_config`) and try again"
+
+    /// The configuration on disc could not be looked at without stopping ejabberd.
+    Operation Warning ConfigurationUnchecked = "configuration_unchecked" { reason: String }
+    evidence "it could not be found out whether ejabberd would start again with its configuration: {reason}"
+    fix "if it was changed since ejabberd was started, see that ejabberd takes it: `ejabberdctl reload_config`"
+
     /// This node took too long to answer about itself: it is overloaded, or its disk hangs.
     Operation Error SilentHere = "silent_here" { here: NodeName, reason: String }
     evidence "{here} did not get an answer from itself: {reason}"

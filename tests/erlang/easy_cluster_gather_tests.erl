@@ -13,6 +13,7 @@ snapshot_test_() ->
      {"directories that are gone", with(2, fun directories_that_are_gone/1)},
      {"a time-out too short for anybody is not for the node itself", with(2, fun hardly_any_time/1)},
      {"a limit of memory that is none", with(1, fun odd_memory_limits/1)},
+     {"a preflight without ejabberd", with(1, fun preflight_without_ejabberd/1)},
      {"obstacles, which the core reads", with(1, fun obstacles/1)},
      {"fallbacks that wait", with(2, fun fallbacks_that_wait/1)},
      {"nodes without a schema on disc", with(2, fun nodes_without_a_schema_on_disc/1)},
@@ -162,6 +163,13 @@ memory_free(Here, Limit) ->
     ok = easy_cluster_peers:call(Here, application, set_env, [easy_cluster, memory_limit, Limit]),
     {#{members := [#{answer := {facts, Facts}}]}, []} = snapshot(Here, []),
     maps:get(memory_free, Facts).
+
+preflight_without_ejabberd([{Here, Dir}]) ->
+    easy_cluster_peers:start_mnesia(Here, Dir),
+    {#{members := [#{answer := {facts, Facts}}]} = Snapshot, []} =
+        easy_cluster_peers:call(Here, easy_cluster_gather, preflight, [[], ?TIMEOUT]),
+    ?assertMatch(#{configuration := undefined, directory_writable := true}, Facts),
+    assert_understood(Here, Snapshot).
 
 obstacles([{Here, Dir}]) ->
     easy_cluster_peers:start_mnesia(Here, Dir),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from cluster import call, code, db_nodes, details, join, serves, settled_checksums, until, words
@@ -418,6 +419,135 @@ def test_a_look_that_finds_nothing_leaves_nothing(hello, pair):
     before = names_below(hello.spool)
     assert call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[0] == "ok"
     assert names_below(hello.spool) == before
+
+
+# What would not start again
+
+
+def everything(*folders):
+    """Each file below the folders with its size and the time of its last change."""
+    paths = sorted(path for folder in folders for path in folder.rglob("*"))
+    return {path: (path.lstat().st_size, path.lstat().st_mtime_ns) for path in paths if path.is_file()}
+
+
+VERDICT = "easy_cluster_configuration:await(easy_cluster_configuration:start())"
+
+
+def configure(node, old: str, new: str):
+    """Another ejabberd.yml on disc than the one that runs."""
+    path = node.config_folder / "ejabberd.yml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+@pytest.mark.parametrize("old, new, says", [
+    ("loglevel: info", "loglevel: nonsense", b"loglevel"),
+    ("  mod_adhoc: {}", "  mod_adhoc: {}\n  mod_nowhere: {}", b"mod_nowhere"),
+    ("  mod_adhoc: {}", "  mod_adhoc: {}\n  mod_ping:\n    - [", b"ejabberd.yml"),
+])
+def test_a_configuration_that_has_become_invalid(hello, pair, old, new, says):
+    configure(hello, old, new)
+    found = refused(hello, master(pair[1].name), "configuration_invalid")
+    assert found["path"].decode() == str(hello.config_folder / "ejabberd.yml") and says in found["path"] + found["reason"]
+    assert hello.eval("ejabberd_option:loglevel() =:= info")
+    configure(hello, new, old)
+    join(hello, pair[1])
+
+
+def test_the_check_of_the_configuration_leaves_no_trace(hello):
+    settled_checksums(hello)
+    folders, names = [hello.spool, hello.logs, hello.config_folder], hello.host.registered()
+    before = everything(*folders)
+    assert hello.eval(VERDICT) == "valid"
+    configure(hello, "loglevel: info", "loglevel: nonsense")
+    before = {**before, **everything(hello.config_folder)}
+    assert hello.eval(VERDICT)[0] == "invalid"
+    assert everything(*folders) == before and hello.host.registered() == names
+
+
+EXTRA = """
+-module(mod_extra).
+-behaviour(gen_mod).
+-export([start/2, stop/1, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
+start(_, _) -> ok.
+stop(_) -> ok.
+depends(_, _) -> [].
+mod_opt_type(limit) -> %s, econf:pos_int().
+mod_options(_) -> [{limit, 1}].
+mod_doc() -> #{}.
+"""
+
+
+def with_extra_module(node, before_an_answer: str):
+    """A module of ejabberd-contrib's kind, in the code path and in ejabberd.yml on disc."""
+    ebin = node.modules / "mod_extra" / "ebin"
+    ebin.mkdir(parents=True)
+    (ebin / "mod_extra.erl").write_text(EXTRA % before_an_answer)
+    for path in [node.modules, *node.modules.rglob("*")]:
+        owned(path)
+    node.eval(f'{{ok, mod_extra}} = compile:file("{ebin}/mod_extra", [{{outdir, "{ebin}"}}]), true = code:add_pathz("{ebin}")')
+    configure(node, "  mod_adhoc: {}", "  mod_adhoc: {}\n  mod_extra:\n    limit: 3")
+
+
+def test_a_module_of_ones_own_is_known_to_the_check(hello, pair):
+    with_extra_module(hello, "ok")
+    assert hello.eval(VERDICT) == "valid"
+    configure(hello, "limit: 3", "limit: many")
+    assert b"limit" in refused(hello, master(pair[1].name), "configuration_invalid")["reason"]
+
+
+def test_a_check_of_the_configuration_that_hangs_is_ended(hello, pair):
+    with_extra_module(hello, "receive after infinity -> ok end")
+    hello.eval(f"spawn(fun() -> persistent_term:put(verdict, {VERDICT}) end), ok")
+    wait_until(lambda: checks_under_way(hello), 10, "the other VM")
+    until(hello, "persistent_term:get(verdict, none) =/= none")
+    assert not checks_under_way(hello)
+    assert hello.eval("persistent_term:get(verdict)") == ("unchecked", {"reason": b"the other VM did not answer in time"})
+
+
+def checks_under_way(node) -> list[str]:
+    """The pids of other VMs that look at the node's configuration."""
+    found = subprocess.run(["pgrep", "-f", "easy_cluster_configuration answer"], capture_output=True, text=True)
+    return [pid for pid in found.stdout.split() if str(node.modules) in command_line(pid)]
+
+
+def command_line(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+@pytest.mark.releases
+@pytest.mark.parametrize("release", ["24.12", "26.07"])
+def test_what_would_not_survive_or_start_again_is_known_of_newer_releases(nodes_of, release):
+    node, other = nodes_of(release, release)
+    node.load_easy_cluster()
+    assert call(node, f"plan({{join, '{other.name}'}})")[0] == "ok"
+    configure(node, "loglevel: info", "loglevel: nonsense")
+    with read_only(other.spool):
+        found = details(call(node, f"plan({{join, '{other.name}'}})"))["problems"]
+    assert [problem[0] for problem in found] == ["directory_not_writable", "configuration_invalid"]
+    with untouched(node):
+        assert code(call(node, f"join('{other.name}')")) == "configuration_invalid"
+
+
+def test_a_configuration_that_becomes_invalid_after_the_plan(hello, pair):
+    hello.eval(f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{pair[1].name}'}}), persistent_term:put(plan, Plan)")
+    configure(hello, "loglevel: info", "loglevel: nonsense")
+    refused(hello, "commit(persistent_term:get(plan))", "configuration_invalid")
+
+
+def test_a_configuration_that_cannot_be_checked_is_told(hello, pair):
+    folder = hello.text('os:getenv("BINDIR")')
+    hello.eval('os:putenv("BINDIR", "/nowhere")')
+    plan = call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[1]
+    assert [warning[0] for warning in plan["warnings"]] == ["configuration_unchecked"]
+    hello.eval(f'os:putenv("BINDIR", "{folder}")')
+    plan = call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[1]
+    assert plan["warnings"] == []
 
 
 # One at a time, and only what was shown

@@ -87,6 +87,7 @@ impl Lab {
             directory: "/var/lib/ejabberd".into(),
             directory_writable: Some(true),
             obstacles: Vec::new(),
+            configuration: None,
             unfinished: None,
         };
         self.snapshot.members.push(Member { node: node.into(), answer: Answer::Facts(Box::new(facts)) });

@@ -5,7 +5,9 @@
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{LocalRows, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
-use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, Member, Obstacle, Running, Snapshot};
+use easy_cluster::model::snapshot::{
+    Answer, Configuration, FORMAT, Facts, Member, Obstacle, Running, Snapshot,
+};
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
@@ -151,6 +153,14 @@ fn obstacle() -> impl Strategy<Value = Obstacle> {
     })
 }
 
+fn configuration() -> impl Strategy<Value = Configuration> {
+    (any::<[String; 2]>(), 0..3).prop_map(|([path, reason], which)| match which {
+        0 => Configuration::Valid,
+        1 => Configuration::Invalid { path, reason },
+        _ => Configuration::Unchecked { reason },
+    })
+}
+
 prop_compose! {
     fn facts()(
         texts in [text(), text()],
@@ -165,6 +175,7 @@ prop_compose! {
         disk_free in any::<Option<u64>>(),
         directory_writable in any::<Option<bool>>(),
         obstacles in vec(obstacle(), 0..3),
+        configuration in option::of(configuration()),
         unfinished in option::of(text()),
     ) -> Facts {
         let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
@@ -172,7 +183,7 @@ prop_compose! {
         Facts {
             otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
-            directory_writable, obstacles, unfinished,
+            directory_writable, obstacles, configuration, unfinished,
         }
     }
 }
@@ -440,6 +451,7 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
             directory_writable: None,
             fallback: false,
             obstacles: Vec::new(),
+            configuration: None,
             unfinished: None,
             ..facts.clone()
         };
