@@ -11,7 +11,7 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 .PHONY: help build test test-releases check demo bench module clean packages python nextest
 help:
 	@echo "make demo     two real ejabberd nodes become one cluster, before your eyes"
-	@echo "make build    everything; Erlang code in _build/default/lib/easy_cluster/ebin"
+	@echo "make build    everything; Erlang code in _build/default/lib/easy_cluster/ebin, the program target/release/easy-cluster"
 	@echo "make test     all tests: Rust, Erlang, and the lab of real ejabberd nodes"
 	@echo "make test-releases   the laboratory with ejabberd 24.12 and 26.07, which it downloads first"
 	@echo "make check    format, clippy, xref, dialyzer, documentation"
@@ -20,6 +20,7 @@ help:
 
 build: packages
 	rebar3 compile
+	cargo build --release --locked -p easy_cluster_cli
 
 test: packages nextest python
 	cargo nextest run --workspace --locked

@@ -114,3 +114,21 @@ def test_a_node_that_is_not_there_is_told_layer_by_layer(plain_nodes):
     [one] = plain_nodes("one")
     one.load_easy_cluster()
     assert codes(one, "doctor('one@no.such.host')") == ["unknown_host"]
+
+
+def test_inside_ejabberd_its_machine_is_looked_at_too(solo):
+    solo.load_easy_cluster()
+    assert "cookie_mode" not in codes(solo)
+    cookie = solo.spool / ".erlang.cookie"
+    cookie.chmod(0o440)
+    assert ("cookie_mode", str(cookie).encode()) in [(found, facts.get("path")) for found, facts in problems(solo)]
+    transcript = solo.shell("easy_cluster:doctor().")
+    assert f"chmod 400 {cookie}" in transcript and "cookie     fingerprint" in transcript
+    assert solo.host.cookie not in transcript
+
+
+def test_a_text_of_a_log_is_held_against_the_machine(solo):
+    solo.load_easy_cluster()
+    (solo.spool / ".erlang.cookie").chmod(0o440)
+    transcript = solo.shell("easy_cluster:explain(\"Connection attempt from disallowed node 'ejabberd@foo.bar'\").")
+    assert "node_disallowed (distribution, error)" in transcript and "here      cookie_mode: " in transcript
