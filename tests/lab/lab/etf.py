@@ -58,8 +58,10 @@ class _Reader:
             case 98: return self.number("i")
             case 110 | 111: return self.big(self.number("B" if tag == 110 else "I"))
             case 70: return self.number("d")
-            case 118 | 100: return self.atom(self.number("H"))
-            case 119 | 115: return self.atom(self.number("B"))
+            case 118: return self.atom(self.number("H"))
+            case 119: return self.atom(self.number("B"))
+            case 100: return self.atom(self.number("H"), "latin-1")
+            case 115: return self.atom(self.number("B"), "latin-1")
             case 104: return tuple(self.terms(self.number("B")))
             case 105: return tuple(self.terms(self.number("I")))
             case 106: return []
@@ -77,8 +79,8 @@ class _Reader:
                 return Opaque(kind, f"{node}".encode() + self.take(size))
         raise ValueError(f"unknown tag {tag} at byte {self.at - 1}")
 
-    def atom(self, size: int) -> Atom | bool:
-        text = self.take(size).decode()
+    def atom(self, size: int, encoding: str = "utf-8") -> Atom | bool:
+        text = self.take(size).decode(encoding)
         return text == "true" if text in ("true", "false") else Atom(text)
 
     def big(self, size: int) -> int:
