@@ -23,7 +23,7 @@
 %% Looking
 -export([test_node/1, test_node/2]).
 -export([plan/1, plan/2]).
--export([status/0]).
+-export([status/0, history/0]).
 -export([doctor/0, doctor/1, doctor/2]).
 -export([explain/1]).
 
@@ -71,6 +71,11 @@ plan(Operation, Opts) ->
 -spec status() -> {ok, map()} | error().
 status() ->
     easy_cluster_shell:status(with_application(fun easy_cluster_planner:status/0)).
+
+%% What was done here, oldest first: each operation, how far it came, what came of it, and how much is kept since.
+-spec history() -> {ok, [easy_cluster_executor:past()]} | error().
+history() ->
+    easy_cluster_shell:history(easy_cluster_executor:history(mnesia:system_info(directory))).
 
 %% What is wrong with this node's cluster: every member is asked what it sees, and the ways between all of them are tried in
 %% both directions. Prints what was found and how to mend it.
@@ -157,6 +162,7 @@ help() ->
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
       "  status()              who belongs, who runs, what is wrong\n"
+      "  history()             what was done here, and what is kept since\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
       "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"

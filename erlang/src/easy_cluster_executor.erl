@@ -4,7 +4,7 @@
 
 -export([commit/2]).
 -export([recover_offline/1, recover_online/2]).
--export([unfinished/1]).
+-export([unfinished/1, history/1]).
 -export([pending/1, forgotten/3]).
 
 %% In the journal: an interrupted operation goes forward, and what needs a stopped Mnesia for that is done.
@@ -15,7 +15,10 @@
 -type event() :: {step, begun | done, map(), map()} |
                  {progress, map()} |
                  {undo, easy_cluster_step:action()}.
--export_type([report/0, event/0]).
+-type past() :: #{id := binary(), operation := binary(), outcome := done | undone | stopped | unfinished | unreadable,
+                  milliseconds := non_neg_integer() | undefined, done := non_neg_integer(), steps := non_neg_integer(),
+                  kept := non_neg_integer() | undefined}.
+-export_type([report/0, event/0, past/0]).
 
 %% Takes the cluster's lock, refuses a plan that no longer fits, and carries it out.
 -spec commit(easy_cluster_planner:plan(), report()) -> {ok, map()} | easy_cluster_planner:error().
@@ -280,6 +283,45 @@ first([Id | _]) -> Id.
 is_unfinished({ok, #{events := Entries}}) -> [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [];
 %% One that cannot be read may hide anything.
 is_unfinished({error, _Damaged}) -> true.
+
+%% Every operation of a Mnesia directory, oldest first, and what came of it.
+-spec history(file:filename()) -> {ok, [past()]} | {error, {atom(), map()}}.
+history(Directory) ->
+    case {easy_cluster_journal:list(Directory), easy_cluster_directory:kept(Directory)} of
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason};
+        {Ids, Kept} -> {ok, [past(Id, easy_cluster_journal:read(Directory, Id), Kept) || Id <- Ids]}
+    end.
+
+past(Id, {ok, #{events := [{_, Begun, {begun, #{operation := {Name, Node}, steps := Steps}}} | Entries]}}, Kept) ->
+    {Outcome, Ended} = outcome(Entries),
+    #{id => Id, operation => iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]), outcome => Outcome,
+      milliseconds => milliseconds(Begun, Ended), done => length([done || {_, _, {done, _, _}} <- Entries]),
+      steps => length(Steps), kept => kept_bytes(Id, Kept)};
+past(Id, {ok, #{events := _NothingBegun}}, Kept) ->
+    unknown(Id, unfinished, Kept);
+past(Id, {error, _Damaged}, Kept) ->
+    unknown(Id, unreadable, Kept).
+
+unknown(Id, Outcome, Kept) ->
+    #{id => Id, operation => <<>>, outcome => Outcome, milliseconds => undefined, done => 0, steps => 0,
+      kept => kept_bytes(Id, Kept)}.
+
+outcome(Entries) ->
+    case [{Outcome, At} || {_, At, {outcome, Outcome, _Details}} <- Entries] of
+        [] -> {unfinished, undefined};
+        Outcomes -> lists:last(Outcomes)
+    end.
+
+%% A clock that was set back says nothing.
+milliseconds(Begun, Ended) when is_integer(Ended), Ended >= Begun -> (Ended - Begun) div 1000;
+milliseconds(_Begun, _Unknown) -> undefined.
+
+kept_bytes(Id, Kept) ->
+    case [Bytes || #{id := Of, bytes := Bytes} <- Kept, Of =:= Id] of
+        [Bytes] -> Bytes;
+        [] -> undefined
+    end.
 
 %% Members that still have to forget this node, with the operation that left them behind.
 -spec pending(file:filename()) -> [{Id :: binary(), node()}].

@@ -1,7 +1,7 @@
 %% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
 -module(easy_cluster_shell).
 
--export([tested/1, planned/1, show/1, status/1, diagnosed/1]).
+-export([tested/1, planned/1, show/1, status/1, history/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
 -export([explained/1]).
 -export([failed/1, problems/2, rendered/2]).
@@ -33,6 +33,18 @@ status({ok, #{text := Text} = Status}) ->
     io:put_chars([Text | local(Status)]),
     {ok, maps:remove(text, Status)};
 status({error, Reason}) ->
+    failed(Reason).
+
+-spec history({ok, [Past]} | easy_cluster_planner:error()) -> {ok, [Past]} | easy_cluster_planner:error().
+history({ok, Past}) ->
+    case easy_cluster_native:call(render_history, #{past => Past}) of
+        {ok, Text} ->
+            io:put_chars(Text),
+            {ok, Past};
+        {error, Reason} ->
+            failed(Reason)
+    end;
+history({error, Reason}) ->
     failed(Reason).
 
 -spec diagnosed({ok, easy_cluster_doctor:diagnosis()} | easy_cluster_planner:error()) ->

@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod errors;
+pub mod history;
 pub mod log;
 pub mod machine;
 pub mod plan;

@@ -86,7 +86,7 @@ atoms_of(Fun) ->
 
 is_bad_request(Answer) ->
     case binary_to_term(Answer) of
-        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 450;
+        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 520;
         _Other -> false
     end.
 
@@ -127,6 +127,7 @@ every_request_is_answered_test_() ->
                                           unanswered => []}},
                        fun({ok, #{problems := Problems, text := Words}}) -> is_list(Problems) andalso is_binary(Words) end},
           render_plan => {#{plan => Plan}, Text},
+          render_history => {#{past => []}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
           describe => {#{action => hd(Actions)}, Text},
           explain => {#{text => <<"{aborted,{no_majority,roster}}">>},
@@ -158,7 +159,7 @@ without_the_library_test_() ->
     Calls = [{Function, [Node | Opts]}
              || Function <- [test_node, doctor, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
-        [{status, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
+        [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,

@@ -49,6 +49,7 @@ def test_before_the_switch_it_is_what_it_was(installed, name, moment):
     killed_at(hello, foo, name, moment)
     assert serves(hello) and exists(hello, "alice") and not exists(hello, "bob")
     assert db_nodes(hello) == {hello.name} and db_nodes(foo) == {foo.name}
+    assert [past["outcome"] for past in call(hello, "history()")[1]] == ["undone"]
     with hello.xmpp("alice", "secret"), foo.xmpp("bob", "secret"):
         pass
     foo.stop()
@@ -70,6 +71,8 @@ def test_after_the_switch_it_becomes_a_full_member(installed, name, moment):
     roles = {member["node"]: member["role"] for member in call(hello, "status()")[1]["members"]}
     assert roles[hello.name] == "master", roles
     assert [kept["shared"] for kept in call(hello, "status()")[1]["kept"]] == [False]
+    [past] = call(hello, "history()")[1]
+    assert past["outcome"] == "done" and past["kept"] > 0 and past["operation"] == f"join_as_master {foo.name}".encode()
     with hello.xmpp("bob", "secret"):
         pass
 

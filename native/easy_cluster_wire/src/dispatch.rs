@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
+use easy_cluster::explain::history::Past;
 use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
@@ -66,6 +67,9 @@ enum Request {
     },
     RenderPlan {
         plan: Plan,
+    },
+    RenderHistory {
+        past: Vec<Past>,
     },
     RenderProblems {
         problems: Vec<Problem>,
@@ -177,6 +181,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Diagnosis(explain::doctor::diagnose(&examination, machine.as_ref()).map_err(one)?)
         }
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
+        Request::RenderHistory { past } => Answer::Text(explain::history::words(&past)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {
