@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from cluster import db_nodes, exists, join, serves
+from cluster import db_nodes, exists, join, serves, until
 from lab import traces, wait_until
 from lab.node import REPOSITORY
 from test_refusals import registered_in_epmd
@@ -185,6 +185,9 @@ def test_the_doctor_alone_leads_to_a_working_join(lab, program):
         assert {code for _, code in cured} == set(FIXES) and len(cured) >= 12, cured
 
         one, two = nodes
+        for node in nodes:
+            # Its ports are open before all of its tables are made.
+            until(node, "lists:keymember(ejabberd, 1, application:which_applications())")
         one.load_easy_cluster()
         two.register("bob", "secret")
         join(one, two)
