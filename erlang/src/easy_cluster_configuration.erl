@@ -7,6 +7,8 @@
 %% The other VM has this one's code path and environment, and neither a name, nor Mnesia, nor log files.
 -module(easy_cluster_configuration).
 
+-include_lib("kernel/include/file.hrl").
+
 %% Here
 -export([start/0, await/1]).
 %% In the other VM
@@ -17,6 +19,8 @@
 %% `undefined': there is no ejabberd here.
 
 -define(DEADLINE, 10000).
+%% Milliseconds.
+-define(VALID_FOR, 10000).
 -define(OUTPUT_LIMIT, 100000).
 -define(REASON_LIMIT, 1000).
 -define(MARK, "easy_cluster says ").
@@ -39,10 +43,28 @@ check(false) ->
     undefined;
 check(true) ->
     Path = filename:absname(unicode:characters_to_list(config(path, []))),
-    case {program(), boot()} of
-        {{ok, Program}, {ok, Boot}} -> asked(Path, Program, Boot);
-        {{error, Reason}, _} -> unchecked(Reason);
-        {_, {error, Reason}} -> unchecked(Reason)
+    Now = erlang:monotonic_time(millisecond),
+    Identity = identity(Path),
+    case persistent_term:get(?MODULE, none) of
+        {Identity, Checked} when Now - Checked < ?VALID_FOR -> valid;
+        _ -> remembered(Identity, check(Path, program(), boot()))
+    end.
+
+check(Path, {ok, Program}, {ok, Boot}) -> asked(Path, Program, Boot);
+check(_Path, {error, Reason}, _Boot) -> unchecked(Reason);
+check(_Path, _Program, {error, Reason}) -> unchecked(Reason).
+
+%% A join plans and commits at once: what was valid a moment ago, and was not written since, is valid.
+remembered(Identity, valid) ->
+    persistent_term:put(?MODULE, {Identity, erlang:monotonic_time(millisecond)}),
+    valid;
+remembered(_Identity, Verdict) ->
+    Verdict.
+
+identity(Path) ->
+    case file:read_file_info(Path, [raw, {time, posix}]) of
+        {ok, #file_info{inode = Inode, size = Size, mtime = Written, ctime = Changed}} -> {Path, Inode, Size, Written, Changed};
+        {error, Reason} -> {Path, Reason}
     end.
 
 %% Source: erlexec, which has left in the environment what it needs to be called again.
