@@ -116,9 +116,9 @@ def keeping(lab):
 
 def main():
     with Lab() as lab:
-        keeping(lab)
-        print()
         stock, procedure = joins(lab)
+        # Last, as the gigabyte that it writes keeps the disk busy for a while.
+        keeping(lab)
     print(f"\ntargets: ours/stock at most 0.45: {stock:.2f}; ours/2012 at most 1.0: {procedure:.2f}")
     return 0 if stock <= 0.45 and procedure <= 1.0 else 1
 
