@@ -567,6 +567,29 @@ fn a_cookie_in_the_line_is_not_quoted() {
 }
 
 #[test]
+fn a_cookie_is_not_told_when_its_key_is_on_the_line_before_or_in_another_element() {
+    let not_active = "{aborted,{not_active,\"All replicas on diskfull nodes are not active yet\",foo,";
+    for text in [
+        "[{setcookie,\n   [\"SECRET\"]}] {aborted,{no_majority,roster}}",
+        &format!("{not_active}\n [{{setcookie,[\"SECRET\"]}}]}}}}"),
+    ] {
+        let told = log::words(&log::explain(text).unwrap());
+        assert!(!told.contains("SECRET"), "{told}");
+    }
+}
+
+#[test]
+fn a_line_at_any_place_of_a_large_file_is_quoted_from_its_beginning_and_without_its_cookie() {
+    let line = "2026-11-25 07:18:28.346870+00:00 [info] erl -setcookie SECRET {aborted,{no_majority,roster}}";
+    let healthy = "2026-11-25 07:18:28.346870+00:00 [info] healthy\n";
+    let before = healthy.repeat(((120 << 10) - 2 * line.len()) / healthy.len());
+    for padding in (0..3 * line.len()).step_by(7) {
+        let sighting = only(&format!("{}\n{before}{line}\n{}", "x".repeat(padding), healthy.repeat(1_000)));
+        assert_eq!(sighting.text, line.replace("SECRET", "***"), "{padding}");
+    }
+}
+
+#[test]
 fn a_name_cannot_bring_its_own_code_into_a_fix() {
     for text in [
         r#"{no_exists,"x'],1),os:cmd(['ls"}"#,

@@ -102,7 +102,7 @@ pub struct Explainer {
     starts: Vec<(usize, u64)>,
     /// An empty line was last: nothing before it belongs to what follows.
     boundary: bool,
-    /// Up to here the window belongs to a sighting; what begins before is part of it.
+    /// Up to here the window belongs to a sighting or was searched; what begins before is part of it, or known.
     covered: usize,
     found: Explanation,
     by_facts: HashMap<String, usize>,
@@ -141,6 +141,7 @@ impl Explainer {
         if !self.pending.is_empty() || self.in_line {
             self.end_line();
         }
+        self.hide();
         self.search(self.window.len());
         self.silence();
         self.found
@@ -190,10 +191,43 @@ impl Explainer {
         self.pending = bytes;
         self.pending.clear();
         if self.window.len() > BATCH {
-            let cut = self.window.floor_char_boundary(self.window.len() - OVERLAP);
+            self.hide();
+            let cut = self.window.floor_char_boundary(self.window.len().saturating_sub(OVERLAP));
             self.search(cut);
             self.forget(cut);
         }
+    }
+
+    /// Replaces cookies, before anything is told: what makes one of a text may stand on the line before.
+    fn hide(&mut self) {
+        let cookies = secret::cookies(&self.window);
+        if cookies.is_empty() {
+            return;
+        }
+        let mut window = String::with_capacity(self.window.len());
+        // The ends of cookies, before and after.
+        let mut ends = vec![(0, 0)];
+        for cookie in &cookies {
+            let from = ends.last().map_or(0, |(end, _)| *end);
+            window.push_str(self.window.get(from..cookie.start).unwrap_or_default());
+            window.push_str(secret::HIDDEN);
+            ends.push((cookie.end, window.len()));
+        }
+        let moved = |at: usize| {
+            let passed = cookies.partition_point(|cookie| cookie.end <= at);
+            let (before, after) = ends.get(passed).copied().unwrap_or_default();
+            match cookies.get(passed) {
+                Some(cookie) if cookie.start < at => after + (cookie.start - before) + secret::HIDDEN.len(),
+                Some(_) | None => after + (at - before),
+            }
+        };
+        self.covered = moved(self.covered);
+        for (start, _) in &mut self.starts {
+            *start = moved(*start);
+        }
+        let rest = ends.last().map_or(0, |(end, _)| *end);
+        window.push_str(self.window.get(rest..).unwrap_or_default());
+        self.window = window;
     }
 
     /// Finds what begins before `cut`.
@@ -213,13 +247,18 @@ impl Explainer {
         self.window = window;
     }
 
+    /// Drops what was searched, except for the beginning of a line that goes on, as the line may be quoted yet.
     fn forget(&mut self, cut: usize) {
-        self.window.drain(..cut);
-        self.covered = self.covered.saturating_sub(cut);
-        let before = self.starts.partition_point(|(start, _)| *start <= cut);
-        self.starts.drain(..before.saturating_sub(1));
+        self.covered = self.covered.max(cut);
+        let before = self.starts.partition_point(|(start, _)| *start <= cut).saturating_sub(1);
+        let line = self.starts.get(before).map_or(cut, |(start, _)| *start);
+        let most = self.window.floor_char_boundary(cut.saturating_sub(OVERLAP));
+        let from = line.clamp(most, cut);
+        self.window.drain(..from);
+        self.covered = self.covered.saturating_sub(from);
+        self.starts.drain(..before);
         for (start, _) in &mut self.starts {
-            *start = start.saturating_sub(cut);
+            *start = start.saturating_sub(from);
         }
     }
 
@@ -254,12 +293,12 @@ impl Explainer {
     }
 }
 
-/// A line with at most `QUOTE` characters, among them those at byte `at`.
+/// A line that has no secrets any more, with at most `QUOTE` characters, among them those at byte `at`.
 fn quote(line: &str, at: usize) -> String {
-    let line = secret::hidden(line.trim());
+    let line = line.trim();
     let length = line.chars().count();
     if length <= QUOTE {
-        return line;
+        return line.to_owned();
     }
     let at = line.get(..at.min(line.len())).map_or(0, |before| before.chars().count());
     let room = QUOTE - QUOTE_HEAD - 2;
@@ -276,5 +315,5 @@ fn beginning(text: &str) -> String {
     let head: String = text.chars().take(4 * QUOTE).collect();
     let mut plain = String::new();
     line::append(&mut plain, &head);
-    if plain.is_empty() { "an empty text".into() } else { quote(&plain, 0) }
+    if plain.is_empty() { "an empty text".into() } else { quote(&secret::hidden(&plain), 0) }
 }

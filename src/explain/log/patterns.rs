@@ -10,7 +10,6 @@ use std::sync::{LazyLock, OnceLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Captures, Regex};
 
-use super::secret;
 use crate::model::name::{NodeName, TableName};
 use crate::validate::problem::{Nodes, Problem};
 
@@ -259,7 +258,7 @@ impl Facts<'_> {
         self.0.name(name).map_or("", |group| group.as_str())
     }
 
-    /// Without quotes, short, and without secrets.
+    /// Without quotes, and short.
     fn text(&self, name: &str) -> String {
         short(unquoted(self.raw(name)))
     }
@@ -317,8 +316,8 @@ fn plain_name(text: &str) -> String {
 }
 
 fn short(text: &str) -> String {
-    let text = secret::hidden(text);
-    if text.chars().nth(FACT).is_none() { text } else { text.chars().take(FACT - 1).chain(['…']).collect() }
+    let fits = text.chars().nth(FACT).is_none();
+    if fits { text.to_owned() } else { text.chars().take(FACT - 1).chain(['…']).collect() }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What a log must not hand on: the cookie, where somebody wrote it on a command line or into the environment.
 
+use std::iter;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
@@ -14,22 +16,34 @@ static COOKIE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+/// What stands for a cookie.
+pub(super) const HIDDEN: &str = "***";
+
 /// The text with cookies replaced.
 pub(super) fn hidden(text: &str) -> String {
-    if !mentions_cookie(text) {
-        return text.to_owned();
+    let mut told = String::with_capacity(text.len());
+    let mut from = 0;
+    for cookie in cookies(text) {
+        told.push_str(text.get(from..cookie.start).unwrap_or_default());
+        told.push_str(HIDDEN);
+        from = cookie.end;
     }
-    let Some(cookie) = COOKIE.as_ref() else { return "***".into() };
-    cookie
-        .replace_all(text, |found: &Captures<'_>| {
-            let group = |name| found.name(name).map(|group| group.as_str());
-            match (group("file"), group("call").or(group("option")).or(group("key"))) {
-                (None, Some(key)) => format!("{key}***"),
-                // `.erlang.cookie: eacces` has no cookie in it.
-                (Some(_), _) | (None, None) => found.get(0).map_or("", |whole| whole.as_str()).to_owned(),
-            }
-        })
-        .into_owned()
+    told + text.get(from..).unwrap_or_default()
+}
+
+/// Where cookies stand in a text, in order.
+pub(super) fn cookies(text: &str) -> Vec<Range<usize>> {
+    if !mentions_cookie(text) {
+        return Vec::new();
+    }
+    let Some(cookie) = COOKIE.as_ref() else { return iter::once(0..text.len()).collect() };
+    let place = |found: Captures<'_>| {
+        let group = |name| found.name(name);
+        let key = group("call").or(group("option")).or(group("key"))?;
+        // `.erlang.cookie: eacces` has no cookie in it.
+        group("file").is_none().then_some(key.end()..found.get(0)?.end())
+    };
+    cookie.captures_iter(text).filter_map(place).collect()
 }
 
 fn mentions_cookie(text: &str) -> bool {

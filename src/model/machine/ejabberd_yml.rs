@@ -127,18 +127,23 @@ enum Open {
     Map(Vec<(String, Node)>, Option<String>),
 }
 
+/// The parser counts one more line than there is where a file ends too early, and counts carriage returns.
+fn line_in(text: &str, line: usize) -> u32 {
+    u32::try_from(line.min(text.split('\n').count())).unwrap_or(u32::MAX)
+}
+
 /// The first document.
 fn read(text: &str) -> Result<Option<Node>, Broken> {
     let mut open: Vec<Open> = Vec::new();
     let mut count = 0_usize;
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Broken {
-            line: u32::try_from(error.marker().line()).unwrap_or(u32::MAX),
+            line: line_in(text, error.marker().line()),
             reason: error.info().to_owned(),
         })?;
-        let line = u32::try_from(span.start.line()).unwrap_or(u32::MAX);
         count += 1;
         if open.len() > MAX_DEPTH || count > MAX_NODES {
+            let line = line_in(text, span.start.line());
             return Err(Broken { line, reason: "it nests too deep or has too many values".into() });
         }
         let closed = match event {
@@ -206,7 +211,13 @@ mod tests {
 
     #[test]
     fn the_line_of_a_mistake_is_told() {
-        for (text, line) in [("hosts:\n  - a\n\tb: c\n", 2), ("a: [1, 2\nb: 3\n", 2), ("- a\n", 1)] {
+        for (text, line) in [
+            ("hosts:\n  - a\n\tb: c\n", 2),
+            ("a: [1, 2\nb: 3\n", 2),
+            ("- a\n", 1),
+            ("%TAG ! x", 1),
+            ("a: 1\r\rb", 1),
+        ] {
             assert_eq!(parse(text).map(|_| ()).map_err(|broken| broken.line), Err(line), "{text:?}");
         }
     }

@@ -47,6 +47,7 @@ fn group(bytes: &[u8], mark: usize, budget: &mut usize) -> Option<Vec<NodeName>>
     let group = bytes.get(start..start.checked_add(size)?.min(bytes.len()))?;
     let mut rest = group;
     loop {
+        *budget = budget.checked_sub(4)?;
         let length = usize::try_from(word(rest, 0)?).ok()?;
         let object = rest.get(4..length.checked_add(4)?)?;
         if let Some(members) = members(object, budget) {
@@ -57,7 +58,6 @@ fn group(bytes: &[u8], mark: usize, budget: &mut usize) -> Option<Vec<NodeName>>
 }
 
 fn members(object: &[u8], budget: &mut usize) -> Option<Vec<NodeName>> {
-    *budget = budget.checked_sub(4)?;
     let Reading::Tuple(parts) = (Terms { bytes: object.strip_prefix(&[131])?, budget }).term(0)? else {
         return None;
     };
@@ -94,7 +94,7 @@ enum Reading {
 /// External term format. Lengths are believed only as far as there are bytes: every element takes one at least.
 struct Terms<'b, 'l> {
     bytes: &'b [u8],
-    /// Terms that may still be read.
+    /// Terms, and four times objects, that may still be read.
     budget: &'l mut usize,
 }
 
@@ -223,6 +223,14 @@ mod tests {
         for length in 0..whole.len() {
             assert!(parse(&whole[..length]).is_err(), "{length} bytes");
         }
+    }
+
+    /// Read again from each mark to the end, these eight megabytes would take an hour.
+    #[test]
+    fn groups_that_lie_within_each_other_are_read_once() {
+        let nested = [1 << 30, ACTIVE, 12, 0].map(u32::to_be_bytes).concat().repeat(1 << 19);
+        let head = [0, DETS].map(u32::to_be_bytes).concat();
+        assert!(parse(&[head, nested].concat()).is_err());
     }
 
     #[test]

@@ -109,24 +109,32 @@ pub fn settings(script: &Script, vm_args: &[Flag], hostname: &str) -> (Settings,
             (None, None)
         }
     };
+    let text = |text: Option<String>| text.map(|text| without_cookie(&text));
     let settings = Settings {
         node: told.then(|| own_name(node.as_deref(), &flags, hostname)),
-        interface: interface.or_else(|| flags.kernel("inet_dist_use_interface").map(|text| dotted(&text))),
-        port_window: window.or_else(|| flags.window()),
+        interface: text(
+            interface.or_else(|| flags.kernel("inet_dist_use_interface").map(|text| dotted(&text))),
+        ),
+        port_window: text(window.or_else(|| flags.window())),
         dist_port: dist_port.or_else(|| flags.value("-erl_epmd_port")).and_then(|text| text.parse().ok()),
         epmd_port: epmd_port
             .or_else(|| flags.environment("ERL_EPMD_PORT"))
             .and_then(|text| text.parse().ok())
             .unwrap_or(EPMD_PORT),
-        epmd_address: epmd_address.or_else(|| flags.environment("ERL_EPMD_ADDRESS")),
-        proto_dist: flags.value("-proto_dist").unwrap_or_else(|| "inet_tcp".into()),
+        epmd_address: text(epmd_address.or_else(|| flags.environment("ERL_EPMD_ADDRESS"))),
+        proto_dist: text(flags.value("-proto_dist")).unwrap_or_else(|| "inet_tcp".into()),
         net_ticktime: flags.kernel("net_ticktime").and_then(|text| text.parse().ok()),
         cookie_source,
-        spool,
-        yml,
+        spool: text(spool),
+        yml: text(yml),
         untold,
     };
     (settings, cookie)
+}
+
+/// A quote that is not closed takes what follows with it, and settings are told.
+fn without_cookie(value: &str) -> String {
+    value.split("-setcookie").next().unwrap_or_default().to_owned()
 }
 
 /// Erlang takes the first `-sname`, and a `-name` only if there is none.
@@ -143,6 +151,7 @@ fn own_name(node: Option<&str>, flags: &Flags<'_>, hostname: &str) -> OwnName {
         (_, true, _) => given("-sname", false).unwrap_or(own),
         (_, false, _) => own,
     };
+    let name = without_cookie(&name);
     let name = match (name.contains('@'), long) {
         (true, _) => name,
         (false, true) => format!("{name}@{hostname}"),
@@ -280,6 +289,23 @@ mod tests {
         assert_eq!(read("", "-setcookie a@b.c ABCDEF").cookie_source, None);
         let twice = read("ERL_OPTIONS='-setcookie A'", "-setcookie B");
         assert_eq!((twice.cookie_source.as_deref(), twice.is_untold("-setcookie")), (None, true));
+    }
+
+    #[test]
+    fn a_cookie_that_a_wrong_quotation_has_swallowed_is_not_told() {
+        for (cfg, vm_args) in [
+            ("", "-sname \"a\n-setcookie ABCDEF"),
+            ("", "-kernel inet_dist_use_interface \"x\n-setcookie ABCDEF"),
+            ("", "-kernel inet_dist_listen_min 'x -setcookie ABCDEF'"),
+            ("", "-proto_dist \"x\n-setcookie ABCDEF"),
+            ("", "-env ERL_EPMD_ADDRESS \"x\n-setcookie ABCDEF"),
+            ("ERLANG_NODE=a@b.c\\\nERL_OPTIONS=\"-setcookie ABCDEF\"", ""),
+            ("SPOOL_DIR='x\nERL_OPTIONS=-setcookie ABCDEF'", ""),
+            ("EJABBERD_CONFIG_PATH='x\nERL_OPTIONS=-setcookie ABCDEF'", ""),
+        ] {
+            let settings = read(cfg, vm_args);
+            assert!(!format!("{settings:?}").contains("ABCDEF"), "{settings:?}");
+        }
     }
 
     #[test]
