@@ -571,11 +571,19 @@ fn a_cookie_is_not_told_when_its_key_is_on_the_line_before_or_in_another_element
     let not_active = "{aborted,{not_active,\"All replicas on diskfull nodes are not active yet\",foo,";
     for text in [
         "[{setcookie,\n   [\"SECRET\"]}] {aborted,{no_majority,roster}}",
+        // The second line looks as if a log collector had begun it.
+        "[{setcookie,\n[\"SECRET\"]}] a b[1]: {aborted,{no_majority,roster}}",
         &format!("{not_active}\n [{{setcookie,[\"SECRET\"]}}]}}}}"),
     ] {
         let told = log::words(&log::explain(text).unwrap(), &[]);
         assert!(!told.contains("SECRET"), "{told}");
     }
+}
+
+#[test]
+fn a_colour_that_is_cut_takes_nothing_of_the_next_line_with_it() {
+    let told = log::explain("hello \u{1b}[31\n\"cookie\": \"SECRET\"").unwrap_err();
+    assert_eq!(told, Problem::NotRecognised { text: "hello \"cookie\": \"***\"".into() });
 }
 
 #[test]

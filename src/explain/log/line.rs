@@ -146,8 +146,8 @@ fn without_controls(text: &str) -> String {
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                while chars.next_if(|c| !('@'..='~').contains(c)).is_some() {}
-                chars.next();
+                while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
+                chars.next_if(|c| ('@'..='~').contains(c));
             }
             '\t' | '\r' | '\n' | '\u{a0}' => out.push(' '),
             c if c.is_control()
