@@ -82,9 +82,9 @@ fn forward(plan: &Plan, begun: u32, running: bool) -> Recovery {
     Recovery { direction: Direction::Forward, offline, online }
 }
 
-/// What the start of the VM does by itself is not done again.
+/// Applications are on their way up by themselves; to start them waits for that.
 fn is_left(action: &Action) -> bool {
-    !matches!(action, Action::StopApplication { .. } | Action::StartApplication { .. })
+    !matches!(action, Action::StopApplication { .. })
 }
 
 /// The parts of the plan's way back that concern files and members; the rest is what the start of the VM does by itself.
@@ -121,4 +121,124 @@ fn around(plan: &Plan, running: bool, actions: Vec<Action>, start: impl Fn() -> 
         .chain([start(), Action::ClearCaches])
         .chain(restart)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::request::{Operation, Options};
+    use crate::plan::estimate::Estimate;
+    use crate::plan::fingerprint::Fingerprint;
+
+    const ACTIONS: [&str; 7] = [
+        "stop_application",
+        "open_staging",
+        "commit_schema",
+        "replace_files",
+        "wait_for_tables",
+        "start_application",
+        "verify",
+    ];
+
+    fn interrupted(begun: &str) -> Interrupted {
+        let ejabberd = AtomName::from("ejabberd");
+        let actions = [
+            Action::StopApplication { application: ejabberd.clone() },
+            Action::OpenStaging,
+            Action::CommitSchema,
+            Action::ReplaceFiles,
+            Action::WaitForTables { tables: Vec::new() },
+            Action::StartApplication { application: ejabberd },
+            Action::Verify,
+        ];
+        let steps = actions
+            .into_iter()
+            .zip(1..)
+            .map(|(action, number)| Step {
+                number,
+                action,
+                on_failure: OnFailure::Undo,
+                milliseconds: 0,
+                stall: 0,
+            })
+            .collect();
+        let undo = [
+            (2, Action::ForgetHere { members: Vec::new() }),
+            (3, Action::RestoreDatabase),
+            (2, Action::DropStaging),
+        ]
+        .map(|(since, action)| UndoStep { since, action })
+        .to_vec();
+        let plan = Plan {
+            id: "1".into(),
+            operation: Operation::Join("b@x".into()),
+            options: Options::default(),
+            node: "a@x".into(),
+            members: Vec::new(),
+            fingerprint: Fingerprint {
+                membership: String::new(),
+                software: String::new(),
+                tables: String::new(),
+            },
+            steps,
+            undo,
+            warnings: Vec::new(),
+            kept: None,
+            rows: Vec::new(),
+            estimate: Estimate::default(),
+        };
+        let begun = ACTIONS.iter().zip(1..).find(|(name, _)| **name == begun).map_or(0, |(_, number)| number);
+        Interrupted { plan, begun, undoing: false, committed: begun >= 3, reached: true, running: false }
+    }
+
+    fn names(recovery: &Recovery) -> (Direction, Vec<&'static str>, Vec<&'static str>) {
+        let online = recovery.online.iter().map(|step| step.action.name()).collect();
+        (recovery.direction, recovery.offline.iter().map(Action::name).collect(), online)
+    }
+
+    #[test]
+    fn before_the_switch_it_goes_back_as_far_as_it_came() {
+        let found = recovery(&interrupted("stop_application"));
+        assert_eq!(names(&found), (Direction::Back, vec![], vec![]));
+        let found = recovery(&interrupted("open_staging"));
+        assert_eq!(names(&found), (Direction::Back, vec!["forget_here", "drop_staging"], vec![]));
+    }
+
+    #[test]
+    fn after_the_switch_it_goes_on_and_waits_for_ejabberd_before_it_verifies() {
+        let found = recovery(&interrupted("commit_schema"));
+        let online = vec!["wait_for_tables", "start_application", "verify"];
+        assert_eq!(names(&found), (Direction::Forward, vec!["replace_files"], online));
+        assert!(found.online.iter().all(|step| step.on_failure == OnFailure::Keep));
+    }
+
+    #[test]
+    fn without_the_others_or_on_its_way_back_it_goes_back() {
+        let alone = Interrupted { reached: false, ..interrupted("replace_files") };
+        let undoing = Interrupted { undoing: true, ..interrupted("replace_files") };
+        for found in [alone, undoing].map(|each| recovery(&each)) {
+            assert_eq!(names(&found).1, ["forget_here", "restore_database", "drop_staging"]);
+        }
+    }
+
+    #[test]
+    fn once_clients_were_let_in_there_is_only_the_way_forward() {
+        let alone = Interrupted { reached: false, ..interrupted("start_application") };
+        assert_eq!(recovery(&alone).direction, Direction::Forward);
+    }
+
+    #[test]
+    fn a_mnesia_that_runs_already_is_stopped_around_it() {
+        let running = Interrupted { running: true, ..interrupted("open_staging") };
+        let expected = [
+            "stop_application",
+            "stop_mnesia",
+            "forget_here",
+            "drop_staging",
+            "reopen_mnesia",
+            "clear_caches",
+            "start_application",
+        ];
+        assert_eq!(names(&recovery(&running)).1, expected);
+    }
 }
