@@ -64,10 +64,10 @@ fn promised(explanation: &Explanation, text: &[u8]) {
         assert!((1..=explanation.lines).contains(&sighting.line) && sighting.count > 0, "{sighting:?}");
         assert!(sighting.text.chars().count() <= QUOTE, "{sighting:?}");
         assert!(!sighting.text.contains(char::is_control), "{sighting:?}");
-        let told = Told::from(sighting);
+        let told = Told::new(sighting, &[]);
         assert!(told.evidence.len() < 8_192 && told.fix.len() < 8_192, "{told:?}");
     }
-    let words = words(explanation);
+    let words = words(explanation, &[]);
     assert!(words.chars().all(|c| c == '\n' || !c.is_control()), "{words:?}");
 }
 
@@ -81,7 +81,7 @@ fn line_by_line(text: &[u8], whole: &Explanation) {
 /// All that is said to somebody who asks for an explanation.
 fn told(text: &[u8]) -> String {
     let explanation = read(&[text]);
-    let all: Vec<Told> = explanation.sightings.iter().map(Told::from).collect();
+    let all: Vec<Told> = explanation.sightings.iter().map(|sighting| Told::new(sighting, &[])).collect();
     let not_recognised = log::explain(&String::from_utf8_lossy(text)).err();
     let problems: Vec<_> =
         explanation.sightings.into_iter().map(|sighting| sighting.problem).chain(not_recognised).collect();
