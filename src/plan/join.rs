@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::step::{Action, OnFailure, Step, UndoStep};
-use super::{copy_action, numbered};
+use super::{copy, numbered};
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{AtomName, NodeName, TableName};
 use crate::model::request::{LocalRows, Options};
@@ -52,7 +52,7 @@ pub(super) fn steps(
         Action::ReplaceFiles,
         Action::StartMnesia { members: members.to_vec() },
     ]);
-    actions.extend(wanted.iter().map(copy_action));
+    actions.extend(copy::actions(wanted));
     actions.push(Action::WaitForTables { tables: needed(view, target, &merged) });
     actions.push(Action::ClearCaches);
     actions.extend(
