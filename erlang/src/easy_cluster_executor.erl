@@ -94,6 +94,7 @@ run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{rep
 %% The plan, which is on disc since the beginning, has the copies already, and to make one twice does no harm: dozens of
 %% small ones need not wait for the disc each.
 record_intent({copy_table, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
+record_intent({copy_tables, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
 record_intent(_Action, Journal, Events) -> easy_cluster_journal:append_all(Journal, Events).
 
 %% A step that crashes has failed like any other: the way back has to run.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::request::{LocalRows, Operation};
 use crate::model::rows::RowDifference;
-use crate::plan::step::{Action, Source, Step};
+use crate::plan::step::{Action, Source, Step, TableCopy};
 use crate::plan::{Plan, estimate::Estimate};
 use crate::validate::problem::{Bytes, Milliseconds, Nodes};
 
@@ -96,12 +96,11 @@ fn estimate(estimate: &Estimate) -> String {
 }
 
 fn steps(text: &mut String, steps: &[Step]) {
-    let is_copy = |step: &&Step| matches!(step.action, Action::CopyTable { .. });
-    let copies: Vec<&Step> = steps.iter().filter(is_copy).collect();
+    let copies: Vec<&Step> = steps.iter().filter(|step| !step.action.copies().is_empty()).collect();
     let in_full = copies.len() <= COPIES_IN_FULL;
     for step in steps {
         match (&step.action, in_full) {
-            (Action::CopyTable { .. }, false) => {
+            (Action::CopyTable(_) | Action::CopyTables { .. }, false) => {
                 if copies.first().is_some_and(|first| first.number == step.number) {
                     many_copies(text, &copies);
                 }
@@ -115,11 +114,12 @@ fn steps(text: &mut String, steps: &[Step]) {
 
 fn many_copies(text: &mut String, copies: &[&Step]) {
     let (Some(first), Some(last)) = (copies.first(), copies.last()) else { return };
+    let tables: usize = copies.iter().map(|step| step.action.copies().len()).sum();
     let range = format!("{}-{}", first.number, last.number);
     let _ = writeln!(
         text,
         "{range:>8}  copy {} here, smallest first; the largest:",
-        counted(copies.len() as u64, "table")
+        counted(tables as u64, "table")
     );
     for step in copies.iter().rev().take(3) {
         let _ = writeln!(text, "          {}", action(&step.action));
@@ -149,13 +149,16 @@ pub fn action(action: &Action) -> String {
         Action::CommitSchema => "switch to the new schema by one rename".into(),
         Action::ReplaceFiles => "replace the old table files".into(),
         Action::StartMnesia { .. } => "start Mnesia as a member".into(),
-        Action::CopyTable { table, storage, rows, bytes } => {
-            let size = if *rows == 0 {
-                "empty".into()
-            } else {
-                format!("{}, {}", counted(*rows, "row"), Bytes(*bytes))
-            };
-            format!("copy {table} here as {} ({size})", storage.as_str())
+        Action::CopyTable(copy) => {
+            format!(
+                "copy {} here as {} ({})",
+                copy.table,
+                copy.storage.as_str(),
+                size(std::slice::from_ref(copy))
+            )
+        }
+        Action::CopyTables { copies } => {
+            format!("copy {} here at once ({})", counted(copies.len() as u64, "small table"), size(copies))
         }
         Action::WaitForTables { tables } => {
             format!("wait until {} can be read", counted(tables.len() as u64, "table"))
@@ -179,6 +182,14 @@ pub fn action(action: &Action) -> String {
         Action::RestoreRows { tables } => {
             format!("write the rows of {} in memory back", counted(tables.len() as u64, "table"))
         }
+    }
+}
+
+fn size(copies: &[TableCopy]) -> String {
+    let sum = |of: fn(&TableCopy) -> u64| copies.iter().fold(0_u64, |sum, copy| sum.saturating_add(of(copy)));
+    match sum(|copy| copy.rows) {
+        0 => "empty".into(),
+        rows => format!("{}, {}", counted(rows, "row"), Bytes(sum(|copy| copy.bytes))),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod alone;
 mod archive;
+mod copy;
 pub mod estimate;
 pub mod fingerprint;
 mod join;
@@ -26,6 +27,7 @@ use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
 use crate::validate::{membership, operation as validate, restart};
+use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
 use step::{Action, OnFailure, Source, Step, UndoStep};
@@ -218,26 +220,13 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
         at: String::new(),
     })?;
     let steps = || {
-        let same = plan.undo == now.undo && plan.steps.iter().map(shape).eq(now.steps.iter().map(shape));
+        let same = Shape::of(&plan.steps, &plan.undo) == Shape::of(&now.steps, &now.undo);
         (!same).then(|| "what has to be done".to_owned())
     };
     match plan.fingerprint.changed(&now.fingerprint).or_else(steps) {
         None => Ok(()),
         Some(changed) => Err(vec![Problem::PlanChanged { id: plan.id.clone(), changed }]),
     }
-}
-
-/// A step without what changes all the time: sizes and times.
-fn shape(step: &Step) -> Step {
-    let mut step = Step { milliseconds: 0, stall: 0, ..step.clone() };
-    if let Action::CopyTable { rows, bytes, .. } | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
-    {
-        (*rows, *bytes) = (0, 0);
-    }
-    if let Action::MergeRows { rows, .. } = &mut step.action {
-        *rows = 0;
-    }
-    step
 }
 
 /// Compared rows that differ, and those of tables that the cluster does not have at all.
@@ -264,8 +253,8 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
 fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
     let planned = steps.iter().filter_map(|step| {
-        let Action::CopyTable { table, .. } = &step.action else { return None };
-        Some((table.clone(), step.stall))
+        let Action::CopyTable(copy) = &step.action else { return None };
+        Some((copy.table.clone(), step.stall))
     });
     let unplanned = at_start
         .iter()
@@ -317,12 +306,12 @@ fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
-        if let Action::CopyTable { table, rows, bytes, .. } = &step.action {
-            sum.rows = sum.rows.saturating_add(*rows);
-            sum.bytes = sum.bytes.saturating_add(*bytes);
+        for copy in step.action.copies() {
+            sum.rows = sum.rows.saturating_add(copy.rows);
+            sum.bytes = sum.bytes.saturating_add(copy.bytes);
             if step.stall > sum.longest_stall {
                 sum.longest_stall = step.stall;
-                sum.stalled_table = Some(table.clone());
+                sum.stalled_table = Some(copy.table.clone());
             }
         }
     }
@@ -343,8 +332,11 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    if let Action::CopyTable { storage, rows, bytes, .. } = action {
-        return estimate::copy(*storage, *rows, *bytes);
+    match action {
+        Action::CopyTable(copy) => return estimate::copy(copy.storage, copy.rows, copy.bytes),
+        // Those that share a step are small, and not one of them waits for longer than its own rows take.
+        Action::CopyTables { copies } => return (estimate::copies(copies), 0),
+        _ => {}
     }
     if let Action::ArchiveRows { rows, .. } = action {
         return (5 + rows / estimate::ARCHIVED_ROWS_PER_MS, 0);
@@ -360,14 +352,4 @@ fn cost(action: &Action) -> (u64, u64) {
         _ => 5,
     };
     (milliseconds, 0)
-}
-
-/// A copy as a step.
-fn copy_action(copy: &WantedCopy<'_>) -> Action {
-    Action::CopyTable {
-        table: copy.table.name.clone(),
-        storage: copy.storage,
-        rows: copy.rows,
-        bytes: copy.bytes,
-    }
 }

@@ -28,9 +28,11 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
     }
     let tables: HashMap<&TableName, &Table> = view.tables_of(&plan.node).map(|t| (&t.name, t)).collect();
     for step in &plan.steps {
-        if let Action::CopyTable { table, storage, .. } = &step.action {
-            problems.extend(of_copy(&view, table, *storage, tables.get(table).copied()));
-        }
+        problems.extend(
+            step.action.copies().iter().filter_map(|copy| {
+                of_copy(&view, &copy.table, copy.storage, tables.get(&copy.table).copied())
+            }),
+        );
         if let Action::StartApplication { application } = &step.action
             && !view.here_facts().applications.contains(application)
         {
