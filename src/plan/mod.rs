@@ -214,7 +214,7 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
         at: String::new(),
     })?;
     let steps = || {
-        let same = plan.undo == now.undo && plan.steps.iter().map(shape).eq(now.steps.iter().map(shape));
+        let same = plan.undo == now.undo && shapes(&plan.steps) == shapes(&now.steps);
         (!same).then(|| "what has to be done".to_owned())
     };
     match plan.fingerprint.changed(&now.fingerprint).or_else(steps) {
@@ -223,7 +223,24 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
     }
 }
 
-/// A step without what changes all the time: sizes and times.
+/// The steps without what changes all the time. The order of the copies follows their sizes, so they come last, by name.
+fn shapes(steps: &[Step]) -> Vec<Step> {
+    let is_copy = |step: &Step| matches!(step.action, Action::CopyTable { .. });
+    let (mut copies, mut shapes): (Vec<Step>, Vec<Step>) = steps.iter().map(shape).partition(is_copy);
+    for copy in &mut copies {
+        copy.number = 0;
+    }
+    copies.sort_unstable_by(|a, b| copied(a).cmp(&copied(b)));
+    shapes.append(&mut copies);
+    shapes
+}
+
+fn copied(step: &Step) -> Option<&TableName> {
+    let Action::CopyTable { table, .. } = &step.action else { return None };
+    Some(table)
+}
+
+/// A step without sizes and times.
 fn shape(step: &Step) -> Step {
     let mut step = Step { milliseconds: 0, stall: 0, ..step.clone() };
     if let Action::CopyTable { rows, bytes, .. } | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
