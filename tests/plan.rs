@@ -458,6 +458,24 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
 }
 
 #[test]
+fn a_plan_holds_when_a_table_has_outgrown_another_one_since() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("growing", Storage::DiscCopies, &[THERE], &[THERE], 1);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 10);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let order = |plan: &Plan| copies(plan).into_iter().map(|(table, _)| table).collect::<Vec<_>>();
+    assert_eq!(order(&plan), ["growing", "passwd"]);
+
+    let mut grown = lab.snapshot();
+    for table in grown.tables.iter_mut().filter(|table| table.name.as_str() == "growing") {
+        (table.size, table.memory) = (1000, 1_000_000);
+    }
+    let now = Inputs { snapshot: grown.clone(), ..lab.inputs(join_as_master()) };
+    assert_eq!(order(&plan::make(&now).expect("a plan")), ["passwd", "growing"]);
+    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()));
+}
+
+#[test]
 fn a_plan_to_merge_is_refused_when_other_tables_have_rows_to_merge_now() {
     let mut lab = Lab::new(&[THERE]);
     for table in ["passwd", "quiet"] {

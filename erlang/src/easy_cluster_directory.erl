@@ -431,7 +431,8 @@ for_mnesia_files(Dir, Fun) ->
     end.
 
 %% Deletes the old files, known by being the kept ones, and moves the rest of staging in. A file that the
-%% directory has in the meantime under the name of one in staging was made by a Mnesia that ran as a member, and stays.
+%% directory has in the meantime under the name of one in staging was made by a Mnesia that ran as a member, and stays;
+%% the one in staging goes with its folder.
 -spec replace_files(file:filename(), id()) -> result().
 replace_files(MnesiaDir, Id) ->
     stopped(MnesiaDir, Id, fun(#{kept := Kept, staging := Staging} = Paths) ->
@@ -464,7 +465,7 @@ move_rest(Staging, MnesiaDir) ->
                 fun() -> sync_mnesia_files(Staging) end,
                 fun() -> for_mnesia_files(Staging, fun(Name) -> move_in(Staging, MnesiaDir, Name) end) end,
                 fun() -> easy_cluster_files:sync_folder(MnesiaDir) end,
-                fun() -> easy_cluster_files:sync_folder(Staging) end
+                fun() -> easy_cluster_files:delete_folder(Staging) end
             ]);
         missing ->
             ok;
