@@ -5,6 +5,7 @@
 
 pub mod estimate;
 pub mod fingerprint;
+pub mod forget;
 mod join;
 pub mod recover;
 pub mod step;
@@ -73,6 +74,9 @@ pub struct Plan {
     pub kept: Option<Kept>,
     /// Rows that the cluster lacks or has differently.
     pub rows: Vec<RowDifference>,
+    /// Tables that are deleted.
+    #[serde(default)]
+    pub lost: Vec<forget::LostTable>,
     /// The price.
     pub estimate: Estimate,
 }
@@ -94,13 +98,16 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    if matches!(operation, Operation::Forget(_)) {
+        return Ok(Vec::new());
+    }
     wanted(&view, operation, 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) => Ok(Vec::new()),
+        Operation::SyncNode(_) | Operation::Forget(_) => Ok(Vec::new()),
     }
 }
 
@@ -128,6 +135,7 @@ fn wanted<'a>(
             let problems = validate_join::sync(view, target, &wanted);
             (wanted, problems)
         }
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -144,13 +152,16 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 /// Every problem that forbids it, outermost layer first.
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
+    if let Operation::Forget(node) = &inputs.operation {
+        return forget::make(&view, node, inputs);
+    }
     let target = inputs.operation.target();
     let rows = row_differences(&view, target, inputs);
     let archived = match inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::archived_bytes(&view, &rows, &inputs.options)
         }
-        Operation::SyncNode(_) => 0,
+        Operation::SyncNode(_) | Operation::Forget(_) => 0,
     };
     let wanted = wanted(&view, &inputs.operation, archived)?;
     let members: Vec<NodeName> = view
@@ -164,7 +175,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
-        Operation::SyncNode(_) => sync::steps(&wanted),
+        Operation::SyncNode(_) | Operation::Forget(_) => sync::steps(&view, &wanted),
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
@@ -172,7 +183,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     warnings.extend(copies::external(&view, target));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Vec::new(),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Forget(_) => Vec::new(),
     };
     warnings.extend(copied_at_start(&at_start));
     let stalls = stalls(&steps, &at_start);
@@ -195,6 +206,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         undo,
         warnings,
         rows,
+        lost: Vec::new(),
     };
     ask(&plan, &stalls)?;
     Ok(plan)
@@ -308,7 +320,7 @@ fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
                 rows: on_disc.fold(0, |sum, t| sum.saturating_add(t.size)),
             })
         }
-        Operation::SyncNode(_) => None,
+        Operation::SyncNode(_) | Operation::Forget(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Plan;
 use super::step::{Action, OnFailure, Step, UndoStep};
 use crate::model::name::AtomName;
+use crate::model::request::Operation;
 
 /// How far an operation came, and what surrounds it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,12 +56,29 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
     if plan.undo.is_empty() {
         return forward(plan, *begun, false);
     }
+    if matches!(plan.operation, Operation::Forget(_)) {
+        return of_forgetting(plan, *begun);
+    }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
     if open || (*committed && *reached && !*undoing) {
         forward(plan, *begun, *running)
     } else {
         Recovery { direction: Direction::Back, offline: back(plan, *begun, *running), online: Vec::new() }
     }
+}
+
+/// Once a node may be out, the rest has to know it. The members refuse its connections as they did; the VM that does so here
+/// is new.
+fn of_forgetting(plan: &Plan, begun: u32) -> Recovery {
+    let is_out = |step: &Step| matches!(step.action, Action::ForgetNodes { .. }) && step.number <= begun;
+    if !plan.steps.iter().any(is_out) {
+        let undo = plan.undo.iter().filter(|undo| undo.since <= begun);
+        let offline = undo.map(|undo| undo.action.clone()).collect();
+        return Recovery { direction: Direction::Back, offline, online: Vec::new() };
+    }
+    let bar = plan.steps.iter().find(|step| matches!(step.action, Action::Bar { .. }));
+    let offline = bar.into_iter().map(|step| step.action.clone()).collect();
+    Recovery { offline, ..forward(plan, begun, false) }
 }
 
 /// From here on clients may write.
@@ -126,7 +144,7 @@ fn around(plan: &Plan, running: bool, actions: Vec<Action>, start: impl Fn() -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::request::{Operation, Options};
+    use crate::model::request::Options;
     use crate::plan::estimate::Estimate;
     use crate::plan::fingerprint::Fingerprint;
 
@@ -185,6 +203,7 @@ mod tests {
             warnings: Vec::new(),
             kept: None,
             rows: Vec::new(),
+            lost: Vec::new(),
             estimate: Estimate::default(),
         };
         let begun = ACTIONS.iter().zip(1..).find(|(name, _)| **name == begun).map_or(0, |(_, number)| number);
