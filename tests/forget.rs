@@ -168,7 +168,10 @@ fn tables_that_would_go_are_told_and_given_up_by_name() {
         panic!("{found:?}");
     };
     assert_eq!(tables.to_string(), "roster, session, own");
-    assert!(known.contains("roster: durable, disc_copies; session: rows of processes, ram_copies"), "{known}");
+    assert!(
+        known.contains("roster: durable, disc_copies; session: rows of processes, ram_copies"),
+        "{known}"
+    );
     assert!(kept.contains("/kept/1/roster.DCD on ejabberd@foo.bar"), "{kept}");
 
     inputs.options.lose = Lose::Tables(vec!["roster".into(), "session".into()]);
@@ -180,7 +183,9 @@ fn tables_that_would_go_are_told_and_given_up_by_name() {
     inputs.options.lose = Lose::All;
     let plan = planned(&inputs);
     assert_eq!(plan.lost.len(), 3);
-    assert!(explain::plan::plan(&plan).contains("lost        roster (durable, disc_copies); an older copy is "));
+    assert!(
+        explain::plan::plan(&plan).contains("lost        roster (durable, disc_copies); an older copy is ")
+    );
 }
 
 #[test]

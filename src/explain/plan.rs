@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::request::{LocalRows, Operation};
 use crate::model::rows::RowDifference;
-use crate::plan::step::{Action, Step};
+use crate::plan::step::{Action, Source, Step};
 use crate::plan::{Plan, estimate::Estimate};
 use crate::validate::problem::{Bytes, Milliseconds, Nodes};
 
@@ -86,6 +86,7 @@ fn headline(plan: &Plan) -> String {
             let members = plan.members.iter().chain([&plan.node]).cloned().collect();
             format!("forget: {} forget {}", Nodes(members), Nodes(all))
         }
+        Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
     }
 }
 
@@ -148,6 +149,9 @@ pub fn action(action: &Action) -> String {
         Action::JoinSchema { node, .. } => format!("prove the join there: connect to {node}"),
         Action::SchemaToDisc => "bring the cluster's schema to disc there".into(),
         Action::CloseStaging => "stop the Mnesia of the proof".into(),
+        Action::BuildDatabase { source } => match source {
+            Source::Empty => "make an empty database beside the old files".into(),
+        },
         Action::KeepDatabase => "keep the old database by hard links".into(),
         Action::DeleteLogs => "delete the old logs".into(),
         Action::CommitSchema => "switch to the new schema by one rename".into(),
@@ -174,7 +178,9 @@ pub fn action(action: &Action) -> String {
         Action::StartApplication { application } => format!("start {application}"),
         Action::ClearCaches => "clear the caches that still know the old database".into(),
         Action::Verify => "verify: every member's view, copies, applications".into(),
-        Action::Bar { nodes, .. } => format!("refuse connections of {} on every member", Nodes(nodes.clone())),
+        Action::Bar { nodes, .. } => {
+            format!("refuse connections of {} on every member", Nodes(nodes.clone()))
+        }
         Action::ForceLoad { tables } => {
             let names: Vec<String> =
                 tables.iter().map(|(table, node)| format!("{table} from {node}")).collect();
@@ -183,7 +189,9 @@ pub fn action(action: &Action) -> String {
         Action::ForgetNodes { nodes, .. } => {
             format!("take {} out of the schema", Nodes(nodes.clone()))
         }
-        Action::RenewFence { .. } => "make the fence anew, so that Mnesia turns away who has the old one".into(),
+        Action::RenewFence { .. } => {
+            "make the fence anew, so that Mnesia turns away who has the old one".into()
+        }
         Action::Unbar { nodes, .. } => format!("accept connections of {} again", Nodes(nodes.clone())),
         Action::EnsureFence => "give every member the fence, by which forgotten nodes are turned away".into(),
         Action::ForgetHere { members } => {

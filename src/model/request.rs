@@ -17,14 +17,35 @@ pub enum Operation {
     SyncNode(NodeName),
     /// Take a member that is gone for good out of the cluster of this node.
     Forget(NodeName),
+    /// Go on alone with an empty database.
+    Reset,
 }
 
 impl Operation {
-    /// The node that the operation is about.
+    /// The other node that the operation is about; `None` when it is about this node and its own cluster.
     #[must_use]
-    pub fn target(&self) -> &NodeName {
+    pub fn target(&self) -> Option<&NodeName> {
         match self {
-            Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) | Self::Forget(node) => node,
+            Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
+            Self::Reset | Self::Forget(_) => None,
+        }
+    }
+
+    /// Whether this node has another database afterwards, and the old one is kept.
+    #[must_use]
+    pub fn replaces_database(&self) -> bool {
+        match self {
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::Reset => true,
+            Self::SyncNode(_) | Self::Forget(_) => false,
+        }
+    }
+
+    /// Whether this node belongs to no cluster of several afterwards.
+    #[must_use]
+    pub fn ends_alone(&self) -> bool {
+        match self {
+            Self::Reset => true,
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) | Self::Forget(_) => false,
         }
     }
 
@@ -36,6 +57,7 @@ impl Operation {
             Self::JoinAsMaster(_) => "join_as_master",
             Self::SyncNode(_) => "sync_node",
             Self::Forget(_) => "forget",
+            Self::Reset => "reset",
         }
     }
 }

@@ -78,14 +78,14 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
     let others = members.iter().filter(|member| *member != view.here()).cloned().collect();
     let to_load = validate_forget::to_load(view, &nodes);
     let load = (!to_load.is_empty()).then_some(Action::ForceLoad { tables: to_load });
-    let before = [
-        Action::Connect { nodes: others },
-        Action::Bar { nodes: nodes.clone(), members: members.clone() },
-    ];
+    let on_disc = |member: &NodeName| view.facts(member).is_some_and(|facts| facts.use_dir);
+    let before =
+        [Action::Connect { nodes: others }, Action::Bar { nodes: nodes.clone(), members: members.clone() }];
     let after = [
         Action::ForgetNodes { nodes: nodes.clone(), members: members.clone() },
+        // Who has its schema in memory has no old directory to come back with.
         Action::RenewFence {
-            members: members.clone(),
+            members: members.iter().filter(|member| on_disc(member)).cloned().collect(),
             old: validate_forget::fence(view).map(|fence| fence.cookie.clone()),
         },
         Action::Unbar { nodes: nodes.clone(), members: members.clone() },

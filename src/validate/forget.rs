@@ -199,8 +199,7 @@ pub fn to_load(view: &View<'_>, forgotten: &[NodeName]) -> Vec<(TableName, NodeN
 fn waiting(view: &View<'_>, forgotten: &[NodeName]) -> Option<Problem> {
     let waiting = to_load(view, forgotten);
     let node = forgotten.first()?.clone();
-    let holders: Vec<String> =
-        waiting.iter().map(|(table, holder)| format!("{table} of {holder}")).collect();
+    let holders: Vec<String> = waiting.iter().map(|(table, holder)| format!("{table} of {holder}")).collect();
     (!waiting.is_empty()).then(|| Problem::ForceLoadNeeded {
         node,
         tables: Tables(waiting.into_iter().map(|(table, _)| table).collect()),

@@ -6,13 +6,11 @@
 use std::collections::BTreeMap;
 
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
-use easy_cluster::model::request::{Operation, Options};
-use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::pair::Pair;
 use easy_cluster::model::reach::ReachFailure;
-use easy_cluster::model::snapshot::{
-    Answer, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot,
-};
+use easy_cluster::model::request::{Operation, Options};
+use easy_cluster::model::rows::RowDifference;
+use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot};
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::Inputs;
 

@@ -17,6 +17,7 @@ use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
+use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, node_name, options, reach};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,10 @@ enum Request {
         snapshot: Snapshot,
     },
     Recover(Interrupted),
+    Returning {
+        here: NodeName,
+        known: Vec<Known>,
+    },
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
@@ -169,6 +174,13 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Nothing {}
         }
         Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
+        Request::Returning { here, known } => {
+            let problems = returning::problems(&here, &known);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            Answer::Nothing {}
+        }
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
-use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::catalogue::Class;
+use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{LocalRows, Lose, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
@@ -239,6 +239,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         node().prop_map(Operation::JoinAsMaster),
         node().prop_map(Operation::SyncNode),
         node().prop_map(Operation::Forget),
+        Just(Operation::Reset),
     ]
 }
 
@@ -484,7 +485,9 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
     ];
     inputs.operation = match inputs.operation {
         Operation::Join(_) => Operation::Join(other),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Operation::JoinAsMaster(other),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Forget(_) | Operation::Reset => {
+            Operation::JoinAsMaster(other)
+        }
     };
     inputs
 }

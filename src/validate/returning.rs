@@ -1,0 +1,42 @@
+//! A node that starts with a database of its own, before its Mnesia runs.
+
+use serde::{Deserialize, Serialize};
+
+use super::problem::Problem;
+use crate::model::name::NodeName;
+
+/// What a member says whose Mnesia runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The member.
+    pub node: NodeName,
+    /// All that it lists as members.
+    pub members: Vec<NodeName>,
+}
+
+/// A problem for each that this node counts among the members and that does not count this node: to start Mnesia would bring
+/// this node back there with all that was deleted since, or end it with `Bad cookie`.
+#[must_use]
+pub fn problems(here: &NodeName, known: &[Known]) -> Vec<Problem> {
+    let forgot = known.iter().filter(|known| !known.members.contains(here));
+    forgot.map(|known| Problem::ForgottenHere { here: here.clone(), node: known.node.clone() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_know_this_node_any_more_is_enough() {
+        let known = |node: &str, members: &[&str]| Known {
+            node: node.into(),
+            members: members.iter().map(|member| (*member).into()).collect(),
+        };
+        let here = "a@x.y".into();
+        assert_eq!(problems(&here, &[known("b@x.y", &["a@x.y", "b@x.y"])]), []);
+        assert_eq!(problems(&here, &[]), [], "nobody answered");
+        let both = [known("b@x.y", &["b@x.y"]), known("c@x.y", &["a@x.y", "b@x.y", "c@x.y"])];
+        let expected = [Problem::ForgottenHere { here: here.clone(), node: "b@x.y".into() }];
+        assert_eq!(problems(&here, &both), expected);
+    }
+}

@@ -1,0 +1,137 @@
+"""Members that are gone for good are forgotten, and turned away when they come back with their old database."""
+
+import signal
+
+import pytest
+from cluster import call, code, db_nodes, details, exists, join, serves, until
+from lab import wait_until
+
+FENCE = "easy_cluster_fence"
+
+
+@pytest.fixture
+def cluster(trio):
+    """hello.world, foo.bar and third.host in one cluster; easy_cluster is on the first two."""
+    hello, foo, third = trio
+    foo.register("bob", "secret")
+    for node in (hello, third):
+        node.load_easy_cluster()
+        join(node, foo)
+    return hello, foo, third
+
+
+def gone(node, *others):
+    """The node is killed, and the others have noticed."""
+    node.kill()
+    for other in others:
+        until(other, f"not lists:member('{node.name}', mnesia:system_info(running_db_nodes))")
+
+
+def forget(node, other, options="#{}"):
+    return call(node, f"forget('{other.name}', {options})")
+
+
+def fence(node):
+    """Cookie and holders of the fence, as a node knows them."""
+    return node.printed(f"mnesia:table_info({FENCE}, cookie)"), set(node.eval(f"mnesia:table_info({FENCE}, disc_copies)"))
+
+
+def has_table(node, table) -> bool:
+    return node.eval(f"lists:member({table}, mnesia:system_info(tables))")
+
+
+def comes_back(node):
+    """Starts a node that is expected to be turned away, and waits until its Mnesia is down or its VM has ended."""
+    node.launch()
+
+    def is_turned_away() -> bool:
+        return "Bad cookie in table definition easy_cluster_fence" in node.log_tail(400)
+
+    wait_until(is_turned_away, 30, f"Mnesia of {node.name} to be turned away")
+
+
+def test_a_dead_member_is_forgotten_and_turned_away(cluster):
+    hello, foo, third = cluster
+    old = fence(hello)
+    assert old[1] == {hello.name, foo.name, third.name}, "every join gives the new member its fence"
+    assert has_table(third, FENCE)
+    third.eval("{atomic, ok} = mnesia:create_table(deleted_since, [{disc_copies, [node() | nodes()]}]), "
+               "{atomic, ok} = mnesia:create_table(only_there, [{disc_copies, [node()]}]), "
+               "mnesia:dirty_write({only_there, 1, 1})")  # fmt: skip
+    gone(third, hello, foo)
+
+    refused = forget(hello, third)
+    assert code(refused) == "only_copy_on_dead_node" and details(refused)["tables"] == ["only_there"], refused
+    assert forget(hello, third, "#{lose => [only_there]}") == "ok"
+
+    assert db_nodes(hello) == db_nodes(foo) == {hello.name, foo.name}
+    assert not has_table(foo, "only_there")
+    new = fence(foo)
+    assert new[0] != old[0] and new[1] == {hello.name, foo.name} and fence(hello) == new
+    assert hello.eval(f"[T || T <- mnesia:system_info(tables), lists:member('{third.name}', "
+                      "[N || {N, _} <- mnesia:table_info(T, where_to_commit)])]") == []  # fmt: skip
+    assert hello.eval("[P || P <- mnesia:dirty_all_keys(session), is_pid(P)]") == []
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "done"
+    foo.eval("{atomic, ok} = mnesia:delete_table(deleted_since)")
+
+    comes_back(third)
+
+    for node in (hello, foo):
+        assert db_nodes(node) == node.members() == {hello.name, foo.name}
+        assert serves(node) and exists(node, "bob")
+        assert not has_table(node, "only_there") and not has_table(node, "deleted_since")
+    with hello.xmpp("bob", "secret"), foo.xmpp("bob", "secret"):
+        pass
+
+
+def test_a_node_that_is_alive_is_not_forgotten(cluster):
+    hello, foo, third = cluster
+    answer = forget(hello, third)
+    assert code(answer) == "node_is_alive", answer
+    assert set(details(answer)["seen_by"]) == {hello.name, foo.name}
+    third.eval("application:stop(ejabberd), mnesia:stop()")
+    assert code(forget(hello, third)) == "node_is_alive"
+    third.signal(signal.SIGSTOP)
+    for node in (hello, foo):
+        node.eval(f"erlang:disconnect_node('{third.name}')")
+    answer = forget(hello, third, "#{timeout => 2000}")
+    assert code(answer) == "node_is_alive" and b"its epmd still knows it" in details(answer)["how"], answer
+    third.signal(signal.SIGCONT)
+    assert db_nodes(hello) == {hello.name, foo.name, third.name}
+
+
+def test_itself_strangers_and_odd_options_are_refused(cluster):
+    hello, _, _ = cluster
+    assert code(call(hello, f"forget('{hello.name}')")) == "cannot_forget_itself"
+    assert code(call(hello, "forget('ejabberd@nobody.here')")) == "no_such_member"
+    assert code(call(hello, "forget('ejabberd@nobody.here', #{also => nobody})")) == "bad_option"
+    assert code(call(hello, "forget('ejabberd@nobody.here', #{lose => 1})")) == "bad_option"
+    assert code(call(hello, "forget('ejabberd@nobody.here', #{also => ['a b']})")) == "bad_node_name"
+
+
+def test_with_another_member_down_both_are_forgotten_or_none(cluster):
+    hello, foo, third = cluster
+    gone(third, hello, foo)
+    gone(foo, hello)
+    answer = forget(hello, third)
+    assert code(answer) == "other_member_down" and details(answer)["node"] == foo.name, answer
+    both = f"also => ['{foo.name}']"
+    assert code(forget(hello, third, f"#{{{both}}}")) == "no_quorum"
+    assert forget(hello, third, f"#{{{both}, quorum => false}}") == "ok"
+    assert db_nodes(hello) == {hello.name} and fence(hello)[1] == {hello.name}
+    comes_back(foo)
+    assert db_nodes(hello) == {hello.name} and exists(hello, "bob")
+
+
+def test_one_of_two_says_that_the_other_will_stay_away(pair):
+    hello, foo = pair
+    hello.load_easy_cluster()
+    foo.register("bob", "secret")
+    join(hello, foo)
+    gone(foo, hello)
+    answer = forget(hello, foo, "#{yes => true}")
+    assert code(answer) == "no_quorum" and details(answer)["members"] == 2, answer
+    assert forget(hello, foo, "#{quorum => false}") == "ok"
+    assert db_nodes(hello) == {hello.name} and exists(hello, "bob")
+    comes_back(foo)
+    assert db_nodes(hello) == hello.members() == {hello.name}
