@@ -84,7 +84,7 @@ fn signs_of_life(view: &View<'_>, node: &NodeName, rest: &[NodeName]) -> Vec<(No
 fn way_to_the_living(way: &Pair) -> Option<(NodeName, String)> {
     let from = &way.from;
     let how = match &way.failure {
-        None => format!("{from} reaches it"),
+        None => format!("{from} reaches its port"),
         Some(
             ReachFailure::DistributionPortClosed { .. }
             | ReachFailure::DistributionPortSilent { .. }
