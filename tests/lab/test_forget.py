@@ -1,5 +1,7 @@
 """Members that are gone for good are forgotten, and turned away when they come back with their old database."""
 
+import hashlib
+import shutil
 import signal
 
 import pytest
@@ -39,6 +41,10 @@ def fence(node):
 
 def has_table(node, table) -> bool:
     return node.eval(f"lists:member({table}, mnesia:system_info(tables))")
+
+
+def digest(path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def comes_back(node):
@@ -136,3 +142,52 @@ def test_one_of_two_says_that_the_other_will_stay_away(pair):
     assert db_nodes(hello) == {hello.name} and exists(hello, "bob")
     comes_back(foo)
     assert db_nodes(hello) == hello.members() == {hello.name}
+
+
+@pytest.fixture
+def installed(pair):
+    """hello.world and foo.bar in one cluster; easy_cluster is installed on both, so that ejabberd starts it."""
+    hello, foo = pair
+    for node in (hello, foo):
+        node.install_easy_cluster()
+    foo.register("bob", "secret")
+    join(hello, foo)
+    return hello, foo
+
+
+def test_a_forgotten_node_says_why_it_does_not_start_and_comes_in_again_as_a_new_one(installed):
+    hello, foo = installed
+    foo.register("alice", "secret")
+    foo.stop()
+    assert forget(hello, foo, "#{quorum => false}") == "ok"
+    hello.eval('ejabberd_auth:remove_user(<<"alice">>, <<"localhost">>)')
+
+    foo.launch()
+    foo.wait_until_dead(40)
+    log = foo.log_tail(400)
+    assert f"{foo.name} lists {hello.name} as a member, but {hello.name} does not list {foo.name}" in log
+    assert "touch easy_cluster/reenter" in log and "FATAL" not in log
+    until(hello, f"is_map_key('{foo.name}', maps:get(returned, easy_cluster_server:state()))")
+    assert f"returned    {foo.name} was forgotten" in hello.shell("easy_cluster:status().")
+    assert "came back with its old database" in hello.log_tail(100)
+    assert db_nodes(hello) == {hello.name} and exists(hello, "bob") and not exists(hello, "alice")
+
+    marker = foo.spool / "easy_cluster" / "reenter"
+    marker.parent.mkdir(exist_ok=True)
+    marker.touch()
+    files = foo.checksums()
+    for path in (marker, marker.parent):
+        shutil.chown(path, "ejabberd", "ejabberd")
+    foo.start()
+    assert db_nodes(foo) == {foo.name} and not exists(foo, "bob") and not marker.exists()
+    [kept] = call(foo, "status()")[1]["kept"]
+    folder = foo.spool / "easy_cluster" / "kept" / kept["id"].decode()
+    assert {path.name: digest(path) for path in folder.iterdir() if path.name in files} == files
+    assert [past["operation"] for past in call(foo, "history()")[1]] == [f"reenter {foo.name}".encode()]
+
+    join(foo, hello)
+    assert db_nodes(hello) == foo.members() == {hello.name, foo.name}
+    assert exists(foo, "bob") and not exists(foo, "alice")
+    assert fence(foo)[1] == {hello.name, foo.name}
+    with foo.xmpp("bob", "secret"):
+        pass
