@@ -6,12 +6,10 @@
 
 -export([ensure/0]).
 -export([renew/2]).
--export([forget/3]).
+-export([forget/1]).
 -export([bar/3, unbar/3]).
 
 -define(TABLE, easy_cluster_fence).
-%% A member that restarts at this very moment is waited for: without its fence, the operation has not ended.
--define(RENEW_TIMEOUT, 60000).
 
 -type result() :: {ok, map()} | {error, term()}.
 
@@ -53,7 +51,7 @@ renew([], _Timeout) ->
     {ok, #{}};
 renew(Members, Timeout) ->
     Renewed = fun() -> renewed(mnesia:delete_table(?TABLE), Members) =:= ok end,
-    case easy_cluster_gather:until(Renewed, max(Timeout, ?RENEW_TIMEOUT)) of
+    case easy_cluster_gather:until(Renewed, Timeout) of
         ok -> {ok, #{}};
         timeout -> {error, {not_renewed, renewed(mnesia:delete_table(?TABLE), Members)}}
     end.
@@ -65,50 +63,32 @@ renewed({aborted, Reason}, _Members) -> {error, Reason}.
 made({atomic, ok}) -> ok;
 made({aborted, Reason}) -> {error, Reason}.
 
-%% Takes the nodes out of the schema of all members. To have done so already is success.
--spec forget([node()], [node()], timeout()) -> result().
-forget(Nodes, Members, Timeout) ->
-    case forget_each(Nodes) of
-        ok -> is_out(Nodes, Members, Timeout);
-        {error, Reason} -> {error, Reason}
-    end.
-
-forget_each([]) ->
-    ok;
-forget_each([Node | Nodes]) ->
+%% Takes a node out of the schema of all members, in one transaction. To have done so already is success.
+-spec forget(node()) -> result().
+forget(Node) ->
     case lists:member(Node, mnesia:system_info(db_nodes)) andalso mnesia:del_table_copy(schema, Node) of
-        false -> forget_each(Nodes);
-        {atomic, ok} -> forget_each(Nodes);
-        {aborted, Reason} -> {error, {Node, Reason}}
-    end.
-
-is_out(Nodes, Members, Timeout) ->
-    Lists = fun(Member) ->
-                    case easy_cluster_rpc:call(Member, mnesia, system_info, [db_nodes], Timeout) of
-                        {ok, Listed} -> Listed -- Nodes =/= Listed;
-                        {error, _Reason} -> true
-                    end
-            end,
-    case easy_cluster_gather:until(fun() -> not lists:any(Lists, Members) end, Timeout) of
-        ok -> {ok, #{}};
-        timeout -> {error, {still_listed, Nodes, [Member || Member <- Members, Lists(Member)]}}
+        false -> {ok, #{}};
+        {atomic, ok} -> {ok, #{}};
+        {aborted, Reason} -> {error, Reason}
     end.
 
 %% Has the members refuse connections of these nodes; to them, the nodes are just down.
 -spec bar([node()], [node()], timeout()) -> result().
-bar(Nodes, Members, Timeout) ->
-    Cookie = easy_cluster_forget:fence_cookie(),
-    on_each(Members, fun(_Member, Node) -> [{erlang, set_cookie, [Node, Cookie]}, {erlang, disconnect_node, [Node]}] end,
-            Nodes, Timeout).
-
--spec unbar([node()], [node()], timeout()) -> result().
-unbar(Nodes, Members, Timeout) ->
-    on_each(Members, fun(_Member, Node) -> [{erlang, set_cookie, [Node, erlang:get_cookie()]}] end, Nodes, Timeout).
-
-on_each([], _Calls, _Nodes, _Timeout) ->
+bar(_Nodes, [], _Timeout) ->
     {ok, #{}};
-on_each([Member | Members], Calls, Nodes, Timeout) ->
-    case easy_cluster_rpc:batch(Member, [Call || Node <- Nodes, Call <- Calls(Member, Node)], Timeout) of
-        {ok, _Done} -> on_each(Members, Calls, Nodes, Timeout);
+bar(Nodes, [Member | Members], Timeout) ->
+    Cookie = easy_cluster_forget:fence_cookie(),
+    Calls = lists:append([[{erlang, set_cookie, [Node, Cookie]}, {erlang, disconnect_node, [Node]}] || Node <- Nodes]),
+    case easy_cluster_rpc:batch(Member, Calls, Timeout) of
+        {ok, _Done} -> bar(Nodes, Members, Timeout);
         {error, Reason} -> {error, {Member, Reason}}
     end.
+
+%% A member that does not answer has forgotten of it when its VM is another one.
+-spec unbar([node()], [node()], timeout()) -> result().
+unbar(Nodes, Members, Timeout) ->
+    Calls = [{erlang, set_cookie, [Node, erlang:get_cookie()]} || Node <- Nodes],
+    Answers = [{Member, easy_cluster_rpc:batch(Member, Calls, Timeout)} || Member <- Members],
+    [logger:warning(#{what => easy_cluster_unbar, member => Member, reason => Reason, refuses => Nodes})
+     || {Member, {error, Reason}} <- Answers],
+    {ok, #{}}.

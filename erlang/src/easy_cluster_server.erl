@@ -6,11 +6,13 @@
 -export([start_link/0]).
 -export([run/2]).
 -export([pending/2]).
+-export([resume/0]).
 -export([state/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(RETRY_INTERVAL, 1000).
 -define(RETRY_TIMEOUT, 3000).
+-define(RESUME_INTERVAL, 10000).
 
 -record(state, {operation = none :: none | operation(),
                 pending = [] :: [{Id :: binary(), node()}],
@@ -51,6 +53,11 @@ follow(Tag, Monitor, Report) ->
 pending(Id, Nodes) ->
     gen_server:cast(?MODULE, {pending, [{Id, Node} || Node <- Nodes]}).
 
+%% The operation that has just failed goes on in a while.
+-spec resume() -> ok.
+resume() ->
+    gen_server:cast(?MODULE, resume).
+
 -spec state() -> #{operation := none | map(), pending := [node()], returned := #{node() => calendar:datetime()}}.
 state() ->
     gen_server:call(?MODULE, state).
@@ -85,6 +92,9 @@ handle_cast({returned, Node}, #state{returned = Returned} = State) when is_atom(
     {noreply, State#state{returned = Returned#{Node => calendar:universal_time()}}};
 handle_cast({returned, _Node}, State) ->
     {noreply, State};
+handle_cast(resume, State) ->
+    _ = erlang:send_after(?RESUME_INTERVAL, self(), recover),
+    {noreply, State};
 handle_cast({pending, []}, State) ->
     {noreply, State};
 handle_cast({pending, More}, #state{pending = Pending} = State) ->
@@ -111,6 +121,9 @@ handle_info(recover, #state{operation = none} = State) ->
             _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
             {noreply, State}
     end;
+handle_info(recover, State) ->
+    resume(),
+    {noreply, State};
 handle_info({_Tag, result, Result}, State) ->
     logger:notice(#{what => easy_cluster_recovered, result => print(Result)}),
     {noreply, State};

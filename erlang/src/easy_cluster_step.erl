@@ -71,8 +71,8 @@ run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:bar(Nodes, Members, Timeout);
 run({force_load, #{tables := Tables}}, Context) ->
     force_load(Tables, Context);
-run({forget_nodes, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
-    easy_cluster_fence:forget(Nodes, Members, Timeout);
+run({forget_node, #{node := Node}}, _Context) ->
+    easy_cluster_fence:forget(Node);
 run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:renew(Members, Timeout);
 run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->

@@ -186,9 +186,7 @@ pub fn action(action: &Action) -> String {
                 tables.iter().map(|(table, node)| format!("{table} from {node}")).collect();
             format!("load as it is, newer or not: {}", names.join(", "))
         }
-        Action::ForgetNodes { nodes, .. } => {
-            format!("take {} out of the schema", Nodes(nodes.clone()))
-        }
+        Action::ForgetNode { node } => format!("take {node} out of the schema"),
         Action::RenewFence { .. } => {
             "make the fence anew, so that Mnesia turns away who has the old one".into()
         }

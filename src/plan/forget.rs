@@ -76,23 +76,31 @@ pub(super) fn make(view: &View<'_>, node: &NodeName, inputs: &Inputs) -> Result<
 fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step>, Vec<UndoStep>) {
     let (nodes, members) = (nodes.to_vec(), members.to_vec());
     let others = members.iter().filter(|member| *member != view.here()).cloned().collect();
+    // Who has its schema in memory has no old directory to come back with.
+    let on_disc = |member: &&NodeName| view.facts(member).is_some_and(|facts| facts.use_dir);
     let to_load = validate_forget::to_load(view, &nodes);
     let load = (!to_load.is_empty()).then_some(Action::ForceLoad { tables: to_load });
-    let on_disc = |member: &NodeName| view.facts(member).is_some_and(|facts| facts.use_dir);
-    let before =
-        [Action::Connect { nodes: others }, Action::Bar { nodes: nodes.clone(), members: members.clone() }];
-    let after = [
-        Action::ForgetNodes { nodes: nodes.clone(), members: members.clone() },
-        // Who has its schema in memory has no old directory to come back with.
-        Action::RenewFence {
-            members: members.iter().filter(|member| on_disc(member)).cloned().collect(),
-            old: validate_forget::fence(view).map(|fence| fence.cookie.clone()),
-        },
-        Action::Unbar { nodes: nodes.clone(), members: members.clone() },
-        Action::Verify,
+    let mut actions = vec![
+        (Action::Connect { nodes: others }, OnFailure::Undo),
+        (Action::Bar { nodes: nodes.clone(), members: members.clone() }, OnFailure::Undo),
     ];
-    let before = before.into_iter().chain(load).map(|action| (action, OnFailure::Undo));
-    let steps = numbered(before.chain(after.map(|action| (action, OnFailure::Keep))));
+    actions.extend(load.map(|load| (load, OnFailure::Undo)));
+    actions.extend(nodes.iter().enumerate().map(|(number, node)| {
+        let on_failure = if number == 0 { OnFailure::Undo } else { OnFailure::Resume };
+        (Action::ForgetNode { node: node.clone() }, on_failure)
+    }));
+    actions.extend([
+        (
+            Action::RenewFence {
+                members: members.iter().filter(on_disc).cloned().collect(),
+                old: validate_forget::fence(view).map(|fence| fence.cookie.clone()),
+            },
+            OnFailure::Resume,
+        ),
+        (Action::Unbar { nodes: nodes.clone(), members: members.clone() }, OnFailure::Keep),
+        (Action::Verify, OnFailure::Keep),
+    ]);
+    let steps = numbered(actions);
     let barred = steps.iter().find(|step| matches!(step.action, Action::Bar { .. }));
     let undo = barred.map(|step| UndoStep { since: step.number, action: Action::Unbar { nodes, members } });
     (steps, undo.into_iter().collect())

@@ -57,7 +57,7 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
         return forward(plan, *begun, false);
     }
     if matches!(plan.operation, Operation::Forget(_)) {
-        return of_forgetting(plan, *begun);
+        return of_forgetting(plan, *begun, *undoing);
     }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
     let reached = *reached || plan.operation.ends_alone();
@@ -70,16 +70,22 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
 
 /// Once a node may be out, the rest has to know it. The members refuse its connections as they did; the VM that does so here
 /// is new.
-fn of_forgetting(plan: &Plan, begun: u32) -> Recovery {
-    let is_out = |step: &Step| matches!(step.action, Action::ForgetNodes { .. }) && step.number <= begun;
-    if !plan.steps.iter().any(is_out) {
+fn of_forgetting(plan: &Plan, begun: u32, undoing: bool) -> Recovery {
+    let is_out = |step: &Step| matches!(step.action, Action::ForgetNode { .. }) && step.number <= begun;
+    if undoing || !plan.steps.iter().any(is_out) {
         let undo = plan.undo.iter().filter(|undo| undo.since <= begun);
         let offline = undo.map(|undo| undo.action.clone()).collect();
         return Recovery { direction: Direction::Back, offline, online: Vec::new() };
     }
-    let bar = plan.steps.iter().find(|step| matches!(step.action, Action::Bar { .. }));
-    let offline = bar.into_iter().map(|step| step.action.clone()).collect();
-    Recovery { offline, ..forward(plan, begun, false) }
+    let bar = plan.steps.iter().find_map(|step| {
+        let Action::Bar { nodes, .. } = &step.action else { return None };
+        Some(Action::Bar { nodes: nodes.clone(), members: vec![plan.node.clone()] })
+    });
+    let online = plan.steps.iter().cloned().map(|step| match step.on_failure {
+        OnFailure::Undo => Step { on_failure: OnFailure::Resume, ..step },
+        OnFailure::Keep | OnFailure::Resume => step,
+    });
+    Recovery { direction: Direction::Forward, offline: bar.into_iter().collect(), online: online.collect() }
 }
 
 /// From here on clients may write, or the former members count on this node no more.

@@ -132,13 +132,11 @@ pub enum Action {
         /// The tables, each with the member whose copy is taken.
         tables: Vec<(TableName, NodeName)>,
     },
-    /// Take the nodes out of the members' schema (`mnesia:del_table_copy(schema, Node)`). A node that is out is success.
-    /// Check: no member lists them. Undo: nothing, what was deleted with them is gone.
-    ForgetNodes {
-        /// The nodes to be forgotten.
-        nodes: Vec<NodeName>,
-        /// Every other member, this node included.
-        members: Vec<NodeName>,
+    /// Take a node out of the schema of all members (`mnesia:del_table_copy(schema, Node)`). One that is out is success.
+    /// Check: it is not in this node's `db_nodes`. Undo: nothing, what was deleted with it is gone.
+    ForgetNode {
+        /// The node to be forgotten.
+        node: NodeName,
     },
     /// Make the table anew by which Mnesia turns away whoever still has the old one. Check: every member has it.
     /// Undo: nothing.
@@ -148,7 +146,8 @@ pub enum Action {
         /// The cookie of the old one.
         old: Option<String>,
     },
-    /// Accept connections again on every member. Check: the members answered. Undo: nothing.
+    /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
+    /// Check: those that answer do. Undo: nothing.
     Unbar {
         /// The nodes that were forgotten.
         nodes: Vec<NodeName>,
@@ -209,7 +208,7 @@ impl Action {
             Self::Verify => "verify",
             Self::Bar { .. } => "bar",
             Self::ForceLoad { .. } => "force_load",
-            Self::ForgetNodes { .. } => "forget_nodes",
+            Self::ForgetNode { .. } => "forget_node",
             Self::RenewFence { .. } => "renew_fence",
             Self::Unbar { .. } => "unbar",
             Self::EnsureFence => "ensure_fence",
@@ -253,6 +252,8 @@ pub enum OnFailure {
     Undo,
     /// What was done so far is good in itself and stays; the operation can be asked for again.
     Keep,
+    /// What was done so far is half of it and cannot be taken back: the operation goes on by itself as soon as it can.
+    Resume,
 }
 
 /// One part of the way back: run when step `since` or a later one has begun.

@@ -32,8 +32,8 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         if let Action::CopyTable { table, storage, .. } = &step.action {
             problems.extend(of_copy(&view, table, *storage, tables.get(table).copied()));
         }
-        if let Action::ForgetNodes { nodes, .. } = &step.action {
-            problems.extend(of_forgotten(&view, nodes));
+        if let Action::ForgetNode { node } = &step.action {
+            problems.extend(of_forgotten(&view, node));
         }
         if let Action::RenewFence { members, old } = &step.action {
             problems.extend(of_fence(&view, members, old.as_deref()));
@@ -87,16 +87,11 @@ fn of_copy(view: &View<'_>, name: &TableName, storage: Storage, table: Option<&T
 }
 
 /// No copy is left on a node that was forgotten.
-fn of_forgotten(view: &View<'_>, nodes: &[NodeName]) -> Vec<Problem> {
-    let named = |table: &&Table| view.holders(table).0.iter().any(|holder| nodes.contains(holder));
+fn of_forgotten(view: &View<'_>, node: &NodeName) -> Vec<Problem> {
+    let named = |table: &&Table| view.holders(table).0.contains(node);
     view.tables_of(view.here())
         .filter(named)
-        .map(|table| {
-            failed(
-                format!("no copy of {} on {}", table.name, Nodes(nodes.to_vec())),
-                view.holders(table).to_string(),
-            )
-        })
+        .map(|table| failed(format!("no copy of {} on {node}", table.name), view.holders(table).to_string()))
         .collect()
 }
 

@@ -191,3 +191,93 @@ def test_a_forgotten_node_says_why_it_does_not_start_and_comes_in_again_as_a_new
     assert fence(foo)[1] == {hello.name, foo.name}
     with foo.xmpp("bob", "secret"):
         pass
+
+
+KILL_HERE = """
+    {{ok, Plan}} = easy_cluster:plan({{forget, '{dead}'}}),
+    easy_cluster_executor:commit(Plan, fun
+        ({{step, {moment}, #{{action := {action}}}, _}}) -> {before} erlang:halt(137, [{{flush, false}}]);
+        (_Event) -> ok
+    end)"""
+
+#: What the process has done when it is killed in the middle of a step.
+HALF_A_FENCE = f"{{atomic, ok}} = mnesia:delete_table({FENCE}),"
+
+KILLS = [("connect", "done", "undone"), ("bar", "begun", "undone"), ("bar", "done", "undone"),
+         ("forget_node", "begun", "undone"), ("forget_node", "done", "done"), ("renew_fence", "begun", "done"),
+         ("renew_fence", "half", "done"), ("renew_fence", "done", "done"), ("unbar", "done", "done"),
+         ("verify", "begun", "done"), ("verify", "done", "done")]  # fmt: skip
+
+
+@pytest.fixture
+def watched(trio):
+    """hello.world, foo.bar and third.host in one cluster; easy_cluster is installed on the first, so that ejabberd starts it."""
+    hello, foo, third = trio
+    hello.install_easy_cluster()
+    foo.register("bob", "secret")
+    third.load_easy_cluster()
+    for node in (hello, third):
+        join(node, foo)
+    return hello, foo, third
+
+
+@pytest.mark.parametrize("action, moment, outcome", KILLS, ids=lambda value: value)
+def test_a_node_that_is_killed_while_it_forgets_ends_it_at_its_next_start(watched, action, moment, outcome):
+    hello, foo, third = watched
+    old = fence(foo)
+    gone(third, hello, foo)
+    before = HALF_A_FENCE if moment == "half" else ""
+    pattern = f"{{{action}, _}}" if action != "verify" else "verify"
+    hello.eval_until_it_dies(KILL_HERE.format(dead=third.name, action=pattern, before=before,
+                                              moment="begun" if moment == "half" else moment))  # fmt: skip
+    hello.start()
+    wait_until(lambda: is_settled(hello), 30, "the recovery")
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == outcome
+    for node in (hello, foo):
+        assert node.eval(f"erlang:get_cookie('{third.name}') =:= erlang:get_cookie()"), "connections are accepted again"
+
+    if outcome == "undone":
+        assert fence(foo) == old
+        third.start()
+        until(hello, f"lists:member('{third.name}', mnesia:system_info(running_db_nodes))")
+        gone(third, hello, foo)
+        assert forget(hello, third) == "ok"
+    new = fence(foo)
+    assert new == fence(hello) and new[0] != old[0] and new[1] == {hello.name, foo.name}
+    assert db_nodes(hello) == db_nodes(foo) == {hello.name, foo.name}
+    comes_back(third)
+    assert db_nodes(hello) == foo.members() == {hello.name, foo.name}
+
+
+def is_settled(node) -> bool:
+    status = call(node, "status()")[1]
+    return status["unfinished"] == "undefined" and status["operation"] == "none"
+
+
+def test_a_member_that_dies_before_the_fence_is_made_is_waited_for(watched):
+    hello, foo, third = watched
+    old = fence(foo)
+    gone(third, hello, foo)
+    answer = hello.eval(f"""
+        {{ok, Plan}} = easy_cluster:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
+        easy_cluster_executor:commit(Plan, fun
+            ({{step, begun, #{{action := {{renew_fence, _}}}}, _}}) ->
+                {{error, _}} = easy_cluster_rpc:call('{foo.name}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;
+            (_Event) -> ok
+        end)""", timeout=60)  # fmt: skip
+    assert code(answer) == "step_failed" and details(answer)["step"] == b"renew_fence", answer
+    assert b"goes on by itself" in details(answer)["outcome"]
+    assert code(forget(hello, foo)) != "ok" and not is_settled(hello)
+    third.launch()  # it waits for tables: nobody lets it in
+    wait_until(lambda: "rejected. Invalid challenge reply" in hello.log_tail(100), 20, "the first try to come back")
+    assert hello.members() == {hello.name}
+
+    foo.wait_until_dead()
+    foo.start()
+    wait_until(lambda: is_settled(hello), 60, "the operation to end by itself")
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "done"
+    new = fence(foo)
+    assert new == fence(hello) and new[0] != old[0] and new[1] == {hello.name, foo.name}
+    third.destroy()
+    comes_back(third)
+    assert db_nodes(foo) == hello.members() == {hello.name, foo.name}

@@ -303,7 +303,7 @@ fn action() -> impl Strategy<Value = Action> {
         nodes().prop_map(|members| Action::ForgetHere { members }),
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Bar { nodes, members }),
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Unbar { nodes, members }),
-        (nodes(), nodes()).prop_map(|(nodes, members)| Action::ForgetNodes { nodes, members }),
+        node().prop_map(|node| Action::ForgetNode { node }),
         (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
         vec((table_name(), node()), 0..3).prop_map(|tables| Action::ForceLoad { tables }),
         (table_name(), storage(), any::<[u64; 2]>()).prop_map(|(table, storage, [rows, bytes])| {
@@ -313,15 +313,19 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    (any::<u32>(), action(), select(vec![OnFailure::Undo, OnFailure::Keep]), any::<[u64; 2]>()).prop_map(
-        |(number, action, on_failure, [milliseconds, stall])| Step {
+    (
+        any::<u32>(),
+        action(),
+        select(vec![OnFailure::Undo, OnFailure::Keep, OnFailure::Resume]),
+        any::<[u64; 2]>(),
+    )
+        .prop_map(|(number, action, on_failure, [milliseconds, stall])| Step {
             number,
             action,
             on_failure,
             milliseconds,
             stall,
-        },
-    )
+        })
 }
 
 fn undo_step() -> impl Strategy<Value = UndoStep> {
