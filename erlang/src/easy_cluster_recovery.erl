@@ -23,7 +23,7 @@ before_mnesia() ->
     end.
 
 recover(Directory) ->
-    reentered(easy_cluster_returning:reenter(Directory)),
+    reentered(easy_cluster_returning:reenter(Directory, ?ASK_TIMEOUT)),
     told(easy_cluster_executor:recover_offline(Directory)),
     is_member(easy_cluster_returning:check(Directory, ?ASK_TIMEOUT)).
 

@@ -3,8 +3,10 @@
 %% aside, so that it starts empty and can join as a new node.
 -module(easy_cluster_returning).
 
+-include_lib("kernel/include/file.hrl").
+
 -export([check/2]).
--export([reenter/1]).
+-export([reenter/2]).
 -export([marker/1]).
 
 -define(SCHEMA, "schema.DAT").
@@ -13,51 +15,33 @@
 %% yet, say nothing.
 -spec check(file:filename(), timeout()) -> ok | easy_cluster_planner:error().
 check(Directory, Timeout) ->
-    asked([Node || Node <- members(Directory), Node =/= node()], Timeout).
-
-asked([], _Timeout) ->
-    ok;
-asked(Nodes, Timeout) ->
-    Answers = [{Node, answer(Answer)}
-               || {Node, Answer} <- easy_cluster_rpc:parallel(fun(Node) -> ask(Node, Timeout) end, Nodes, 2 * Timeout)],
-    Known = [#{node => Node, members => Members} || {Node, {ok, Members}} <- Answers],
+    Known = known(Directory, Timeout),
     case easy_cluster_native:call(returning, #{here => node(), known => Known}) of
         {ok, _Member} -> ok;
         {error, Reason} ->
-            lists:foreach(fun(#{node := Node}) -> tell(Node, Timeout) end, Known),
+            lists:foreach(fun(#{node := Node}) ->
+                                  tell(Node, Timeout),
+                                  _ = erlang:disconnect_node(Node)
+                          end, Known),
             {error, Reason}
     end.
 
-answer({ok, Answer}) -> Answer;
-answer({error, Reason}) -> {error, Reason}.
-
-ask(Node, Timeout) ->
-    with_connection(easy_cluster_rpc:connect_hidden(Node, Timeout), Node, fun() ->
-        Calls = [{mnesia, system_info, [is_running]}, {mnesia, system_info, [db_nodes]}],
-        case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-            {ok, [yes, Members]} -> {ok, Members};
-            {ok, [State, _]} -> {error, State};
-            {error, Reason} -> {error, Reason}
-        end
-    end).
-
-with_connection({ok, _Connection}, Node, Fun) ->
-    Answer = Fun(),
-    ok = easy_cluster_rpc:disconnect_hidden(Node),
-    Answer;
-with_connection({error, Reason}, _Node, _Fun) ->
-    {error, Reason}.
+%% What the others say whose Mnesia runs. The connections stay: a member needs them in a moment.
+known(Directory, Timeout) ->
+    Others = [Node || Node <- members(Directory), Node =/= node()],
+    Calls = [{mnesia, system_info, [is_running]}, {mnesia, system_info, [db_nodes]}],
+    Answers = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_rpc:batch(Node, Calls, Timeout) end, Others, 2 * Timeout),
+    [#{node => Node, members => Members} || {Node, {ok, {ok, [yes, Members]}}} <- Answers].
 
 %% Into the log of a member, whatever it has installed, and into the status of one that has easy_cluster.
 tell(Node, Timeout) ->
     Text = "easy_cluster: " ++ atom_to_list(node()) ++ " was forgotten by this cluster and came back with its old database; "
            "it does not start until that is moved aside",
-    Told = with_connection(easy_cluster_rpc:connect_hidden(Node, Timeout), Node, fun() ->
-        ok = gen_server:cast({easy_cluster_server, Node}, {returned, node()}),
-        easy_cluster_rpc:call(Node, logger, warning, [Text], Timeout)
-    end),
-    [logger:notice(#{what => easy_cluster_returning, not_told => Node, reason => Reason}) || {error, Reason} <- [Told]],
-    ok.
+    ok = gen_server:cast({easy_cluster_server, Node}, {returned, node()}),
+    case easy_cluster_rpc:call(Node, logger, warning, [Text], Timeout) of
+        {ok, ok} -> ok;
+        {error, Reason} -> logger:notice(#{what => easy_cluster_returning, not_told => Node, reason => Reason})
+    end.
 
 %% The members that the schema on disc lists, read while Mnesia is stopped. One that cannot be read is Mnesia's to complain of.
 members(Directory) ->
@@ -82,12 +66,16 @@ listed(_Nothing) ->
 
 %% Moves the database aside when the operator has asked for it by a file. Each file is moved by a rename, the schema first:
 %% from then on there is no database, and a start after a kill moves the rest.
--spec reenter(file:filename()) -> none | {ok, Id :: binary()} | easy_cluster_planner:error().
-reenter(Directory) ->
+%% Not while the others count on this node: they have to forget it first.
+-spec reenter(file:filename(), timeout()) -> none | {ok, Id :: binary()} | easy_cluster_planner:error().
+reenter(Directory, Timeout) ->
     case file:read_file_info(marker(Directory), [{time, posix}, raw]) of
         {error, _NotAsked} -> none;
-        {ok, Info} -> moved(Directory, id(Info))
+        {ok, Info} -> allowed(easy_cluster_native:call(reentering, #{here => node(), known => known(Directory, Timeout)}), Directory, Info)
     end.
+
+allowed({ok, _Forgotten}, Directory, #file_info{mtime = Time}) -> moved(Directory, id(Time));
+allowed({error, Reason}, _Directory, _Info) -> {error, Reason}.
 
 %% The file by which it is asked for: below the Mnesia directory, as a node that does not start can be told in no other way.
 -spec marker(file:filename()) -> file:filename().
@@ -95,8 +83,8 @@ marker(Directory) ->
     filename:join([Directory, "easy_cluster", "reenter"]).
 
 %% By the time of the file, so that it stays the same until all is moved.
-id(Info) ->
-    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(element(6, Info), second),
+id(Time) ->
+    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Time, second),
     iolist_to_binary(io_lib:format("~4..0w~2..0w~2..0wT~2..0w~2..0w~2..0wZ-reenter", [Year, Month, Day, Hour, Minute, Second])).
 
 moved(Directory, Id) ->

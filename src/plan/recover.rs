@@ -259,6 +259,42 @@ mod tests {
         assert_eq!(recovery(&alone).direction, Direction::Forward);
     }
 
+    /// A plan to forget a node, of which so many steps have begun.
+    fn forgetting(begun: u32) -> Interrupted {
+        let (nodes, members) = (vec!["c@x".into()], vec!["a@x".into(), "b@x".into()]);
+        let actions = [
+            (Action::Bar { nodes: nodes.clone(), members: members.clone() }, OnFailure::Undo),
+            (Action::ForgetNode { node: "c@x".into() }, OnFailure::Undo),
+            (Action::RenewFence { members: members.clone(), old: None }, OnFailure::Resume),
+            (Action::Verify, OnFailure::Keep),
+        ];
+        let mut interrupted = interrupted("");
+        let plan = &mut interrupted.plan;
+        plan.operation = Operation::Forget("c@x".into());
+        plan.steps = super::super::numbered(actions);
+        plan.undo = vec![UndoStep { since: 1, action: Action::Unbar { nodes, members } }];
+        Interrupted { begun, reached: false, ..interrupted }
+    }
+
+    #[test]
+    fn forgetting_goes_back_until_a_node_may_be_out_and_only_forward_then() {
+        assert_eq!(names(&recovery(&forgetting(0))), (Direction::Back, vec![], vec![]));
+        assert_eq!(names(&recovery(&forgetting(1))), (Direction::Back, vec!["unbar"], vec![]));
+        let undoing = Interrupted { undoing: true, ..forgetting(2) };
+        assert_eq!(names(&recovery(&undoing)), (Direction::Back, vec!["unbar"], vec![]));
+        for begun in [2, 3, 4] {
+            let found = recovery(&forgetting(begun));
+            let online = vec!["bar", "forget_node", "renew_fence", "verify"];
+            assert_eq!(names(&found), (Direction::Forward, vec!["bar"], online));
+            assert!(
+                matches!(found.offline.as_slice(), [Action::Bar { members, .. }] if *members == ["a@x".into()]),
+                "whoever does not answer keeps nobody from starting: {found:?}"
+            );
+            let kinds: Vec<_> = found.online.iter().map(|step| step.on_failure).collect();
+            assert_eq!(kinds[..3], [OnFailure::Resume; 3], "until it is whole, it goes on");
+        }
+    }
+
     #[test]
     fn a_mnesia_that_runs_already_is_stopped_around_it() {
         let running = Interrupted { running: true, ..interrupted("open_staging") };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::problem::{Nodes, Problem};
 use crate::model::name::NodeName;
 
 /// What a member says whose Mnesia runs.
@@ -22,6 +22,17 @@ pub fn problems(here: &NodeName, known: &[Known]) -> Vec<Problem> {
     forgot.map(|known| Problem::ForgottenHere { here: here.clone(), node: known.node.clone() }).collect()
 }
 
+/// What forbids this node to give its database up and come in as a new one: others count on it.
+#[must_use]
+pub fn reentry(here: &NodeName, known: &[Known]) -> Vec<Problem> {
+    let listing = known.iter().find(|known| known.members.contains(here));
+    let member = |known: &Known| Problem::StillAMember {
+        here: here.clone(),
+        members: Nodes(known.members.clone()),
+    };
+    listing.map(member).into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +49,7 @@ mod tests {
         let both = [known("b@x.y", &["b@x.y"]), known("c@x.y", &["a@x.y", "b@x.y", "c@x.y"])];
         let expected = [Problem::ForgottenHere { here: here.clone(), node: "b@x.y".into() }];
         assert_eq!(problems(&here, &both), expected);
+        assert_eq!(reentry(&here, &both).iter().map(Problem::code).collect::<Vec<_>>(), ["still_a_member"]);
+        assert_eq!(reentry(&here, &[known("b@x.y", &["b@x.y"])]), []);
     }
 }

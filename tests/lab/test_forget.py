@@ -281,3 +281,86 @@ def test_a_member_that_dies_before_the_fence_is_made_is_waited_for(watched):
     third.destroy()
     comes_back(third)
     assert db_nodes(foo) == hello.members() == {hello.name, foo.name}
+
+
+def test_a_node_that_was_alive_behind_a_cut_stays_outside(cluster, lab):
+    hello, foo, third = cluster
+    for other in (hello, foo):
+        lab.unplug(third, other)
+    for node, others in ((third, (hello, foo)), (hello, (third,)), (foo, (third,))):
+        for other in others:
+            node.eval(f"erlang:disconnect_node('{other.name}')")
+    for node in (hello, foo):
+        until(node, f"not lists:member('{third.name}', mnesia:system_info(running_db_nodes))")
+    until(third, "mnesia:system_info(running_db_nodes) =:= [node()]")
+    assert forget(hello, third, "#{timeout => 1000}") == "ok"
+    foo.eval("{atomic, ok} = mnesia:create_table(new_since, [{disc_copies, [node()]}])")
+    third.register("carol", "secret")
+
+    lab.mend_all()
+    for other in (hello, foo):
+        until(third, f"net_kernel:connect_node('{other.name}')")
+    status = call(third, "status()")[1]
+    assert {problem[0] for problem in status["problems"]} == {"forgotten_here"}, status["problems"]
+    assert call(hello, "status()")[1]["problems"] == []
+    for node in (hello, foo):
+        assert db_nodes(node) == node.members() == {hello.name, foo.name} and not exists(node, "carol")
+    assert third.members() == {third.name} and not has_table(third, "new_since")
+
+    foo.stop()
+    foo.start()  # beside the one that still lists it
+    assert db_nodes(foo) == foo.members() == {hello.name, foo.name}
+    assert third.eval(f"element(1, mnesia:change_config(extra_db_nodes, ['{hello.name}']))") == "error"
+    third.stop()
+    comes_back(third)
+    assert db_nodes(hello) == foo.members() == {hello.name, foo.name}
+
+
+def test_tables_that_wait_for_the_dead_are_loaded_with_consent(cluster):
+    hello, foo, third = cluster
+    for node in (hello, foo, third):
+        node.stop()
+    for node in (hello, foo):
+        node.launch()
+    for node, other in ((hello, foo), (foo, hello)):
+        until(node, f"lists:member('{other.name}', mnesia:system_info(running_db_nodes))", 40)
+    hello.load_easy_cluster()
+    assert [member["role"] for member in call(hello, "status()")[1]["members"]].count("down") == 1
+    answer = forget(hello, third)
+    assert code(answer) == "force_load_needed" and "passwd" in details(answer)["tables"], answer
+    assert f"passwd of {hello.name}".encode() in details(answer)["holders"]
+    assert forget(hello, third, "#{yes => true}") == "ok"
+    for node in (hello, foo):
+        wait_until(lambda node=node: serves(node), 30, f"ejabberd of {node.name}")
+        assert db_nodes(node) == {hello.name, foo.name} and exists(node, "bob")
+    with hello.xmpp("bob", "secret"), foo.xmpp("alice", "secret"):
+        pass
+    comes_back(third)
+    assert db_nodes(hello) == foo.members() == {hello.name, foo.name}
+
+
+def test_a_slave_has_the_fence_and_sync_node_brings_it_to_a_cluster_without(plain_nodes):
+    one, two, three = plain_nodes("one", "two", "three")
+    one.load_easy_cluster()
+    two.eval("{atomic, ok} = mnesia:create_table(users, [{disc_copies, [node()]}])")
+    three.eval("mnesia:stop(), mnesia:delete_schema([node()]), mnesia:start(), "
+               f"{{ok, [_]}} = mnesia:change_config(extra_db_nodes, ['{two.name}']), "
+               "{atomic, ok} = mnesia:change_table_copy_type(schema, node(), disc_copies)")  # fmt: skip
+    join(one, two, kind="join")
+    assert one.eval("mnesia:table_info(users, disc_copies)") == [two.name]
+    assert fence(one)[1] == fence(two)[1] == {one.name, two.name, three.name}
+
+    two.eval(f"{{atomic, ok}} = mnesia:delete_table({FENCE})")
+    gone(three, one, two)
+    [warning] = call(one, f"plan({{forget, '{three.name}'}})")[1]["warnings"]
+    assert warning == ("not_fenced", {"node": three.name})
+    three.start()
+    until(one, f"lists:member('{three.name}', mnesia:system_info(running_db_nodes))")
+    assert call(one, f"sync_node('{two.name}')") == "ok"
+    assert fence(three)[1] == {one.name, two.name, three.name}
+    plan = call(one, f"plan({{sync_node, '{two.name}'}})")[1]
+    assert [step["action"] for step in plan["steps"]] == ["verify"]
+    gone(two, one, three)
+    answer = forget(one, two)  # after the copy, nothing is on it alone
+    assert answer == "ok", answer
+    assert one.eval("mnesia:table_info(users, disc_copies)") == [one.name]

@@ -55,6 +55,10 @@ enum Request {
         here: NodeName,
         known: Vec<Known>,
     },
+    Reentering {
+        here: NodeName,
+        known: Vec<Known>,
+    },
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
@@ -174,13 +178,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Nothing {}
         }
         Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
-        Request::Returning { here, known } => {
-            let problems = returning::problems(&here, &known);
-            if !problems.is_empty() {
-                return Err(problems);
-            }
-            Answer::Nothing {}
-        }
+        Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
+        Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
@@ -213,6 +212,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
+}
+
+fn nothing_if_none(problems: Vec<Problem>) -> Result<Answer, Vec<Problem>> {
+    if problems.is_empty() { Ok(Answer::Nothing {}) } else { Err(problems) }
 }
 
 #[cfg(test)]
