@@ -3,6 +3,7 @@
 //! [`make`] turns facts into a [`Plan`] or into everything that forbids one. A plan is shown ([`crate::explain`]),
 //! stored and committed; [`recheck`] refuses it when the cluster is no longer the one that it was made for.
 
+pub mod boot;
 pub mod estimate;
 pub mod fingerprint;
 mod join;
