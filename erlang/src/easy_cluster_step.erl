@@ -47,6 +47,8 @@ run({join_schema, #{node := Node, members := Members}}, Context) ->
     join_schema(Node, Members, Context);
 run(schema_to_disc, Context) ->
     schema_to_disc(Context);
+run({build_database, #{source := Source}}, Context) ->
+    build_database(Source, Context);
 run(keep_database, Context) ->
     directory_step(keep, Context);
 run(delete_logs, #{directory := Directory}) ->
@@ -163,6 +165,14 @@ open_staging(#{directory := Directory, id := Id, timeout := Timeout}) ->
 
 is_fresh(false, [Here], Configured) when Here =:= node() -> {ok, #{configured_directory => Configured}};
 is_fresh(UseDir, DbNodes, _Configured) -> {error, {staging_not_empty, UseDir, DbNodes}}.
+
+%% As in a join, Mnesia runs on the staging directory for a moment, and is stopped again.
+build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} = Context) ->
+    #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
+    ok = application:set_env(mnesia, dir, Staging),
+    Built = easy_cluster_build:database(Source, Staging, Timeout),
+    restore_configuration(Context),
+    evidence(Built).
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::request::{LocalRows, Operation};
 use crate::model::rows::RowDifference;
-use crate::plan::step::{Action, Step};
+use crate::plan::step::{Action, Source, Step};
 use crate::plan::{Plan, estimate::Estimate};
 use crate::validate::problem::{Bytes, Milliseconds, Nodes};
 
@@ -78,6 +78,7 @@ fn headline(plan: &Plan) -> String {
         Operation::SyncNode(_) => {
             format!("sync_node: {} gets the copies that it lacks of the tables of {members}", plan.node)
         }
+        Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
     }
 }
 
@@ -140,6 +141,9 @@ pub fn action(action: &Action) -> String {
         Action::JoinSchema { node, .. } => format!("prove the join there: connect to {node}"),
         Action::SchemaToDisc => "bring the cluster's schema to disc there".into(),
         Action::CloseStaging => "stop the Mnesia of the proof".into(),
+        Action::BuildDatabase { source } => match source {
+            Source::Empty => "make an empty database beside the old files".into(),
+        },
         Action::KeepDatabase => "keep the old database by hard links".into(),
         Action::DeleteLogs => "delete the old logs".into(),
         Action::CommitSchema => "switch to the new schema by one rename".into(),

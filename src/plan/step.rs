@@ -55,6 +55,13 @@ pub enum Action {
     SchemaToDisc,
     /// Stop the Mnesia that runs in staging. Check: `is_running` is `no`. Undo: nothing.
     CloseStaging,
+    /// Make a whole stand-alone database of this node in staging, with new schema and table cookies: nothing of it would ever
+    /// be merged with a cluster by accident. Mnesia is stopped before and after.
+    /// Check: Mnesia started on it, alone, with its schema on disc. Undo: [`Action::DropStaging`].
+    BuildDatabase {
+        /// What it holds.
+        source: Source,
+    },
     /// Hard-link each Mnesia file into the kept folder. Check: each link is the same file. Undo: nothing, it stays.
     KeepDatabase,
     /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
@@ -146,6 +153,7 @@ impl Action {
             Self::JoinSchema { .. } => "join_schema",
             Self::SchemaToDisc => "schema_to_disc",
             Self::CloseStaging => "close_staging",
+            Self::BuildDatabase { .. } => "build_database",
             Self::KeepDatabase => "keep_database",
             Self::DeleteLogs => "delete_logs",
             Self::CommitSchema => "commit_schema",
@@ -164,6 +172,14 @@ impl Action {
             Self::RestoreRows { .. } => "restore_rows",
         }
     }
+}
+
+/// What a database is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Nothing.
+    Empty,
 }
 
 /// A step of a plan.

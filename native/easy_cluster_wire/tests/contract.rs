@@ -236,6 +236,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         node().prop_map(Operation::Join),
         node().prop_map(Operation::JoinAsMaster),
         node().prop_map(Operation::SyncNode),
+        Just(Operation::Reset),
     ]
 }
 
@@ -463,7 +464,9 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
     ];
     inputs.operation = match inputs.operation {
         Operation::Join(_) => Operation::Join(other),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Operation::JoinAsMaster(other),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset => {
+            Operation::JoinAsMaster(other)
+        }
     };
     inputs
 }
