@@ -5,6 +5,7 @@
 
 mod alone;
 mod archive;
+pub mod boot;
 mod copy;
 pub mod estimate;
 pub mod fingerprint;

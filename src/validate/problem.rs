@@ -28,14 +28,25 @@ impl fmt::Display for Nodes {
     }
 }
 
-/// Tables, printed with commas between them.
+/// Tables, the first of them printed by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tables(pub Vec<TableName>);
 
+impl Tables {
+    const NAMED: usize = 12;
+}
+
 impl fmt::Display for Tables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().map(TableName::as_str).collect();
-        f.write_str(&names.join(", "))
+        let names: Vec<&str> = self.0.iter().take(Self::NAMED).map(TableName::as_str).collect();
+        write!(
+            f,
+            "{} {} ({}",
+            self.0.len(),
+            if self.0.len() == 1 { "table" } else { "tables" },
+            names.join(", ")
+        )?;
+        f.write_str(if self.0.len() > Self::NAMED { ", …)" } else { ")" })
     }
 }
 
@@ -685,6 +696,46 @@ problems! {
     evidence "the node waits for tables: {tables}"
     fix "start the member that was stopped last; clear dead master nodes with mnesia:set_master_nodes([]); only if that member is gone for good: mnesia:force_load_table(Table)"
 
+    /// Tables were stopped on this node before they were on another one, which may have newer rows: they wait for it.
+    Tables Error TablesWait = "tables_wait" { here: NodeName, tables: Tables, nodes: Nodes, seen: String }
+    evidence "on {here} wait {tables}: {nodes} may have newer rows{seen}"
+    fix "start {nodes}; if it is gone for good, see first what would be given up, then go on without it: easy_cluster:force_boot()"
+
+    /// The master nodes that a node was told to load tables from are down: until one comes, even the newest copy is not loaded.
+    Tables Error DeadMasterNodes = "dead_master_nodes" { node: NodeName, masters: Nodes, tables: Tables }
+    evidence "{node} loads {tables} from its master nodes only, which are {masters}, and none of them is there"
+    fix "start one of {masters}; or, where {node} runs, clear them: mnesia:set_master_nodes([]), and start it again"
+
+    /// The node that was last is not among those that could be looked at: tables wait for it.
+    Tables Error LastNodeMissing = "last_node_missing" { nodes: Nodes, tables: Tables, best: NodeName }
+    evidence "without {nodes}, which may have newer rows, there wait {tables}; of what is there the copies on {best} are the newest"
+    fix "start {nodes}, or give its directory, too; if it is gone for good, start {best} and go on without it there: easy_cluster:force_boot()"
+
+    /// The only copies of tables are on a node that is not among those that could be looked at.
+    Tables Error OnlyCopyMissing = "only_copy_missing" { nodes: Nodes, tables: Tables }
+    evidence "on disc only {nodes} has a copy of {tables}"
+    fix "start {nodes}; if it is gone for good, restore a backup of these tables"
+
+    /// No node saw all the others go: they were killed at once, or stopped and started in turns.
+    Tables Warning NobodyLast = "nobody_was_last" { nodes: Nodes, tables: Tables, from: NodeName, hint: String }
+    evidence "none of {nodes} saw all others go down, so {tables} load when all of them are up, from the disc of {from}, and what another one alone had written is replaced{hint}"
+    fix "copy the directories first, then start all of {nodes}, as none of them serves these tables before; to keep another one's rows, start that one alone and have it go on: easy_cluster:force_boot()"
+
+    /// A record that a node went down is older than that node's own: it has run since, and may have newer rows than the node that will not wait for it.
+    Tables Error RanSince = "ran_since" { node: NodeName, other: NodeName, down: String, ran: String }
+    evidence "{other} saw {node} go down at {down}, and {node} has run since, at {ran} (each by its own clock): {other} does not wait for it"
+    fix "copy both directories; if the clocks were right, start {node} alone and have it go on: easy_cluster:force_boot(), then start {other}"
+
+    /// Two nodes have each a record that the other one went first: they ran apart, and each may have rows of its own.
+    Tables Error BothOutlived = "both_outlived" { node: NodeName, other: NodeName, down: String, other_down: String }
+    evidence "{node} saw {other} go down at {down}, and {other} saw {node} go down at {other_down} (each by its own clock)"
+    fix "copy both directories, then start first the one whose rows shall stay: the other one's are replaced by them"
+
+    /// A transaction was prepared on a node, and only another one knows whether it was committed: Mnesia asks before it starts.
+    Tables Warning UnclearTransaction = "unclear_transaction" { node: NodeName, nodes: Nodes }
+    evidence "{node} does not know how a transaction ended, and waits with its start until {nodes} can say so"
+    fix "start {nodes} along with {node}"
+
     /// The schema cannot be changed while a node that holds a copy is down: a dead node is still a member.
     Tables Error ReplicasNotActive = "replicas_not_active" { table: TableName, nodes: Nodes }
     evidence "table {table} cannot be changed without {nodes}"
@@ -1069,6 +1120,26 @@ problems! {
     Machine Error MnesiaSchemaDamaged = "mnesia_schema_damaged" { directory: String, reason: String }
     evidence "schema.DAT in {directory} cannot be read: {reason}"
     fix "keep a copy of {directory}, then restore a backup, or move it aside and join the cluster anew"
+
+    /// What was given is not the database of a node.
+    Machine Error NotADatabase = "not_a_database" { directory: String, reason: String }
+    evidence "{directory} is not the database of a node: {reason}"
+    fix "name a Mnesia directory, the one with schema.DAT in it, /var/lib/ejabberd in most cases, as a user who may read it"
+
+    /// A log of Mnesia is damaged: what it said about the other nodes may be lost, and Mnesia repairs or deletes it at the start.
+    Machine Warning MnesiaLogDamaged = "mnesia_log_damaged" { path: String, reason: String }
+    evidence "{path} cannot be read as a whole: {reason}"
+    fix "keep a copy of the directory before the node is started; without its records the node waits for more others than it has to"
+
+    /// A directory is of another cluster than those before it.
+    Machine Error ForeignDatabase = "foreign_database" { directory: String, node: NodeName, lists: Nodes, other: NodeName }
+    evidence "{directory} is the database of {node}, whose cluster is {lists}: neither it nor {other} lists the other"
+    fix "give the directories of one cluster at a time"
+
+    /// Two directories are of one node: a copy, or an old one.
+    Machine Error DatabaseTwice = "database_twice" { node: NodeName, directory: String, other: String }
+    evidence "{directory} and {other} are both the database of {node}; the second one is left aside"
+    fix "give the directory that {node} starts from, and no copy of it"
 
     /// ejabberd's user cannot write its own database.
     Machine Error MnesiaDirectoryOwner = "mnesia_directory_owner" { directory: String, owner: String, user: String }
