@@ -152,6 +152,13 @@ fn a_split_and_views_that_disagree_forbid_it() {
     let two = forgotten.set(&[THERE, THIRD]);
     forgotten.facts(THERE).db_nodes = two;
     assert_eq!(codes(&forget(&forgotten)), ["forgotten_here"]);
+    let alone = forgotten.set(&[HERE]);
+    forgotten.facts(HERE).running_db_nodes = alone;
+    assert_eq!(
+        codes(&forget(&forgotten)),
+        ["forgotten_here"],
+        "it does not have to see who has forgotten it"
+    );
 }
 
 #[test]
@@ -175,7 +182,7 @@ fn tables_that_would_go_are_told_and_given_up_by_name() {
     let [Problem::OnlyCopyOnDeadNode { tables, known, kept, .. }] = found.as_slice() else {
         panic!("{found:?}");
     };
-    assert_eq!(tables.to_string(), "roster, session, own");
+    assert_eq!(tables.to_string(), "3 tables (roster, session, own)");
     assert!(
         known.contains("roster: durable, disc_copies; session: rows of processes, ram_copies"),
         "{known}"

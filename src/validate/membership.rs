@@ -71,8 +71,10 @@ pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     // Who wants to join is no part of it; who looks at its own cluster is.
     let others =
         || view.set(contact.db_nodes).iter().filter(|node| target == view.here() || *node != view.here());
-    let up: Vec<&NodeName> =
-        others().filter(|node| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes)).collect();
+    // Who has forgotten this node is another cluster by now, which it need not see.
+    let counts = |facts: &Facts| target != view.here() || view.has_here(facts.db_nodes);
+    let runs = |facts: &Facts| facts.mnesia == Running::Yes && counts(facts);
+    let up: Vec<&NodeName> = others().filter(|node| view.facts(node).is_some_and(runs)).collect();
     others().filter_map(|node| of_member(view, target, contact, &up, node)).collect()
 }
 
