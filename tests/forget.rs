@@ -192,7 +192,7 @@ fn tables_that_would_go_are_told_and_given_up_by_name() {
     inputs.options.lose = Lose::Tables(vec!["roster".into(), "session".into()]);
     let found = problems(&inputs);
     assert!(
-        matches!(found.as_slice(), [Problem::OnlyCopyOnDeadNode { tables, .. }] if tables.to_string() == "own"),
+        matches!(found.as_slice(), [Problem::OnlyCopyOnDeadNode { tables, .. }] if tables.to_string() == "1 table (own)"),
         "{found:?}"
     );
     inputs.options.lose = Lose::All;
