@@ -56,10 +56,11 @@ fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
             "wait_for_tables",
             "clear_caches",
             "start_application",
+            "ensure_fence",
             "verify",
         ]
     );
-    assert!(plan.steps.iter().map(|s| s.number).eq(1..=18));
+    assert!(plan.steps.iter().map(|s| s.number).eq(1..=19));
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn the_way_back_goes_to_the_members_first_and_covers_what_was_begun() {
     );
     let keeps: Vec<_> =
         plan.steps.iter().filter(|s| s.on_failure == OnFailure::Keep).map(|s| s.action.name()).collect();
-    assert_eq!(keeps, ["verify"], "after the start clients may have written");
+    assert_eq!(keeps, ["ensure_fence", "verify"], "after the start clients may have written");
 }
 
 #[test]
@@ -186,11 +187,11 @@ fn merging_archives_the_rows_before_mnesia_stops_and_merges_when_nothing_is_take
     assert!(at("stop_application") < at("archive_rows") && at("archive_rows") < at("stop_mnesia"));
     assert!(at("start_application") < at("merge_rows"));
     assert_eq!(
-        names.iter().rev().take(3).rev().copied().collect::<Vec<_>>(),
-        ["merge_rows", "clear_caches", "verify"]
+        names.iter().rev().take(4).rev().copied().collect::<Vec<_>>(),
+        ["merge_rows", "clear_caches", "ensure_fence", "verify"]
     );
     let kept = plan.steps.iter().filter(|step| step.on_failure == OnFailure::Keep).count();
-    assert_eq!(kept, 3, "what was merged is not taken back");
+    assert_eq!(kept, 4, "what was merged is not taken back");
 }
 
 #[test]
@@ -413,6 +414,9 @@ fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
     let mut whole = Lab::joined(&[THERE]);
     whole.table("passwd", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 1);
     let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    assert_eq!(actions(&plan), ["ensure_fence", "verify"]);
+    whole.table("easy_cluster_fence", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 0);
+    let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     assert_eq!(actions(&plan), ["verify"]);
 
     let stranger = Lab::new(&[THERE]).inputs(Operation::SyncNode(THERE.into()));
@@ -455,6 +459,24 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     let text = explain::errors::problems(&changed);
     assert!(text.contains("the software and the tables changed"), "{text}");
+}
+
+#[test]
+fn a_plan_holds_when_a_table_has_outgrown_another_one_since() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("growing", Storage::DiscCopies, &[THERE], &[THERE], 1);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 10);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let order = |plan: &Plan| copies(plan).into_iter().map(|(table, _)| table).collect::<Vec<_>>();
+    assert_eq!(order(&plan), ["growing", "passwd"]);
+
+    let mut grown = lab.snapshot();
+    for table in grown.tables.iter_mut().filter(|table| table.name.as_str() == "growing") {
+        (table.size, table.memory) = (1000, 1_000_000);
+    }
+    let now = Inputs { snapshot: grown.clone(), ..lab.inputs(join_as_master()) };
+    assert_eq!(order(&plan::make(&now).expect("a plan")), ["passwd", "growing"]);
+    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()));
 }
 
 #[test]

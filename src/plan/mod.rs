@@ -3,9 +3,12 @@
 //! [`make`] turns facts into a [`Plan`] or into everything that forbids one. A plan is shown ([`crate::explain`]),
 //! stored and committed; [`recheck`] refuses it when the cluster is no longer the one that it was made for.
 
+mod alone;
+mod archive;
 mod copy;
 pub mod estimate;
 pub mod fingerprint;
+pub mod forget;
 mod join;
 pub mod recover;
 pub mod step;
@@ -24,11 +27,11 @@ use crate::model::snapshot::Snapshot;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
-use crate::validate::{join as validate_join, membership, restart};
+use crate::validate::{membership, operation as validate, restart};
 use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
-use step::{Action, OnFailure, Step, UndoStep};
+use step::{Action, OnFailure, Source, Step, UndoStep};
 
 /// A stall above this is told, milliseconds.
 const STALL_TO_TELL: u64 = 1_000;
@@ -75,6 +78,9 @@ pub struct Plan {
     pub kept: Option<Kept>,
     /// Rows that the cluster lacks or has differently.
     pub rows: Vec<RowDifference>,
+    /// Tables that are deleted.
+    #[serde(default)]
+    pub lost: Vec<forget::LostTable>,
     /// The price.
     pub estimate: Estimate,
 }
@@ -96,14 +102,22 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    if matches!(operation, Operation::Forget(_)) {
+        return Ok(Vec::new());
+    }
     wanted(&view, operation, 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) => Ok(Vec::new()),
+        Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => Ok(Vec::new()),
     }
+}
+
+/// A member of the cluster that the operation is about: the one that was named, or this node.
+fn contact<'a>(view: &View<'a>, operation: &'a Operation) -> &'a NodeName {
+    operation.target().unwrap_or_else(|| view.here())
 }
 
 /// The copies that the operation brings here; `archived` bytes of rows have to find room beside them.
@@ -112,24 +126,25 @@ fn wanted<'a>(
     operation: &Operation,
     archived: u64,
 ) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
-    let target = operation.target();
-    if target == view.here() {
-        return Err(vec![Problem::CannotJoinItself { node: target.clone() }]);
+    if operation.target() == Some(view.here()) {
+        return Err(vec![Problem::CannotJoinItself { node: view.here().clone() }]);
     }
     let (wanted, problems) = match operation {
-        Operation::Join(_) => {
-            (Vec::new(), validate_join::join(view, target, &copies::at_start(view, target), archived))
+        Operation::Join(target) => {
+            (Vec::new(), validate::join(view, target, &copies::at_start(view, target), archived))
         }
-        Operation::JoinAsMaster(_) => {
+        Operation::JoinAsMaster(target) => {
             let wanted = copies::missing(view, target);
-            let problems = validate_join::join(view, target, &wanted, archived);
+            let problems = validate::join(view, target, &wanted, archived);
             (wanted, problems)
         }
-        Operation::SyncNode(_) => {
+        Operation::SyncNode(target) => {
             let wanted = copies::missing(view, target);
-            let problems = validate_join::sync(view, target, &wanted);
+            let problems = validate::sync(view, target, &wanted);
             (wanted, problems)
         }
+        Operation::Reset => (Vec::new(), validate::reset(view, archived)),
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -146,14 +161,13 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 /// Every problem that forbids it, outermost layer first.
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
-    let target = inputs.operation.target();
+    if let Operation::Forget(node) = &inputs.operation {
+        return forget::make(&view, node, inputs);
+    }
+    let target = contact(&view, &inputs.operation);
     let rows = row_differences(&view, target, inputs);
-    let archived = match inputs.operation {
-        Operation::Join(_) | Operation::JoinAsMaster(_) => {
-            join::archived_bytes(&view, &rows, &inputs.options)
-        }
-        Operation::SyncNode(_) => 0,
-    };
+    let archived =
+        if inputs.operation.replaces_database() { archive::bytes(&view, &rows, &inputs.options) } else { 0 };
     let wanted = wanted(&view, &inputs.operation, archived)?;
     let members: Vec<NodeName> = view
         .facts(target)
@@ -166,7 +180,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
-        Operation::SyncNode(_) => sync::steps(&wanted),
+        Operation::SyncNode(_) => sync::steps(&view, &wanted),
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
+        Operation::Reset => alone::steps(&view, &members, &Source::Empty),
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
@@ -174,7 +190,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     warnings.extend(copies::external(&view, target));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Vec::new(),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => {
+            Vec::new()
+        }
     };
     warnings.extend(copied_at_start(&at_start));
     let stalls = stalls(&steps, &at_start);
@@ -197,6 +215,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         undo,
         warnings,
         rows,
+        lost: Vec::new(),
     };
     ask(&plan, &stalls)?;
     Ok(plan)
@@ -227,7 +246,7 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
 
 /// Compared rows that differ, and those of tables that the cluster does not have at all.
 fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<RowDifference> {
-    if matches!(inputs.operation, Operation::SyncNode(_)) {
+    if !matches!(inputs.operation, Operation::Join(_) | Operation::JoinAsMaster(_)) {
         return Vec::new();
     }
     let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
@@ -286,19 +305,16 @@ fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
 }
 
 fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
-    match operation {
-        Operation::Join(_) | Operation::JoinAsMaster(_) => {
-            let tables: Vec<_> = view.tables_of(view.here()).collect();
-            let on_disc =
-                tables.iter().filter(|t| view.has_here(t.disc_copies) || view.has_here(t.disc_only_copies));
-            Some(Kept {
-                directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
-                tables: tables.len() as u64,
-                rows: on_disc.fold(0, |sum, t| sum.saturating_add(t.size)),
-            })
-        }
-        Operation::SyncNode(_) => None,
+    if !operation.replaces_database() {
+        return None;
     }
+    let tables: Vec<_> = view.tables_of(view.here()).collect();
+    let on_disc = tables.iter().filter(|t| view.has_here(t.disc_copies) || view.has_here(t.disc_only_copies));
+    Some(Kept {
+        directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
+        tables: tables.len() as u64,
+        rows: on_disc.fold(0, |sum, t| sum.saturating_add(t.size)),
+    })
 }
 
 fn total(steps: &[Step]) -> Estimate {
@@ -347,6 +363,7 @@ fn cost(action: &Action) -> (u64, u64) {
         "stop_application" => 300,
         "start_application" => 600,
         "join_schema" | "start_mnesia" => 60,
+        "build_database" => 150,
         _ => 5,
     };
     (milliseconds, 0)

@@ -55,6 +55,13 @@ pub enum Action {
     SchemaToDisc,
     /// Stop the Mnesia that runs in staging. Check: `is_running` is `no`. Undo: nothing.
     CloseStaging,
+    /// Make a whole stand-alone database of this node in staging, with new schema and table cookies: nothing of it would ever
+    /// be merged with a cluster by accident. Mnesia is stopped before and after.
+    /// Check: Mnesia started on it, alone, with its schema on disc. Undo: [`Action::DropStaging`].
+    BuildDatabase {
+        /// What it holds.
+        source: Source,
+    },
     /// Hard-link each Mnesia file into the kept folder. Check: each link is the same file. Undo: nothing, it stays.
     KeepDatabase,
     /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
@@ -106,6 +113,47 @@ pub enum Action {
     ClearCaches,
     /// Take a snapshot again and compare it with the goal. Undo: nothing.
     Verify,
+
+    /// Refuse connections of the nodes that are to be forgotten on every member (another cookie for that one node), so that
+    /// none comes back while it is half forgotten. It lasts as long as the members' VMs. Check: the members answered.
+    /// Undo: [`Action::Unbar`].
+    Bar {
+        /// The nodes to be forgotten.
+        nodes: Vec<NodeName>,
+        /// Every other member, this node included.
+        members: Vec<NodeName>,
+    },
+    /// Load copies that wait for a node which will not come back (`mnesia:force_load_table/1` on the holder).
+    /// Check: each table can be read. Undo: nothing.
+    ForceLoad {
+        /// The tables, each with the member whose copy is taken.
+        tables: Vec<(TableName, NodeName)>,
+    },
+    /// Take a node out of the schema of all members (`mnesia:del_table_copy(schema, Node)`). One that is out is success.
+    /// Check: it is not in this node's `db_nodes`. Undo: nothing, what was deleted with it is gone.
+    ForgetNode {
+        /// The node to be forgotten.
+        node: NodeName,
+    },
+    /// Make the table anew by which Mnesia turns away whoever still has the old one. Check: every member has it.
+    /// Undo: nothing.
+    RenewFence {
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+        /// The cookie of the old one.
+        old: Option<String>,
+    },
+    /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
+    /// Check: those that answer do. Undo: nothing.
+    Unbar {
+        /// The nodes that were forgotten.
+        nodes: Vec<NodeName>,
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+    },
+    /// Give every member that runs a copy of the fence, and make it if there is none. Check: this node has it.
+    /// Undo: nothing, it harms nobody.
+    EnsureFence,
 
     /// Undo only. Take this node's name out of the members' schema (`del_table_copy(schema, Here)` on one of them),
     /// while Mnesia is stopped here. Check: it is in no reachable member's `db_nodes`; what cannot be reached stays
@@ -166,6 +214,7 @@ impl Action {
             Self::JoinSchema { .. } => "join_schema",
             Self::SchemaToDisc => "schema_to_disc",
             Self::CloseStaging => "close_staging",
+            Self::BuildDatabase { .. } => "build_database",
             Self::KeepDatabase => "keep_database",
             Self::DeleteLogs => "delete_logs",
             Self::CommitSchema => "commit_schema",
@@ -178,6 +227,12 @@ impl Action {
             Self::StartApplication { .. } => "start_application",
             Self::ClearCaches => "clear_caches",
             Self::Verify => "verify",
+            Self::Bar { .. } => "bar",
+            Self::ForceLoad { .. } => "force_load",
+            Self::ForgetNode { .. } => "forget_node",
+            Self::RenewFence { .. } => "renew_fence",
+            Self::Unbar { .. } => "unbar",
+            Self::EnsureFence => "ensure_fence",
             Self::ForgetHere { .. } => "forget_here",
             Self::RestoreDatabase => "restore_database",
             Self::DropStaging => "drop_staging",
@@ -185,6 +240,14 @@ impl Action {
             Self::RestoreRows { .. } => "restore_rows",
         }
     }
+}
+
+/// What a database is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Nothing.
+    Empty,
 }
 
 /// A step of a plan.
@@ -210,6 +273,8 @@ pub enum OnFailure {
     Undo,
     /// What was done so far is good in itself and stays; the operation can be asked for again.
     Keep,
+    /// What was done so far is half of it and cannot be taken back: the operation goes on by itself as soon as it can.
+    Resume,
 }
 
 /// One part of the way back: run when step `since` or a later one has begun.

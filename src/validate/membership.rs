@@ -13,12 +13,8 @@ const CLOCK_TOLERANCE: u64 = 2_000;
 pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     let here = view.here();
     let facts = view.here_facts();
-    let mut problems = Vec::new();
-    if let Some(id) = &facts.unfinished {
-        problems.push(Problem::UnfinishedOperation { id: id.clone() });
-    }
+    let mut problems = of_here(view);
     if facts.mnesia != Running::Yes {
-        problems.push(not_running(here, facts));
         return problems;
     }
     let here_lists_target = view.has(facts.db_nodes, target);
@@ -43,6 +39,26 @@ pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     problems
 }
 
+/// Problems of this node as one that is about to give its whole database up: nobody else may count on it.
+#[must_use]
+pub fn of_stand_alone(view: &View<'_>) -> Vec<Problem> {
+    let mut problems = of_here(view);
+    let facts = view.here_facts();
+    if facts.mnesia == Running::Yes && view.set(facts.db_nodes).len() > 1 {
+        problems
+            .push(Problem::StillAMember { here: view.here().clone(), members: view.nodes(facts.db_nodes) });
+    }
+    problems
+}
+
+/// Problems of this node with whatever is to be done.
+fn of_here(view: &View<'_>) -> Vec<Problem> {
+    let facts = view.here_facts();
+    let unfinished = facts.unfinished.as_ref().map(|id| Problem::UnfinishedOperation { id: id.clone() });
+    let stopped = (facts.mnesia != Running::Yes).then(|| not_running(view.here(), facts));
+    unfinished.into_iter().chain(stopped).collect()
+}
+
 /// Problems of the cluster that `target` belongs to: it has to run, be whole and agree.
 #[must_use]
 pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
@@ -52,7 +68,9 @@ pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     if contact.mnesia != Running::Yes {
         return vec![not_running(target, contact)];
     }
-    let others = || view.set(contact.db_nodes).iter().filter(|node| *node != view.here());
+    // Who wants to join is no part of it; who looks at its own cluster is.
+    let others =
+        || view.set(contact.db_nodes).iter().filter(|node| target == view.here() || *node != view.here());
     let up: Vec<&NodeName> =
         others().filter(|node| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes)).collect();
     others().filter_map(|node| of_member(view, target, contact, &up, node)).collect()
@@ -72,6 +90,9 @@ fn of_member(
     };
     if facts.mnesia != Running::Yes {
         return down("its Mnesia does not run".into());
+    }
+    if target == view.here() && !view.has_here(facts.db_nodes) {
+        return Some(Problem::ForgottenHere { here: target.clone(), node: node.clone() });
     }
     if facts.db_nodes != contact.db_nodes {
         return Some(Problem::MembersDisagree {
@@ -157,7 +178,7 @@ fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec
     found
 }
 
-fn not_running(node: &NodeName, facts: &Facts) -> Problem {
+pub(super) fn not_running(node: &NodeName, facts: &Facts) -> Problem {
     let state = match facts.mnesia {
         Running::Yes => "yes",
         Running::No => "no",

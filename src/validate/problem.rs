@@ -28,6 +28,17 @@ impl fmt::Display for Nodes {
     }
 }
 
+/// Tables, printed with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables(pub Vec<TableName>);
+
+impl fmt::Display for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(TableName::as_str).collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
 /// Bytes, printed in the unit that reads best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes(pub u64);
@@ -233,6 +244,11 @@ problems! {
     Request Error CannotJoinItself = "cannot_join_itself" { node: NodeName }
     evidence "{node} is this node"
     fix "name another node: the one whose database the cluster shall keep"
+
+    /// A node was asked to forget itself.
+    Request Error CannotForgetItself = "cannot_forget_itself" { node: NodeName }
+    evidence "{node} is this node"
+    fix "forget it on another member, while it is stopped; a node that runs leaves by itself: easy_cluster:leave()"
 
     /// An option that does not exist.
     Request Error UnknownOption = "unknown_option" { option: String, known: String }
@@ -479,6 +495,11 @@ problems! {
     evidence "{here} is in a cluster of its own: {members}"
     fix "leave that cluster first (ejabberdctl leave_cluster {here} on one of the others)"
 
+    /// The node shares its database with others.
+    Membership Error StillAMember = "still_a_member" { here: NodeName, members: Nodes }
+    evidence "{here} belongs to a cluster: {members}"
+    fix "leave it first, which keeps the database: easy_cluster:leave(#{{data => empty}}) does both"
+
     /// The node is not in the cluster whose tables it should copy.
     Membership Error NotAMember = "not_a_member" { here: NodeName, node: NodeName, members: Nodes }
     evidence "{here} is not in the cluster of {node}: {members}"
@@ -488,6 +509,36 @@ problems! {
     Membership Error MemberDown = "member_down" { node: NodeName, listed_by: NodeName, reason: String }
     evidence "{node} belongs to the cluster of {listed_by} and does not take part: {reason}"
     fix "start {node}, or take it out of the cluster on {listed_by} if it is gone for good"
+
+    /// The node that is to be forgotten is not in this node's cluster.
+    Membership Error NoSuchMember = "no_such_member" { node: NodeName, members: Nodes }
+    evidence "{node} is not in this node's cluster: {members}"
+    fix "see easy_cluster:status() for how the members are written; one that was forgotten already needs nothing more"
+
+    /// A node that runs cannot be forgotten: it goes on with the database of the cluster, and comes back.
+    Membership Error NodeIsAlive = "node_is_alive" { node: NodeName, seen_by: Nodes, how: String }
+    evidence "{node} is alive: {how}"
+    fix "if it is to leave, call easy_cluster:leave() there, or stop it for good first; if it died a moment ago without a word, wait until the tick time (net_ticktime, 60 s) has passed"
+
+    /// Another member that is down during a forget would bring the forgotten node back, or be turned away itself.
+    Membership Error OtherMemberDown = "other_member_down" { node: NodeName, forgotten: NodeName, reason: String }
+    evidence "{node} does not take part either, and would bring {forgotten} back or be turned away with it: {reason}"
+    fix "start {node} first; if it is gone for good as well, forget both at once: easy_cluster:forget('{forgotten}', #{{also => ['{node}']}})"
+
+    /// The members that are left are not more than half of all: those that are missing may serve elsewhere.
+    Membership Error NoQuorum = "no_quorum" { forgotten: Nodes, rest: Nodes, members: u64 }
+    evidence "of {members} members only {rest} would be left without {forgotten}, which is no majority: what is missing here may be running elsewhere, behind a cut"
+    fix "see on the machines of {forgotten} that they are stopped and will stay so, then say so: easy_cluster:forget(Node, #{{quorum => false}})"
+
+    /// A node was forgotten and came back with its old database, which would bring deleted tables back.
+    Membership Error ForgottenReturned = "forgotten_returned" { between: String }
+    evidence "a node that its cluster has forgotten came back with its old database, and Mnesia turned it away: the fence is {between}"
+    fix "on the node that does not start: touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master(Node) there"
+
+    /// A node that died before the cluster had a fence is not turned away by it.
+    Membership Warning NotFenced = "not_fenced" { node: NodeName }
+    evidence "{node} does not know the table easy_cluster_fence, so that Mnesia would let it in if it was started with its old database"
+    fix "move its database aside before anybody starts it; sync_node on any member gives a cluster its fence, which then keeps out whoever is forgotten later"
 
     /// Members list different clusters.
     Membership Error MembersDisagree = "members_disagree" { node: NodeName, lists: Nodes, other: NodeName, other_lists: Nodes }
@@ -507,7 +558,7 @@ problems! {
     /// This node lists members that do not list it.
     Membership Error ForgottenHere = "forgotten_here" { here: NodeName, node: NodeName }
     evidence "{here} lists {node} as a member, but {node} does not list {here}"
-    fix "restarting {here} would bring it back uninvited; move its database aside and let it join as a new node"
+    fix "it can come back as a new member: on {here}, touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master('{node}') there"
 
     /// A member prefers copies on certain nodes at load; a dead one there keeps tables from loading.
     Membership Warning MasterNodesSet = "master_nodes_set" { node: NodeName, masters: Nodes }
@@ -603,6 +654,16 @@ problems! {
     Tables Error TableDefinitionDiffers = "table_definition_differs" { table: TableName, item: String, here: String, there: String }
     evidence "table {table} has {item} {here} here and {there} in the cluster"
     fix "bring both nodes to the same version of the module that owns {table}, or delete the table on the side where its rows are not needed"
+
+    /// Forgetting a node deletes each table that nobody else has a copy of.
+    Tables Error OnlyCopyOnDeadNode = "only_copy_on_dead_node" { node: NodeName, tables: Tables, known: String, kept: String }
+    evidence "{node} has the only copy of {tables}, which would be gone with it. {known}. {kept}"
+    fix "start {node} once more, if it can be, and copy them: easy_cluster:sync_node('{node}'); to lose them: easy_cluster:forget('{node}', #{{lose => [Table, ...]}}) with each of their names, or #{{lose => all}}"
+
+    /// Tables wait for the node that is to be forgotten, which was the last to stop.
+    Tables Error ForceLoadNeeded = "force_load_needed" { node: NodeName, tables: Tables, holders: String }
+    evidence "{tables} wait for {node}, whose rows may be newer. Without it these copies are taken as they are, and what was written elsewhere since is given up: {holders}"
+    fix "start {node} once more, if it can be; otherwise forget it on the member that was stopped last of those that are left, whose own copies are taken, and agree to that: easy_cluster:forget('{node}', #{{yes => true}})"
 
     /// A table of the cluster that no member has loaded.
     Tables Error TableNotLoaded = "table_not_loaded" { table: TableName, holders: Nodes }
