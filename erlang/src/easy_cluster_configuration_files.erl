@@ -17,6 +17,8 @@
 -define(FILE_KEY, "file|cert|path|dir|root|cmd|program|key|script|include|socket").
 %% What is likely to be the name of a file, under whatever key.
 -define(FILE_NAME, "\\.(pem|crt|cer|der|p12|key|jwks?|ya?ml|json|cfg|conf|config|ini|txt|msg|sh|pl|py|rb|lua|php|exe|sql|db|sqlite|so|beam)$").
+%% What tells ejabberd where its files are.
+-define(VARIABLES, ["EJABBERD_CONFIG_PATH", "CONTRIB_MODULES_PATH", "CONTRIB_MODULES_CONF_DIR", "HOME"]).
 %% What other files or programs become part of the configuration by.
 -define(UNDECIDABLE_KEYS, [<<"include_config_file">>, <<"install_contrib_modules">>, <<"extauth_program">>]).
 
@@ -59,16 +61,23 @@ by_kernel({ok, Stat}, {ok, Uptime}) ->
 by_kernel(_, _) ->
     unknown.
 
-%% The variable may have been set, or the application's environment, since ejabberd has read its file.
+%% Variables, or the application's environment, may have been set since ejabberd has read its file.
 is_the_one_of_the_start(Path) ->
-    Variable = unicode:characters_to_binary(["EJABBERD_CONFIG_PATH=", Path]),
     Set = [Key || Key <- [config, file], application:get_env(ejabberd, Key) =/= undefined],
     Macros = [Macro || "EJABBERD_MACRO_" ++ _ = Macro <- os:getenv()],
     lists:member(filename:extension(Path), [".yml", ".yaml"]) andalso Set =:= [] andalso Macros =:= [] andalso
-        lists:member(Variable, environment(file:read_file(["/proc/", os:getpid(), "/environ"]))).
+        os:getenv("EJABBERD_CONFIG_PATH") =:= Path andalso
+        is_environment_kept(file:read_file(["/proc/", os:getpid(), "/environ"])).
 
-environment({ok, Text}) -> binary:split(Text, <<0>>, [global]);
-environment({error, _Hidden}) -> [].
+%% Source: proc(5): as it was when the VM was started.
+is_environment_kept({ok, Text}) ->
+    First = [list_to_tuple(binary:split(Variable, <<"=">>)) || Variable <- binary:split(Text, <<0>>, [global])],
+    lists:all(fun(Name) -> proplists:get_value(list_to_binary(Name), First, false) =:= value(os:getenv(Name)) end, ?VARIABLES);
+is_environment_kept({error, _Hidden}) ->
+    false.
+
+value(false) -> false;
+value(Value) -> unicode:characters_to_binary(Value).
 
 %%% Configuration files of installed modules, which ejabberd merges into its own
 

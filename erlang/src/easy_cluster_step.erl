@@ -256,17 +256,20 @@ start_and_load(#{timeout := Timeout} = Context) ->
 copy_table(#{table := Table, storage := Storage} = Copy, Context) ->
     is_copied(copied([Copy], Context, fun() -> mnesia:add_table_copy(Table, node(), Storage) end), Table, Storage).
 
-%% One transaction for all of them, or one each: what it had done is undone when it fails.
+%% One transaction for all of them, or one each: an aborted one has left nothing behind.
 copy_tables(Copies, Context) ->
     case copied(Copies, Context, fun() -> easy_cluster_schema:add_copies(Copies) end) of
-        {atomic, ok} -> every([is_stored(Copy) || Copy <- Copies]);
-        {aborted, _Reason} -> every([copy_table(Copy, Context) || Copy <- Copies])
+        {atomic, ok} -> each(fun is_stored/1, Copies, #{transactions => 1, rows => 0});
+        {aborted, _Reason} ->
+            each(fun(Copy) -> copy_table(Copy, Context) end, Copies, #{transactions => length(Copies), rows => 0})
     end.
 
-every(Results) ->
-    case [Error || {error, _} = Error <- Results] of
-        [] -> {ok, #{rows => lists:sum([Rows || {ok, #{rows := Rows}} <- Results])}};
-        [Error | _] -> Error
+each(_Fun, [], Evidence) ->
+    {ok, Evidence};
+each(Fun, [Copy | Copies], #{rows := Before} = Evidence) ->
+    case Fun(Copy) of
+        {ok, #{rows := Rows}} -> each(Fun, Copies, Evidence#{rows := Before + Rows});
+        {error, Reason} -> {error, Reason}
     end.
 
 copied(Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->

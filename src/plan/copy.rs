@@ -88,10 +88,11 @@ impl Shape {
 
 fn without_sizes(step: &Step) -> Step {
     let mut step = Step { number: 0, milliseconds: 0, stall: 0, ..step.clone() };
-    match &mut step.action {
-        Action::ArchiveRows { rows, bytes, .. } => (*rows, *bytes) = (0, 0),
-        Action::MergeRows { rows, .. } => *rows = 0,
-        _ => {}
+    if let Action::ArchiveRows { rows, bytes, .. } = &mut step.action {
+        (*rows, *bytes) = (0, 0);
+    }
+    if let Action::MergeRows { rows, .. } = &mut step.action {
+        *rows = 0;
     }
     step
 }

@@ -348,11 +348,12 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    match action {
-        Action::CopyTable(copy) => return estimate::copy(copy.storage, copy.rows, copy.bytes),
-        // Those that share a step are small, and not one of them waits for longer than its own rows take.
-        Action::CopyTables { copies } => return (estimate::copies(copies), 0),
-        _ => {}
+    if let Action::CopyTable(copy) = action {
+        return estimate::copy(copy.storage, copy.rows, copy.bytes);
+    }
+    // Those that share a step are small, and not one of them waits for longer than its own rows take.
+    if let Action::CopyTables { copies } = action {
+        return (estimate::copies(copies), 0);
     }
     if let Action::ArchiveRows { rows, .. } = action {
         return (5 + rows / estimate::ARCHIVED_ROWS_PER_MS, 0);

@@ -1,5 +1,6 @@
 -module(easy_cluster_configuration_files_tests).
 -include_lib("eunit/include/eunit.hrl").
+-include_lib("kernel/include/file.hrl").
 
 -import(easy_cluster_configuration_files, [references/1, is_before/2]).
 
@@ -32,11 +33,19 @@ no_yaml_is_unknown_test() ->
     ?assertEqual(unknown, references({error, {scanner_error, <<>>, 1, 1}})).
 
 a_file_is_before_what_comes_seconds_later_test_() ->
-    Path = code:which(lists),
-    {ok, Info} = file:read_link_info(Path, [{time, posix}]),
-    Changed = max(element(6, Info), element(7, Info)),
-    [?_assertNot(is_before(Path, Changed)),
-     ?_assertNot(is_before(Path, Changed + 1)),
-     ?_assertNot(is_before(Path ++ ".gone", erlang:system_time(second))),
-     ?_assertNot(is_before("/proc/version", erlang:system_time(second) + 1000)),
-     ?_assertNot(is_before("relative", erlang:system_time(second)))].
+    Dir = easy_cluster_peers:scratch(),
+    Path = filename:join([Dir, "folder", "file.yml"]),
+    ok = filelib:ensure_dir(Path),
+    ok = file:write_file(Path, <<>>),
+    Changed = lists:max([changed(Each) || Each <- [Dir, filename:dirname(Path), Path]]),
+    {setup, fun() -> Dir end, fun easy_cluster_peers:remove/1,
+     [?_assert(is_before(Path, Changed + 2)),
+      ?_assertNot(is_before(Path, Changed + 1)),
+      ?_assertNot(is_before(Path, Changed)),
+      ?_assertNot(is_before(Path ++ ".gone", Changed + 2)),
+      ?_assertNot(is_before("/proc/sys/kernel/ostype", erlang:system_time(second) + 1000)),
+      ?_assertNot(is_before("relative", Changed + 2))]}.
+
+changed(Path) ->
+    {ok, #file_info{mtime = Written, ctime = Changed}} = file:read_link_info(Path, [{time, posix}]),
+    max(Written, Changed).

@@ -28,6 +28,14 @@ def words(node, error_expression: str) -> str:
     return node.text(f"easy_cluster:format_error({error_expression})")
 
 
+def transactions(node) -> set[int]:
+    """How many transactions each step with several tables took in the last operation, by its journal."""
+    return set(node.eval("""
+        Directory = mnesia:system_info(directory),
+        {ok, #{events := Events}} = easy_cluster_journal:read(Directory, lists:last(easy_cluster_journal:list(Directory))),
+        [Count || {_, _, {done, _, #{transactions := Count}}} <- Events]"""))
+
+
 def exists(node, user: str) -> bool:
     return node.eval(f'ejabberd_auth:user_exists(<<"{user}">>, <<"localhost">>)')
 

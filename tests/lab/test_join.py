@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from cluster import call, code, db_nodes, exists, join, serves
+from cluster import call, code, db_nodes, exists, join, serves, transactions
 from lab import LoginRefused
 
 FOO = "'ejabberd@foo.bar'"
@@ -31,6 +31,16 @@ def test_a_full_replica_serves_alone_when_the_other_is_killed(strangers):
     with hello.xmpp("bob", "secret") as bob, hello.xmpp("carol", "secret") as carol:
         carol.send(bob, "still here")
         assert bob.receive() == ("carol@localhost", "still here")
+
+
+def test_small_tables_come_in_one_transaction(strangers):
+    hello, foo = strangers
+    foo.eval("[{atomic, ok} = mnesia:create_table(list_to_atom(Kind ++ integer_to_list(N)), [{list_to_atom(Kind), [node()]}]) || "
+             "Kind <- [\"ram_copies\", \"disc_copies\", \"disc_only_copies\"], N <- lists:seq(1, 3)]")  # fmt: skip
+    join(hello, foo)
+    assert transactions(hello) == {1}
+    kinds = hello.eval("[mnesia:table_info(Table, storage_type) || Table <- [ram_copies1, disc_copies2, disc_only_copies3]]")
+    assert kinds == ["ram_copies", "disc_copies", "disc_only_copies"]
 
 
 def test_the_target_needs_no_easy_cluster(strangers):

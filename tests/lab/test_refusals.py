@@ -623,11 +623,12 @@ def test_a_configuration_that_ejabberd_has_read_is_not_read_again(aged, release)
     lambda node: (node.config_folder / "modules.d" / "mod_new.yml").touch(),
     lambda node: (node.modules / "mod_new" / "conf").mkdir(parents=True),
     lambda node: node.eval('os:putenv("EJABBERD_CONFIG_PATH", "/etc/ejabberd/ejabberd.yml")'),
+    lambda node: node.eval('os:putenv("CONTRIB_MODULES_PATH", "/nowhere")'),
     lambda node: node.eval('os:putenv("EJABBERD_MACRO_LEVEL", "info")'),
     lambda node: node.eval(f'application:set_env(ejabberd, config, "{yml(node)}")'),
 ], ids=["written", "touched", "times_set_back", "exchanged", "linked", "folder_exchanged", "folder_linked", "named_file_gone",
         "named_file_written", "named_file_exchanged", "folder_of_the_named_file_exchanged", "module_written", "module_gone",
-        "module_came", "module_installed", "other_path", "macro", "configured_path"])  # fmt: skip
+        "module_came", "module_installed", "other_path", "other_modules", "macro", "configured_path"])  # fmt: skip
 def test_a_configuration_that_may_have_changed_is_read_by_another_vm(aged, change):
     node = aged(lambda node: (named_file(node), module_configuration(node)))
     assert not asks_another_vm(node)
@@ -643,10 +644,6 @@ def test_a_configuration_that_may_have_changed_is_read_by_another_vm(aged, chang
 ], ids=["include", "glob", "relative", "macro"])  # fmt: skip
 def test_a_configuration_that_may_name_other_files_is_read_by_another_vm(aged, prepare):
     assert asks_another_vm(aged(prepare))
-
-
-def test_a_configuration_that_is_as_young_as_the_vm_is_read_by_another_one(hello):
-    assert asks_another_vm(hello)
 
 
 def test_a_named_file_that_is_gone_refuses_a_join(aged, lab):

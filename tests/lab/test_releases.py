@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from cluster import call, code, db_nodes, details, exists, join, serves, until
+from cluster import call, code, db_nodes, details, exists, join, serves, transactions, until
 from lab import wait_until
 from lab.node import REPOSITORY
 from lab.roots import RELEASES
@@ -95,6 +95,7 @@ def test_they_become_one_cluster(strangers):
                       "{ok, #{events := Events, tail := clean}} = easy_cluster_journal:read(Dir, Id), "
                       "[element(1, Event) || {_, _, Event} <- Events]")  # fmt: skip
     assert events[0] == "begun" and events[-1] == "outcome" and "done" in events
+    assert transactions(one) == {1}
 
     two.kill()
     with one.xmpp("bob", "secret"):
@@ -130,6 +131,7 @@ def test_a_newer_release_joins_with_consent(strangers):
     join(one, two, options="#{yes => true}")
     assert one.members() == two.members() == {one.name, two.name}
     assert serves(one) and serves(two) and exists(one, "bob") and not exists(one, "alice")
+    assert transactions(one) == {1}
     with one.xmpp("bob", "secret"):
         pass
 
