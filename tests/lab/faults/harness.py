@@ -10,7 +10,7 @@ from lab import ErlangError, Lab, Late, XmppError
 
 from . import power
 from .judge import COMPLETED, RESTORED, STUCK, Verdict, judged, judged_baseline, view
-from .killing import load
+from .killing import compiled, load
 from .operations import BY_NAME, Operation
 from .points import Change, Point, halves
 from .scenes import World
@@ -43,8 +43,8 @@ class Result:
 class Lane:
     """One world, in which one point is tried after the other."""
 
-    def __init__(self, lab: Lab, number: int):
-        self.world = World(lab, number)
+    def __init__(self, world: World):
+        self.world = world
         self._references: dict[str, Reference] = {}
         #: The scene in which the world is now, and whether easy_cluster is set aside.
         self._clean: tuple | None = None
@@ -139,8 +139,10 @@ class Harness:
 
     def __init__(self, lab: Lab, lanes: int, report: Callable[[Result], None]):
         self._pool = ThreadPoolExecutor(lanes)
-        self._lanes = list(self._pool.map(lambda number: Lane(lab, number), range(1, lanes + 1)))
         self._report = report
+        compiled(lab)
+        hosts = [(lab.host(f"hello{number}.world"), lab.host(f"foo{number}.bar")) for number in range(1, lanes + 1)]
+        self._lanes = list(self._pool.map(lambda pair: Lane(World(lab, *pair)), hosts))
 
     def reference(self, operation: Operation) -> Reference:
         """The operation without an interruption, once in each lane, as their nodes have names of their own."""
