@@ -6,7 +6,7 @@ use easy_cluster::explain;
 use easy_cluster::model::request::{LocalRows, Operation};
 use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
 use easy_cluster::model::table::{Storage, TableType};
-use easy_cluster::plan::step::{Action, OnFailure};
+use easy_cluster::plan::step::{Action, OnFailure, Step};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD, only_here};
@@ -26,10 +26,8 @@ fn actions(plan: &Plan) -> Vec<&'static str> {
 fn copies(plan: &Plan) -> Vec<(String, Storage)> {
     plan.steps
         .iter()
-        .filter_map(|step| {
-            let Action::CopyTable { table, storage, .. } = &step.action else { return None };
-            Some((table.to_string(), *storage))
-        })
+        .flat_map(|step| step.action.copies())
+        .map(|copy| (copy.table.to_string(), copy.storage))
         .collect()
 }
 
@@ -109,6 +107,33 @@ fn a_slave_copies_nothing_and_a_master_everything_smallest_first() {
     assert_eq!(master.estimate.rows, 1001, "local_content comes without rows");
 }
 
+/// The steps that copy, and how many tables each.
+fn shared(plan: &Plan) -> Vec<(&'static str, usize)> {
+    let counted = |step: &Step| (step.action.name(), step.action.copies().len());
+    plan.steps.iter().map(counted).filter(|(_, tables)| *tables > 0).collect()
+}
+
+#[test]
+fn small_tables_share_a_step_except_with_dets_and_large_ones_have_their_own() {
+    let mut lab = Lab::new(&[THERE]);
+    for (name, storage, rows) in [
+        ("set", Storage::RamCopies, 0),
+        ("rows", Storage::DiscCopies, 900),
+        ("file", Storage::DiscOnlyCopies, 1),
+        ("other_file", Storage::DiscOnlyCopies, 0),
+        ("large", Storage::DiscCopies, 100_000),
+        ("large_file", Storage::DiscOnlyCopies, 10_000),
+    ] {
+        lab.table(name, storage, &[THERE], &[THERE], rows);
+    }
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(shared(&plan), [("copy_tables", 2), ("copy_tables", 2), ("copy_table", 1), ("copy_table", 1)]);
+    assert_eq!(plan.estimate.rows, 110_901);
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains("copy 2 small tables here at once (900 rows, 135.0 kB)"), "{words}");
+    assert!(words.contains("copy 2 small tables here at once (1 row, 150 bytes)"), "{words}");
+}
+
 #[test]
 fn a_copy_takes_the_contacts_storage_type_or_that_of_most_copies() {
     let mut lab = Lab::new(&[THERE, THIRD, "d@fourth.host"]);
@@ -124,8 +149,8 @@ fn a_copy_takes_the_contacts_storage_type_or_that_of_most_copies() {
     assert_eq!(
         copies(&plan),
         [
-            ("contact_decides".to_owned(), Storage::DiscOnlyCopies),
-            ("tie_keeps_disc".to_owned(), Storage::DiscCopies)
+            ("tie_keeps_disc".to_owned(), Storage::DiscCopies),
+            ("contact_decides".to_owned(), Storage::DiscOnlyCopies)
         ]
     );
 }
@@ -403,6 +428,13 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
     let mut more_rows = lab.snapshot();
     more_rows.tables.iter_mut().for_each(|t| t.size += 5);
     assert_eq!(plan::recheck(&plan, &more_rows, None), Ok(()));
+
+    lab.table("grows", Storage::DiscCopies, &[THERE], &[THERE], 2);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(shared(&plan), [("copy_tables", 2)]);
+    let mut grown = lab.snapshot();
+    grown.tables.iter_mut().filter(|t| t.name == "grows".into()).for_each(|t| t.size = 1_000_000);
+    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()), "the same copies in other steps");
 
     let mut edited = plan.clone();
     edited.steps.retain(|step| step.action != Action::KeepDatabase);

@@ -31,6 +31,7 @@
 -export([join/1, join/2]).
 -export([join_as_master/1, join_as_master/2]).
 -export([sync_node/1, sync_node/2]).
+-export([reset/0, reset/1]).
 -export([commit/1]).
 
 %% Reading
@@ -38,7 +39,7 @@
 -export([format_error/1]).
 
 -type node_name() :: node() | string() | binary().
--type operation() :: {join | join_as_master | sync_node, node_name()}.
+-type operation() :: {join | join_as_master | sync_node, node_name()} | reset.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
                      local_rows => archive | merge,
@@ -128,6 +129,15 @@ sync_node(Node) ->
 sync_node(Node, Opts) ->
     operate({sync_node, Node}, Opts).
 
+%% Goes on with an empty database; the old one is kept. Refused on a member of a cluster, which has to leave first.
+-spec reset() -> ok | {ok, plan()} | error().
+reset() ->
+    reset(#{}).
+
+-spec reset(options()) -> ok | {ok, plan()} | error().
+reset(Opts) ->
+    operate(reset, Opts).
+
 %% Carries out a plan, or refuses it when the cluster has changed since it was made.
 -spec commit(plan()) -> ok | error().
 commit(Plan) ->
@@ -161,6 +171,7 @@ help() ->
       "                        ejabberd's modules copy when they start\n"
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
+      "  reset()               go on with an empty database; the old one is kept\n"
       "  status()              who belongs, who runs, what is wrong\n"
       "  history()             what was done here, and what is kept since\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"

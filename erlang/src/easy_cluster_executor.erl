@@ -23,20 +23,20 @@
 %% Takes the cluster's lock, refuses a plan that no longer fits, and carries it out.
 -spec commit(easy_cluster_planner:plan(), report()) -> {ok, map()} | easy_cluster_planner:error().
 commit(#{members := Members, node := Node, options := #{timeout := Timeout}} = Plan, Report) when Node =:= node() ->
-    Before = nodes(),
+    %% Connections that are no member's were there for another reason, and stay.
+    Foreign = nodes() -- own_members(mnesia:system_info(is_running)),
     Result = case easy_cluster_step:run({connect, #{nodes => Members}}, #{timeout => Timeout}) of
                  {ok, _} -> locked(easy_cluster_lock:take([node() | Members]), [node() | Members], Plan, Report);
                  {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => print(Reason)}}}
              end,
-    leave_strangers(Result, Members -- Before),
+    leave_strangers(Members -- Foreign),
     Result;
 commit(#{node := Node}, _Report) ->
     {error, {bad_plan, #{reason => iolist_to_binary(["it was made on ", atom_to_list(Node), " and is carried out there only"])}}}.
 
-%% What was refused or taken back leaves no connection behind: to `global', half a mesh is a partition.
-leave_strangers({ok, _Plan}, _Connected) ->
-    ok;
-leave_strangers({error, _Reason}, Connected) ->
+%% What was refused or taken back leaves no connection behind, nor does a membership that has ended: to `global', half a mesh
+%% is a partition.
+leave_strangers(Connected) ->
     Own = own_members(mnesia:system_info(is_running)),
     %% Who is about to take this node in needs its connection.
     Busy = easy_cluster_lock:holders(),
@@ -62,7 +62,7 @@ checked({error, Reason}, _Plan, _Report) ->
     {error, Reason}.
 
 context(#{id := Id, options := #{timeout := Timeout}} = Plan, Directory, Report) ->
-    #{id => Id, plan => Plan, directory => Directory, timeout => Timeout, started => #{},
+    #{id => Id, plan => Plan, directory => Directory, timeout => Timeout, started => #{}, pending => [],
       configured_directory => application:get_env(mnesia, dir),
       progress => fun(Progress) -> Report({progress, Progress}) end,
       report => Report}.
@@ -71,8 +71,9 @@ context(#{id := Id, options := #{timeout := Timeout}} = Plan, Directory, Report)
 
 %% An outcome goes to disc together with the next intent: until then nothing else is done, and a step that is done can be
 %% run again.
-run([], Journal, Done, #{plan := Plan}) ->
-    finish(Journal, Done, done, #{}),
+run([], Journal, Done, #{id := Id, plan := Plan, pending := Pending}) ->
+    finish(Journal, Done, done, #{pending => Pending}),
+    easy_cluster_server:pending(Id, Pending),
     {ok, Plan};
 run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{report := Report} = Context) ->
     Report({step, begun, Step, #{}}),
@@ -93,6 +94,7 @@ run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{rep
 %% The plan, which is on disc since the beginning, has the copies already, and to make one twice does no harm: dozens of
 %% small ones need not wait for the disc each.
 record_intent({copy_table, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
+record_intent({copy_tables, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
 record_intent(_Action, Journal, Events) -> easy_cluster_journal:append_all(Journal, Events).
 
 %% A step that crashes has failed like any other: the way back has to run.
@@ -101,10 +103,11 @@ attempt(Fun) ->
     catch Class:Reason:Stack -> {error, {Class, Reason, Stack}}
     end.
 
-%% How an application was started, and where Mnesia's directory was configured, come back from the steps that changed it.
+%% How an application was started, where Mnesia's directory was configured, and which members have to be told later, come
+%% back from the steps that found it.
 remember(Evidence, #{started := Started} = Context) ->
     Known = Context#{started := maps:merge(Started, maps:get(started, Evidence, #{}))},
-    maps:merge(Known, maps:with([configured_directory], Evidence)).
+    maps:merge(Known, maps:with([configured_directory, pending], Evidence)).
 
 failed(#{on_failure := keep} = Step, Reason, Journal, Context) ->
     finish(Journal, [{failed, maps:get(number, Step), Reason}], stopped, #{}),
@@ -203,30 +206,34 @@ recover_offline(Directory, Id, Plan, Events) ->
             {error, Reason}
     end.
 
-recovery(Directory, #{id := Id, operation := {_, Target}, options := #{timeout := Timeout}} = Plan, Events) ->
+recovery(Directory, #{id := Id, operation := Operation, options := #{timeout := Timeout}} = Plan, Events) ->
     easy_cluster_native:call(recover, #{plan => Plan,
                                         begun => lists:max([0 | [Number || {intent, Number, _Action} <- Events]]),
                                         undoing => lists:any(fun is_undo/1, Events),
                                         committed => easy_cluster_directory:is_committed(Directory, Id),
-                                        reached => reached(Target, Timeout),
+                                        reached => reached(Operation, Timeout),
                                         running => mnesia:system_info(is_running) =/= no}).
 
 is_undo({undo, _Action}) -> true;
 is_undo(_Event) -> false.
 
-reached(Target, Timeout) ->
-    easy_cluster_rpc:call(Target, mnesia, system_info, [is_running], Timeout) =:= {ok, yes}.
+%% Whether the node that the operation is about answers; where it is about no other, there is nobody to wait for.
+reached({_Name, Target}, Timeout) when is_atom(Target) ->
+    easy_cluster_rpc:call(Target, mnesia, system_info, [is_running], Timeout) =:= {ok, yes};
+reached(_OfHere, _Timeout) ->
+    true.
 
 %% How applications were started stands in the outcomes of the steps that stopped them.
 started(Events, Context) ->
-    lists:foldl(fun remember/2, Context, [Evidence || {done, _Number, Evidence} <- Events]).
+    Pending = [#{pending => Nodes} || {pending, Nodes} <- Events],
+    lists:foldl(fun remember/2, Context, [Evidence || {done, _Number, Evidence} <- Events] ++ Pending).
 
 offline([], Journal, #{directory := Directory, plan := #{members := Members}}, back, Id, Pending) ->
     ok = easy_cluster_journal:close(Journal),
-    leave_strangers({error, back}, Members),
+    leave_strangers(Members),
     closed(Directory, Id, undone, #{pending => Pending}, {back, Id});
-offline([], Journal, _Context, forward, Id, _Pending) ->
-    ok = easy_cluster_journal:close(note(Journal, [?OFFLINE_DONE])),
+offline([], Journal, _Context, forward, Id, Pending) ->
+    ok = easy_cluster_journal:close(note(Journal, [{pending, Pending}, ?OFFLINE_DONE])),
     {forward, Id};
 offline([Action | Actions], Journal, Context, Direction, Id, Pending) ->
     Noted = note(Journal, [{undo, Action} || Direction =:= back]),
@@ -293,15 +300,20 @@ history(Directory) ->
         {Ids, Kept} -> {ok, [past(Id, easy_cluster_journal:read(Directory, Id), Kept) || Id <- Ids]}
     end.
 
-past(Id, {ok, #{events := [{_, Begun, {begun, #{operation := {Name, Node}, steps := Steps}}} | Entries]}}, Kept) ->
+past(Id, {ok, #{events := [{_, Begun, {begun, #{operation := Operation, steps := Steps}}} | Entries]}}, Kept) ->
     {Outcome, Ended} = outcome(Entries),
-    #{id => Id, operation => iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]), outcome => Outcome,
+    #{id => Id, operation => operation(Operation), outcome => Outcome,
       milliseconds => milliseconds(Begun, Ended), done => length([done || {_, _, {done, _, _}} <- Entries]),
       steps => length(Steps), kept => kept_bytes(Id, Kept)};
 past(Id, {ok, #{events := _NothingBegun}}, Kept) ->
     unknown(Id, unfinished, Kept);
 past(Id, {error, _Damaged}, Kept) ->
     unknown(Id, unreadable, Kept).
+
+%% As it was typed.
+operation({Name, Node}) when is_atom(Node) -> iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]);
+operation({Name, Text}) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
+operation(Name) -> atom_to_binary(Name).
 
 unknown(Id, Outcome, Kept) ->
     #{id => Id, operation => <<>>, outcome => Outcome, milliseconds => undefined, done => 0, steps => 0,
@@ -332,7 +344,9 @@ pending(Directory) ->
     end.
 
 pending_in({ok, #{events := Entries}}) ->
-    Left = lists:append([maps:get(pending, Details, []) || {_, _, {outcome, _, Details}} <- Entries]),
+    Found = [maps:get(pending, Details, []) || {_, _, {outcome, _, Details}} <- Entries]
+        ++ [Nodes || {_, _, {pending, Nodes}} <- Entries] ++ [Nodes || {_, _, {done, _, #{pending := Nodes}}} <- Entries],
+    Left = lists:usort(lists:append(Found)),
     Left -- [Node || {_, _, {forgotten, Node}} <- Entries];
 pending_in({error, _Damaged}) ->
     [].

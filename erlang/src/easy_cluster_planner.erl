@@ -12,17 +12,24 @@
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
--type operation() :: {join | join_as_master | sync_node, node() | string() | binary()}.
+-type operation() :: {join | join_as_master | sync_node, node() | string() | binary()} | reset.
 -export_type([error/0, plan/0, operation/0]).
 
--define(OPERATIONS, [join, join_as_master, sync_node]).
+%% Those that name another node, and those that are about this node and its cluster.
+-define(WITH_NODE, [join, join_as_master, sync_node]).
+-define(OF_HERE, [reset]).
 
 %% A plan, or what forbids it.
 -spec plan(operation(), map()) -> {ok, plan()} | error().
 plan({Name, Typed}, Opts) when is_map(Opts) ->
-    case lists:member(Name, ?OPERATIONS) of
+    case lists:member(Name, ?WITH_NODE) of
         true -> with_node(Name, node_name(Typed), options(Opts));
         false -> bad_operation({Name, Typed})
+    end;
+plan(Name, Opts) when is_atom(Name), is_map(Opts) ->
+    case lists:member(Name, ?OF_HERE) of
+        true -> of_here(Name, options(Opts));
+        false -> bad_operation(Name)
     end;
 plan(Operation, Opts) when is_map(Opts) ->
     bad_operation(Operation);
@@ -33,7 +40,8 @@ bad_options(Opts) ->
     {error, {bad_option, #{option => <<"the options">>, value => print(Opts), expected => <<"a map">>}}}.
 
 bad_operation(Operation) ->
-    Known = iolist_to_binary(lists:join(", ", [io_lib:format("{~s, Node}", [Name]) || Name <- ?OPERATIONS])),
+    Known = iolist_to_binary(lists:join(", ", [io_lib:format("{~s, Node}", [Name]) || Name <- ?WITH_NODE]
+                                        ++ [atom_to_list(Name) || Name <- ?OF_HERE])),
     {error, {bad_operation, #{operation => print(Operation), known => Known}}}.
 
 %% The node that an operator means by an atom, a string or a binary.
@@ -85,6 +93,18 @@ looked(Name, Node, #{timeout := Timeout} = Options) ->
             {error, Reason}
     end.
 
+of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
+    {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
+    Plan = compared(Operation, Options, Snapshot),
+    easy_cluster_gather:release(Opened),
+    Plan;
+of_here(_Operation, {error, Reason}) ->
+    {error, Reason}.
+
+%% The other nodes that an operation names.
+nodes_of({_Name, Node}) when is_atom(Node) -> [Node];
+nodes_of(_OfHere) -> [].
+
 %% A snapshot of this node and the cluster of Node, after a probe has shown layer by layer that Node can be reached.
 -spec look(node(), timeout()) -> {ok, easy_cluster_gather:snapshot(), Opened :: [node()]} | error().
 look(Node, Timeout) ->
@@ -108,15 +128,15 @@ is_connected(Node) ->
 
 compared(Operation, #{timeout := Timeout} = Options, Snapshot) ->
     case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
-        {ok, Tables} -> with_rows(Operation, Options, Snapshot, compare_rows(Tables, element(2, Operation), Timeout, []));
+        {ok, Tables} -> with_rows(Operation, Options, Snapshot, compare_rows(Tables, nodes_of(Operation), Timeout, []));
         {error, Reason} -> {error, Reason}
     end.
 
-compare_rows([], _Node, _Timeout, Rows) ->
+compare_rows([], _Nodes, _Timeout, Rows) ->
     {ok, Rows};
-compare_rows([Table | Tables], Node, Timeout, Rows) ->
+compare_rows([Table | Tables], [Node] = Nodes, Timeout, Rows) ->
     case easy_cluster_rows:compare(Table, Node, #{timeout => Timeout}) of
-        {ok, Row} -> compare_rows(Tables, Node, Timeout, [Row | Rows]);
+        {ok, Row} -> compare_rows(Tables, Nodes, Timeout, [Row | Rows]);
         {error, Reason} -> {error, {rows_not_compared, #{table => Table, reason => print(Reason)}}}
     end.
 
@@ -193,8 +213,8 @@ on_disc() ->
 
 %% Whether a plan still fits the cluster, which is looked at again.
 -spec recheck(plan()) -> ok | error().
-recheck(#{operation := {_Name, Node}, options := #{timeout := Timeout}} = Plan) ->
-    {Snapshot, Opened} = easy_cluster_gather:preflight([Node], Timeout),
+recheck(#{operation := Operation, options := #{timeout := Timeout}} = Plan) ->
+    {Snapshot, Opened} = easy_cluster_gather:preflight(nodes_of(Operation), Timeout),
     Answer = recheck(Plan, Snapshot, rows_again(Plan, Snapshot)),
     easy_cluster_gather:release(Opened),
     Answer.
@@ -208,9 +228,9 @@ recheck(_Plan, _Snapshot, {error, Reason}) ->
     {error, Reason}.
 
 %% Which tables are merged depends on the rows that there are now.
-rows_again(#{operation := {_, Node} = Operation, options := #{local_rows := merge, timeout := Timeout}}, Snapshot) ->
+rows_again(#{operation := Operation, options := #{local_rows := merge, timeout := Timeout}}, Snapshot) ->
     case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
-        {ok, Tables} -> compare_rows(Tables, Node, Timeout, []);
+        {ok, Tables} -> compare_rows(Tables, nodes_of(Operation), Timeout, []);
         {error, Reason} -> {error, Reason}
     end;
 rows_again(_Plan, _Snapshot) ->
@@ -218,7 +238,7 @@ rows_again(_Plan, _Snapshot) ->
 
 %% Whether it is a plan at all, whatever was done to it.
 -spec read_plan(term()) -> ok | error().
-read_plan(#{id := _, node := _, operation := {_, _}, options := #{}, steps := _} = Plan) ->
+read_plan(#{id := _, node := _, operation := _, options := #{}, steps := _} = Plan) ->
     case easy_cluster_native:call(render_plan, #{plan => Plan}) of
         {ok, _Text} -> ok;
         {error, {bad_request, #{reason := Reason}}} -> {error, {bad_plan, #{reason => Reason}}};

@@ -47,6 +47,8 @@ run({join_schema, #{node := Node, members := Members}}, Context) ->
     join_schema(Node, Members, Context);
 run(schema_to_disc, Context) ->
     schema_to_disc(Context);
+run({build_database, #{source := Source}}, Context) ->
+    build_database(Source, Context);
 run(keep_database, Context) ->
     directory_step(keep, Context);
 run(delete_logs, #{directory := Directory}) ->
@@ -59,6 +61,8 @@ run({start_mnesia, #{members := Members}}, Context) ->
     start_member(Members, Context);
 run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
+run({copy_tables, #{copies := Copies}}, Context) ->
+    copy_tables(Copies, Context);
 run({wait_for_tables, #{tables := Tables}}, Context) ->
     wait_for_tables(Tables, Context);
 run(clear_caches, _Context) ->
@@ -164,6 +168,14 @@ open_staging(#{directory := Directory, id := Id, timeout := Timeout}) ->
 is_fresh(false, [Here], Configured) when Here =:= node() -> {ok, #{configured_directory => Configured}};
 is_fresh(UseDir, DbNodes, _Configured) -> {error, {staging_not_empty, UseDir, DbNodes}}.
 
+%% As in a join, Mnesia runs on the staging directory for a moment, and is stopped again.
+build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} = Context) ->
+    #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
+    ok = application:set_env(mnesia, dir, Staging),
+    Built = easy_cluster_build:database(Source, Staging, Timeout),
+    restore_configuration(Context),
+    evidence(Built).
+
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).
 
@@ -229,14 +241,28 @@ start_and_load(#{timeout := Timeout} = Context) ->
 
 %%% Tables
 
-copy_table(#{table := Table, storage := Storage, rows := Rows, bytes := Bytes},
-           #{progress := Progress, plan := #{members := Members}}) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, mnesia:add_table_copy(Table, node(), Storage)}) end),
+copy_table(#{table := Table, storage := Storage} = Copy, Context) ->
+    is_copied(copied([Copy], Context, fun() -> mnesia:add_table_copy(Table, node(), Storage) end), Table, Storage).
+
+%% One transaction for all of them, or one each: what it had done is undone when it fails.
+copy_tables(Copies, Context) ->
+    case copied(Copies, Context, fun() -> easy_cluster_schema:add_copies(Copies) end) of
+        {atomic, ok} -> every([is_stored(Copy) || Copy <- Copies]);
+        {aborted, _Reason} -> every([copy_table(Copy, Context) || Copy <- Copies])
+    end.
+
+every(Results) ->
+    case [Error || {error, _} = Error <- Results] of
+        [] -> {ok, #{rows => lists:sum([Rows || {ok, #{rows := Rows}} <- Results])}};
+        [Error | _] -> Error
+    end.
+
+copied(Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, Fun()}) end),
     [true = erlang:monitor_node(Node, true) || Node <- Members],
-    Report = fun() -> Progress(maps:merge(#{table => Table, of_rows => Rows, of_bytes => Bytes}, arrived(Table))) end,
-    Result = await_copy(Pid, Monitor, Report),
+    Result = await_copy(Pid, Monitor, fun() -> Progress(arrived(Copies)) end),
     [true = erlang:monitor_node(Node, false) || Node <- Members],
-    is_copied(Result, Table, Storage).
+    Result.
 
 %% A sender that dies leaves add_table_copy waiting for another source, which may not exist.
 await_copy(Pid, Monitor, Report) ->
@@ -252,12 +278,16 @@ await_copy(Pid, Monitor, Report) ->
         await_copy(Pid, Monitor, Report)
     end.
 
-arrived(Table) ->
-    case {ets:info(Table, size), ets:info(Table, memory)} of
-        {Rows, Words} when is_integer(Rows), is_integer(Words) ->
-            #{rows => Rows, bytes => Words * erlang:system_info(wordsize)};
-        _NotYet -> #{rows => 0, bytes => 0}
-    end.
+%% Of several tables, the sum, under the name of the last that has begun to arrive.
+arrived([#{table := First} | _] = Copies) ->
+    Here = [{Table, ets:info(Table, size), ets:info(Table, memory)} || #{table := Table} <- Copies],
+    Begun = [{Table, Rows, Words * erlang:system_info(wordsize)}
+             || {Table, Rows, Words} <- Here, is_integer(Rows), is_integer(Words)],
+    #{table => lists:last([First | [Table || {Table, _, _} <- Begun]]),
+      rows => lists:sum([Rows || {_, Rows, _} <- Begun]),
+      bytes => lists:sum([Bytes || {_, _, Bytes} <- Begun]),
+      of_rows => lists:sum([Rows || #{rows := Rows} <- Copies]),
+      of_bytes => lists:sum([Bytes || #{bytes := Bytes} <- Copies])}.
 
 is_copied({atomic, ok}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
@@ -265,6 +295,9 @@ is_copied({aborted, {already_exists, Table, _Node}}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
 is_copied({aborted, Reason}, _Table, _Storage) ->
     {error, Reason}.
+
+is_stored(#{table := Table, storage := Storage}) ->
+    is_stored(mnesia:table_info(Table, storage_type), Table, Storage).
 
 is_stored(Storage, Table, Storage) ->
     case lists:member(node(), mnesia:table_info(Table, where_to_write)) of

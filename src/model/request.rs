@@ -15,14 +15,35 @@ pub enum Operation {
     JoinAsMaster(NodeName),
     /// Copy every table of the cluster that this node lacks.
     SyncNode(NodeName),
+    /// Go on alone with an empty database.
+    Reset,
 }
 
 impl Operation {
-    /// The node that the operation is about.
+    /// The other node that the operation is about; `None` when it is about this node and its own cluster.
     #[must_use]
-    pub fn target(&self) -> &NodeName {
+    pub fn target(&self) -> Option<&NodeName> {
         match self {
-            Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => node,
+            Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
+            Self::Reset => None,
+        }
+    }
+
+    /// Whether this node has another database afterwards, and the old one is kept.
+    #[must_use]
+    pub fn replaces_database(&self) -> bool {
+        match self {
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::Reset => true,
+            Self::SyncNode(_) => false,
+        }
+    }
+
+    /// Whether this node belongs to no cluster of several afterwards.
+    #[must_use]
+    pub fn ends_alone(&self) -> bool {
+        match self {
+            Self::Reset => true,
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) => false,
         }
     }
 
@@ -33,6 +54,7 @@ impl Operation {
             Self::Join(_) => "join",
             Self::JoinAsMaster(_) => "join_as_master",
             Self::SyncNode(_) => "sync_node",
+            Self::Reset => "reset",
         }
     }
 }

@@ -5,12 +5,10 @@
 use std::collections::HashSet;
 
 use super::step::{Action, OnFailure, Step, UndoStep};
-use super::{copy_action, numbered};
-use crate::model::catalogue::{self, Class};
+use super::{archive, copy, numbered};
 use crate::model::name::{AtomName, NodeName, TableName};
-use crate::model::request::{LocalRows, Options};
+use crate::model::request::Options;
 use crate::model::rows::RowDifference;
-use crate::model::table::Table;
 use crate::validate::copies::WantedCopy;
 use crate::validate::view::View;
 
@@ -24,20 +22,14 @@ pub(super) fn steps(
     options: &Options,
 ) -> (Vec<Step>, Vec<UndoStep>) {
     let applications = &view.here_facts().applications;
-    let merged = merged(rows, options);
-    let in_memory = in_memory(view);
+    let merged = archive::merged(rows, options);
+    let in_memory = archive::in_memory(view);
     let mut actions = vec![Action::Connect { nodes: members.to_vec() }];
     actions.extend(
         applications.iter().map(|application| Action::StopApplication { application: application.clone() }),
     );
-    let archived = archived(view, &merged, &in_memory);
-    if !archived.is_empty() {
-        actions.push(Action::ArchiveRows {
-            tables: archived.iter().map(|table| table.name.clone()).collect(),
-            rows: sum(&archived, |table| table.size),
-            bytes: sum(&archived, |table| table.memory),
-        });
-    }
+    let archived = archive::tables(view, &merged, &in_memory);
+    actions.extend(archive::action(&archived));
     // The log is dumped when nobody writes any more, or rows would stay in a log that is deleted.
     actions.extend([
         Action::DumpLog,
@@ -52,7 +44,7 @@ pub(super) fn steps(
         Action::ReplaceFiles,
         Action::StartMnesia { members: members.to_vec() },
     ]);
-    actions.extend(wanted.iter().map(copy_action));
+    actions.extend(copy::actions(wanted));
     actions.push(Action::WaitForTables { tables: needed(view, target, &merged) });
     actions.push(Action::ClearCaches);
     actions.extend(
@@ -64,7 +56,7 @@ pub(super) fn steps(
     // Once clients may have written, a way back would lose what they wrote: from here on nothing is taken back.
     let mut last = Vec::new();
     if !merged.is_empty() {
-        let rows = sum(&archived, |table| if merged.contains(&table.name) { table.size } else { 0 });
+        let rows = archive::sum(&archived, |table| if merged.contains(&table.name) { table.size } else { 0 });
         // Clients may have asked for what was not there yet.
         last.extend([Action::MergeRows { tables: merged, rows }, Action::ClearCaches]);
     }
@@ -77,42 +69,6 @@ pub(super) fn steps(
     );
     let undo = undo(&steps, members, applications, &in_memory);
     (steps, undo)
-}
-
-/// Bytes that the rows of this node take outside the kept database: in the archive, and in the cluster where they are
-/// merged.
-pub(super) fn archived_bytes(view: &View<'_>, rows: &[RowDifference], options: &Options) -> u64 {
-    let merged = merged(rows, options);
-    let archived = archived(view, &merged, &in_memory(view));
-    sum(
-        &archived,
-        |table| if merged.contains(&table.name) { table.memory.saturating_mul(2) } else { table.memory },
-    )
-}
-
-/// The tables whose rows are written to the cluster.
-fn merged(rows: &[RowDifference], options: &Options) -> Vec<TableName> {
-    match options.local_rows {
-        LocalRows::Archive => Vec::new(),
-        LocalRows::Merge => rows.iter().map(|row| row.table.clone()).collect(),
-    }
-}
-
-/// Tables whose rows are nowhere but in memory here, and belong neither to a process nor can be made again.
-fn in_memory(view: &View<'_>) -> Vec<TableName> {
-    view.tables_of(view.here())
-        .filter(|table| view.has_here(table.ram_copies) && catalogue::class(&table.name) == Class::Durable)
-        .map(|table| table.name.clone())
-        .collect()
-}
-
-fn archived<'a>(view: &View<'a>, merged: &[TableName], in_memory: &[TableName]) -> Vec<&'a Table> {
-    let wanted: HashSet<_> = merged.iter().chain(in_memory).collect();
-    view.tables_of(view.here()).filter(|table| wanted.contains(&table.name)).collect()
-}
-
-fn sum(tables: &[&Table], of: impl Fn(&Table) -> u64) -> u64 {
-    tables.iter().fold(0, |sum, table| sum.saturating_add(of(table)))
 }
 
 /// Tables that have to be readable before the applications start: all that are not local.

@@ -3,6 +3,9 @@
 //! [`make`] turns facts into a [`Plan`] or into everything that forbids one. A plan is shown ([`crate::explain`]),
 //! stored and committed; [`recheck`] refuses it when the cluster is no longer the one that it was made for.
 
+mod alone;
+mod archive;
+mod copy;
 pub mod estimate;
 pub mod fingerprint;
 mod join;
@@ -23,10 +26,11 @@ use crate::model::snapshot::Snapshot;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
-use crate::validate::{join as validate_join, membership, restart};
+use crate::validate::{membership, operation as validate, restart};
+use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
-use step::{Action, OnFailure, Step, UndoStep};
+use step::{Action, OnFailure, Source, Step, UndoStep};
 
 /// A stall above this is told, milliseconds.
 const STALL_TO_TELL: u64 = 1_000;
@@ -100,8 +104,13 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) => Ok(Vec::new()),
+        Operation::SyncNode(_) | Operation::Reset => Ok(Vec::new()),
     }
+}
+
+/// A member of the cluster that the operation is about: the one that was named, or this node.
+fn contact<'a>(view: &View<'a>, operation: &'a Operation) -> &'a NodeName {
+    operation.target().unwrap_or_else(|| view.here())
 }
 
 /// The copies that the operation brings here; `archived` bytes of rows have to find room beside them.
@@ -110,24 +119,24 @@ fn wanted<'a>(
     operation: &Operation,
     archived: u64,
 ) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
-    let target = operation.target();
-    if target == view.here() {
-        return Err(vec![Problem::CannotJoinItself { node: target.clone() }]);
+    if operation.target() == Some(view.here()) {
+        return Err(vec![Problem::CannotJoinItself { node: view.here().clone() }]);
     }
     let (wanted, problems) = match operation {
-        Operation::Join(_) => {
-            (Vec::new(), validate_join::join(view, target, &copies::at_start(view, target), archived))
+        Operation::Join(target) => {
+            (Vec::new(), validate::join(view, target, &copies::at_start(view, target), archived))
         }
-        Operation::JoinAsMaster(_) => {
+        Operation::JoinAsMaster(target) => {
             let wanted = copies::missing(view, target);
-            let problems = validate_join::join(view, target, &wanted, archived);
+            let problems = validate::join(view, target, &wanted, archived);
             (wanted, problems)
         }
-        Operation::SyncNode(_) => {
+        Operation::SyncNode(target) => {
             let wanted = copies::missing(view, target);
-            let problems = validate_join::sync(view, target, &wanted);
+            let problems = validate::sync(view, target, &wanted);
             (wanted, problems)
         }
+        Operation::Reset => (Vec::new(), validate::reset(view, archived)),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -144,14 +153,10 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 /// Every problem that forbids it, outermost layer first.
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
-    let target = inputs.operation.target();
+    let target = contact(&view, &inputs.operation);
     let rows = row_differences(&view, target, inputs);
-    let archived = match inputs.operation {
-        Operation::Join(_) | Operation::JoinAsMaster(_) => {
-            join::archived_bytes(&view, &rows, &inputs.options)
-        }
-        Operation::SyncNode(_) => 0,
-    };
+    let archived =
+        if inputs.operation.replaces_database() { archive::bytes(&view, &rows, &inputs.options) } else { 0 };
     let wanted = wanted(&view, &inputs.operation, archived)?;
     let members: Vec<NodeName> = view
         .facts(target)
@@ -165,6 +170,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&wanted),
+        Operation::Reset => alone::steps(&view, &members, &Source::Empty),
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
@@ -172,7 +178,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     warnings.extend(copies::external(&view, target));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Vec::new(),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset => Vec::new(),
     };
     warnings.extend(copied_at_start(&at_start));
     let stalls = stalls(&steps, &at_start);
@@ -214,7 +220,7 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
         at: String::new(),
     })?;
     let steps = || {
-        let same = plan.undo == now.undo && shapes(&plan.steps) == shapes(&now.steps);
+        let same = Shape::of(&plan.steps, &plan.undo) == Shape::of(&now.steps, &now.undo);
         (!same).then(|| "what has to be done".to_owned())
     };
     match plan.fingerprint.changed(&now.fingerprint).or_else(steps) {
@@ -223,39 +229,9 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
     }
 }
 
-/// The steps without what changes all the time. The order of the copies follows their sizes, so they come last, by name.
-fn shapes(steps: &[Step]) -> Vec<Step> {
-    let is_copy = |step: &Step| matches!(step.action, Action::CopyTable { .. });
-    let (mut copies, mut shapes): (Vec<Step>, Vec<Step>) = steps.iter().map(shape).partition(is_copy);
-    for copy in &mut copies {
-        copy.number = 0;
-    }
-    copies.sort_unstable_by(|a, b| copied(a).cmp(&copied(b)));
-    shapes.append(&mut copies);
-    shapes
-}
-
-fn copied(step: &Step) -> Option<&TableName> {
-    let Action::CopyTable { table, .. } = &step.action else { return None };
-    Some(table)
-}
-
-/// A step without sizes and times.
-fn shape(step: &Step) -> Step {
-    let mut step = Step { milliseconds: 0, stall: 0, ..step.clone() };
-    if let Action::CopyTable { rows, bytes, .. } | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
-    {
-        (*rows, *bytes) = (0, 0);
-    }
-    if let Action::MergeRows { rows, .. } = &mut step.action {
-        *rows = 0;
-    }
-    step
-}
-
 /// Compared rows that differ, and those of tables that the cluster does not have at all.
 fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<RowDifference> {
-    if matches!(inputs.operation, Operation::SyncNode(_)) {
+    if !matches!(inputs.operation, Operation::Join(_) | Operation::JoinAsMaster(_)) {
         return Vec::new();
     }
     let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
@@ -277,8 +253,8 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
 fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
     let planned = steps.iter().filter_map(|step| {
-        let Action::CopyTable { table, .. } = &step.action else { return None };
-        Some((table.clone(), step.stall))
+        let Action::CopyTable(copy) = &step.action else { return None };
+        Some((copy.table.clone(), step.stall))
     });
     let unplanned = at_start
         .iter()
@@ -314,31 +290,28 @@ fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
 }
 
 fn kept(view: &View<'_>, operation: &Operation, id: &str) -> Option<Kept> {
-    match operation {
-        Operation::Join(_) | Operation::JoinAsMaster(_) => {
-            let tables: Vec<_> = view.tables_of(view.here()).collect();
-            let on_disc =
-                tables.iter().filter(|t| view.has_here(t.disc_copies) || view.has_here(t.disc_only_copies));
-            Some(Kept {
-                directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
-                tables: tables.len() as u64,
-                rows: on_disc.fold(0, |sum, t| sum.saturating_add(t.size)),
-            })
-        }
-        Operation::SyncNode(_) => None,
+    if !operation.replaces_database() {
+        return None;
     }
+    let tables: Vec<_> = view.tables_of(view.here()).collect();
+    let on_disc = tables.iter().filter(|t| view.has_here(t.disc_copies) || view.has_here(t.disc_only_copies));
+    Some(Kept {
+        directory: format!("{}/easy_cluster/kept/{id}", view.here_facts().directory),
+        tables: tables.len() as u64,
+        rows: on_disc.fold(0, |sum, t| sum.saturating_add(t.size)),
+    })
 }
 
 fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
-        if let Action::CopyTable { table, rows, bytes, .. } = &step.action {
-            sum.rows = sum.rows.saturating_add(*rows);
-            sum.bytes = sum.bytes.saturating_add(*bytes);
+        for copy in step.action.copies() {
+            sum.rows = sum.rows.saturating_add(copy.rows);
+            sum.bytes = sum.bytes.saturating_add(copy.bytes);
             if step.stall > sum.longest_stall {
                 sum.longest_stall = step.stall;
-                sum.stalled_table = Some(table.clone());
+                sum.stalled_table = Some(copy.table.clone());
             }
         }
     }
@@ -359,8 +332,11 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    if let Action::CopyTable { storage, rows, bytes, .. } = action {
-        return estimate::copy(*storage, *rows, *bytes);
+    match action {
+        Action::CopyTable(copy) => return estimate::copy(copy.storage, copy.rows, copy.bytes),
+        // Those that share a step are small, and not one of them waits for longer than its own rows take.
+        Action::CopyTables { copies } => return (estimate::copies(copies), 0),
+        _ => {}
     }
     if let Action::ArchiveRows { rows, .. } = action {
         return (5 + rows / estimate::ARCHIVED_ROWS_PER_MS, 0);
@@ -372,17 +348,8 @@ fn cost(action: &Action) -> (u64, u64) {
         "stop_application" => 300,
         "start_application" => 600,
         "join_schema" | "start_mnesia" => 60,
+        "build_database" => 150,
         _ => 5,
     };
     (milliseconds, 0)
-}
-
-/// A copy as a step.
-fn copy_action(copy: &WantedCopy<'_>) -> Action {
-    Action::CopyTable {
-        table: copy.table.name.clone(),
-        storage: copy.storage,
-        rows: copy.rows,
-        bytes: copy.bytes,
-    }
 }

@@ -56,35 +56,42 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
         return forward(plan, *begun, false);
     }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
-    if open || (*committed && *reached && !*undoing) {
+    let reached = *reached || plan.operation.ends_alone();
+    if open || (*committed && reached && !*undoing) {
         forward(plan, *begun, *running)
     } else {
         Recovery { direction: Direction::Back, offline: back(plan, *begun, *running), online: Vec::new() }
     }
 }
 
-/// From here on clients may write.
+/// From here on clients may write, or the former members count on this node no more.
 fn is_opening(action: &Action) -> bool {
-    matches!(action, Action::StartApplication { .. } | Action::Verify)
+    matches!(action, Action::StartApplication { .. } | Action::ForgetHere { .. } | Action::Verify)
 }
 
 fn forward(plan: &Plan, begun: u32, running: bool) -> Recovery {
     let switched = plan.steps.iter().find(|step| matches!(step.action, Action::ReplaceFiles));
-    let offline = match switched {
-        Some(step) if begun <= step.number => around(plan, running, vec![Action::ReplaceFiles], || {
-            Action::StartMnesia { members: plan.members.clone() }
-        }),
-        Some(_) | None => Vec::new(),
+    let needed = |step: &&Step| {
+        matches!(step.action, Action::ReplaceFiles) && begun <= step.number
+            || matches!(step.action, Action::ForgetHere { .. })
     };
+    let files = plan.steps.iter().filter(needed).map(|step| step.action.clone()).collect();
+    let offline = around(plan, running, files, || {
+        if plan.operation.ends_alone() {
+            Action::ReopenMnesia
+        } else {
+            Action::StartMnesia { members: plan.members.clone() }
+        }
+    });
     let after = switched.map_or(0, |step| step.number);
     let online = plan.steps.iter().filter(|step| step.number > after && is_left(&step.action)).cloned();
     let online = online.map(|step| Step { on_failure: OnFailure::Keep, ..step }).collect();
     Recovery { direction: Direction::Forward, offline, online }
 }
 
-/// Applications are on their way up by themselves; to start them waits for that.
+/// Applications are on their way up by themselves; to start them waits for that. What was done before Mnesia started is done.
 fn is_left(action: &Action) -> bool {
-    !matches!(action, Action::StopApplication { .. })
+    !matches!(action, Action::StopApplication { .. } | Action::ForgetHere { .. })
 }
 
 /// The parts of the plan's way back that concern files and members; the rest is what the start of the VM does by itself.

@@ -55,6 +55,13 @@ pub enum Action {
     SchemaToDisc,
     /// Stop the Mnesia that runs in staging. Check: `is_running` is `no`. Undo: nothing.
     CloseStaging,
+    /// Make a whole stand-alone database of this node in staging, with new schema and table cookies: nothing of it would ever
+    /// be merged with a cluster by accident. Mnesia is stopped before and after.
+    /// Check: Mnesia started on it, alone, with its schema on disc. Undo: [`Action::DropStaging`].
+    BuildDatabase {
+        /// What it holds.
+        source: Source,
+    },
     /// Hard-link each Mnesia file into the kept folder. Check: each link is the same file. Undo: nothing, it stays.
     KeepDatabase,
     /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
@@ -74,15 +81,12 @@ pub enum Action {
     },
     /// Copy a table here (`mnesia:add_table_copy/3`). `already_exists` is success. Check: this node is among the
     /// holders of that storage type and takes writes. Undo: nothing; in a join the membership takes it along.
-    CopyTable {
-        /// The table.
-        table: TableName,
-        /// How the copy is stored.
-        storage: Storage,
-        /// Rows to come.
-        rows: u64,
-        /// Bytes to come, as the source holds them.
-        bytes: u64,
+    CopyTable(TableCopy),
+    /// Copy several small tables here in one schema transaction, or one after another where Mnesia cannot do that. Those that
+    /// are here already are left out. Check: as of [`Action::CopyTable`], of each. Undo: as of it.
+    CopyTables {
+        /// The tables, in order.
+        copies: Vec<TableCopy>,
     },
     /// Wait until the tables are loaded or can be read from a member (`mnesia:wait_for_tables/2`).
     /// Check: it returned `ok`. Undo: nothing.
@@ -132,7 +136,30 @@ pub enum Action {
     },
 }
 
+/// One table to be copied here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCopy {
+    /// The table.
+    pub table: TableName,
+    /// How the copy is stored.
+    pub storage: Storage,
+    /// Rows to come.
+    pub rows: u64,
+    /// Bytes to come, as the source holds them.
+    pub bytes: u64,
+}
+
 impl Action {
+    /// The tables that it copies here.
+    #[must_use]
+    pub fn copies(&self) -> &[TableCopy] {
+        match self {
+            Self::CopyTable(copy) => std::slice::from_ref(copy),
+            Self::CopyTables { copies } => copies,
+            _ => &[],
+        }
+    }
+
     /// The name that the executor and the journal know it by.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -146,12 +173,14 @@ impl Action {
             Self::JoinSchema { .. } => "join_schema",
             Self::SchemaToDisc => "schema_to_disc",
             Self::CloseStaging => "close_staging",
+            Self::BuildDatabase { .. } => "build_database",
             Self::KeepDatabase => "keep_database",
             Self::DeleteLogs => "delete_logs",
             Self::CommitSchema => "commit_schema",
             Self::ReplaceFiles => "replace_files",
             Self::StartMnesia { .. } => "start_mnesia",
-            Self::CopyTable { .. } => "copy_table",
+            Self::CopyTable(_) => "copy_table",
+            Self::CopyTables { .. } => "copy_tables",
             Self::WaitForTables { .. } => "wait_for_tables",
             Self::MergeRows { .. } => "merge_rows",
             Self::StartApplication { .. } => "start_application",
@@ -164,6 +193,14 @@ impl Action {
             Self::RestoreRows { .. } => "restore_rows",
         }
     }
+}
+
+/// What a database is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Nothing.
+    Empty,
 }
 
 /// A step of a plan.

@@ -16,16 +16,23 @@ use crate::validate::view::View;
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::VerifyFailed`] for each difference.
 pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    let mut expected: Vec<NodeName> = plan.members.clone();
-    expected.push(plan.node.clone());
+    let mut expected = vec![plan.node.clone()];
+    if !plan.operation.ends_alone() {
+        expected.extend(plan.members.iter().cloned());
+    }
     expected.sort_unstable();
     let mut problems: Vec<Problem> =
         expected.iter().flat_map(|node| of_member(&view, node, &expected)).collect();
+    if plan.operation.ends_alone() {
+        problems.extend(plan.members.iter().filter_map(|node| still_lists(&view, node)));
+    }
     let tables: HashMap<&TableName, &Table> = view.tables_of(&plan.node).map(|t| (&t.name, t)).collect();
     for step in &plan.steps {
-        if let Action::CopyTable { table, storage, .. } = &step.action {
-            problems.extend(of_copy(&view, table, *storage, tables.get(table).copied()));
-        }
+        problems.extend(
+            step.action.copies().iter().filter_map(|copy| {
+                of_copy(&view, &copy.table, copy.storage, tables.get(&copy.table).copied())
+            }),
+        );
         if let Action::StartApplication { application } = &step.action
             && !view.here_facts().applications.contains(application)
         {
@@ -49,6 +56,12 @@ fn of_member(view: &View<'_>, node: &NodeName, expected: &[NodeName]) -> Vec<Pro
             failed(format!("{node} {what} {}", Nodes(expected.to_vec())), view.nodes(set).to_string())
         })
         .collect()
+}
+
+/// A former member that cannot be asked now is pending, and told later.
+fn still_lists(view: &View<'_>, node: &NodeName) -> Option<Problem> {
+    let facts = view.facts(node).filter(|facts| view.has_here(facts.db_nodes))?;
+    Some(failed(format!("{node} to have forgotten {}", view.here()), view.nodes(facts.db_nodes).to_string()))
 }
 
 fn of_copy(view: &View<'_>, name: &TableName, storage: Storage, table: Option<&Table>) -> Option<Problem> {

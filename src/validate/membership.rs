@@ -13,12 +13,8 @@ const CLOCK_TOLERANCE: u64 = 2_000;
 pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     let here = view.here();
     let facts = view.here_facts();
-    let mut problems = Vec::new();
-    if let Some(id) = &facts.unfinished {
-        problems.push(Problem::UnfinishedOperation { id: id.clone() });
-    }
+    let mut problems = of_here(view);
     if facts.mnesia != Running::Yes {
-        problems.push(not_running(here, facts));
         return problems;
     }
     let here_lists_target = view.has(facts.db_nodes, target);
@@ -41,6 +37,26 @@ pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
         (true | false, false) => {}
     }
     problems
+}
+
+/// Problems of this node as one that is about to give its whole database up: nobody else may count on it.
+#[must_use]
+pub fn of_stand_alone(view: &View<'_>) -> Vec<Problem> {
+    let mut problems = of_here(view);
+    let facts = view.here_facts();
+    if facts.mnesia == Running::Yes && view.set(facts.db_nodes).len() > 1 {
+        problems
+            .push(Problem::StillAMember { here: view.here().clone(), members: view.nodes(facts.db_nodes) });
+    }
+    problems
+}
+
+/// Problems of this node with whatever is to be done.
+fn of_here(view: &View<'_>) -> Vec<Problem> {
+    let facts = view.here_facts();
+    let unfinished = facts.unfinished.as_ref().map(|id| Problem::UnfinishedOperation { id: id.clone() });
+    let stopped = (facts.mnesia != Running::Yes).then(|| not_running(view.here(), facts));
+    unfinished.into_iter().chain(stopped).collect()
 }
 
 /// Problems of the cluster that `target` belongs to: it has to run, be whole and agree.

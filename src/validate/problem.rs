@@ -479,6 +479,11 @@ problems! {
     evidence "{here} is in a cluster of its own: {members}"
     fix "leave that cluster first (ejabberdctl leave_cluster {here} on one of the others)"
 
+    /// The node shares its database with others.
+    Membership Error StillAMember = "still_a_member" { here: NodeName, members: Nodes }
+    evidence "{here} belongs to a cluster: {members}"
+    fix "leave it first, which keeps the database: easy_cluster:leave(#{{data => empty}}) does both"
+
     /// The node is not in the cluster whose tables it should copy.
     Membership Error NotAMember = "not_a_member" { here: NodeName, node: NodeName, members: Nodes }
     evidence "{here} is not in the cluster of {node}: {members}"

@@ -159,6 +159,7 @@ without_the_library_test_() ->
     Calls = [{Function, [Node | Opts]}
              || Function <- [test_node, doctor, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
+        [{reset, Opts} || Opts <- [[], [#{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}

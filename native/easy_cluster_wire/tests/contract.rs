@@ -11,7 +11,7 @@ use easy_cluster::model::snapshot::{
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
-use easy_cluster::plan::step::{Action, OnFailure, Step, UndoStep};
+use easy_cluster::plan::step::{Action, OnFailure, Step, TableCopy, UndoStep};
 use easy_cluster::plan::{Inputs, Kept, Plan};
 use easy_cluster::validate::problem::{Bytes, Milliseconds, Nodes, Problem};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
@@ -48,13 +48,8 @@ fn a_request_of_a_real_erlang_is_answered_with_a_plan() {
     let plan = plan_of_the_fixture();
     assert_eq!(plan.id, "20260101T000000.000000Z-join_as_master");
     assert_eq!(plan.members, ["ejabberd@foo.bar".into(), "ejabberd@third.host".into()]);
-    let copies: Vec<&Action> = plan
-        .steps
-        .iter()
-        .map(|step| &step.action)
-        .filter(|action| matches!(action, Action::CopyTable { .. }))
-        .collect();
-    let copy = |table: &str| Action::CopyTable {
+    let copies: Vec<&TableCopy> = plan.steps.iter().flat_map(|step| step.action.copies()).collect();
+    let copy = |table: &str| TableCopy {
         table: table.into(),
         storage: Storage::DiscCopies,
         rows: 3,
@@ -236,6 +231,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         node().prop_map(Operation::Join),
         node().prop_map(Operation::JoinAsMaster),
         node().prop_map(Operation::SyncNode),
+        Just(Operation::Reset),
     ]
 }
 
@@ -290,10 +286,18 @@ fn action() -> impl Strategy<Value = Action> {
         (node(), nodes()).prop_map(|(node, members)| Action::JoinSchema { node, members }),
         nodes().prop_map(|members| Action::StartMnesia { members }),
         nodes().prop_map(|members| Action::ForgetHere { members }),
-        (table_name(), storage(), any::<[u64; 2]>()).prop_map(|(table, storage, [rows, bytes])| {
-            Action::CopyTable { table, storage, rows, bytes }
-        }),
+        table_copy().prop_map(Action::CopyTable),
+        vec(table_copy(), 0..4).prop_map(|copies| Action::CopyTables { copies }),
     ]
+}
+
+fn table_copy() -> impl Strategy<Value = TableCopy> {
+    (table_name(), storage(), any::<[u64; 2]>()).prop_map(|(table, storage, [rows, bytes])| TableCopy {
+        table,
+        storage,
+        rows,
+        bytes,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -463,7 +467,9 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
     ];
     inputs.operation = match inputs.operation {
         Operation::Join(_) => Operation::Join(other),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) => Operation::JoinAsMaster(other),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset => {
+            Operation::JoinAsMaster(other)
+        }
     };
     inputs
 }

@@ -42,6 +42,18 @@ pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Ve
     sorted(problems)
 }
 
+/// What forbids this node to go on with an empty database, with `archived` bytes of its own rows to write down before.
+#[must_use]
+pub fn reset(view: &View<'_>, archived: u64) -> Vec<Problem> {
+    let mut problems = membership::of_stand_alone(view);
+    if problems.is_empty() {
+        problems.extend(capacity::problems(view, &[], archived));
+    }
+    problems.extend(durability::of_here(view));
+    problems.extend(restart::problems(view));
+    sorted(problems)
+}
+
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_key(Problem::layer);
     problems
