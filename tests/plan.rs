@@ -56,10 +56,11 @@ fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
             "wait_for_tables",
             "clear_caches",
             "start_application",
+            "ensure_fence",
             "verify",
         ]
     );
-    assert!(plan.steps.iter().map(|s| s.number).eq(1..=18));
+    assert!(plan.steps.iter().map(|s| s.number).eq(1..=19));
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn the_way_back_goes_to_the_members_first_and_covers_what_was_begun() {
     );
     let keeps: Vec<_> =
         plan.steps.iter().filter(|s| s.on_failure == OnFailure::Keep).map(|s| s.action.name()).collect();
-    assert_eq!(keeps, ["verify"], "after the start clients may have written");
+    assert_eq!(keeps, ["ensure_fence", "verify"], "after the start clients may have written");
 }
 
 #[test]
@@ -186,11 +187,11 @@ fn merging_archives_the_rows_before_mnesia_stops_and_merges_when_nothing_is_take
     assert!(at("stop_application") < at("archive_rows") && at("archive_rows") < at("stop_mnesia"));
     assert!(at("start_application") < at("merge_rows"));
     assert_eq!(
-        names.iter().rev().take(3).rev().copied().collect::<Vec<_>>(),
-        ["merge_rows", "clear_caches", "verify"]
+        names.iter().rev().take(4).rev().copied().collect::<Vec<_>>(),
+        ["merge_rows", "clear_caches", "ensure_fence", "verify"]
     );
     let kept = plan.steps.iter().filter(|step| step.on_failure == OnFailure::Keep).count();
-    assert_eq!(kept, 3, "what was merged is not taken back");
+    assert_eq!(kept, 4, "what was merged is not taken back");
 }
 
 #[test]
@@ -412,6 +413,9 @@ fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
 
     let mut whole = Lab::joined(&[THERE]);
     whole.table("passwd", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 1);
+    let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    assert_eq!(actions(&plan), ["ensure_fence", "verify"]);
+    whole.table("easy_cluster_fence", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 0);
     let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     assert_eq!(actions(&plan), ["verify"]);
 

@@ -112,6 +112,10 @@ remember(Evidence, #{started := Started} = Context) ->
 failed(#{on_failure := keep} = Step, Reason, Journal, Context) ->
     finish(Journal, [{failed, maps:get(number, Step), Reason}], stopped, #{}),
     step_failed(Step, Reason, <<"What was done before is good in itself and stays">>, Context);
+failed(#{on_failure := resume, number := Number} = Step, Reason, Journal, Context) ->
+    ok = easy_cluster_journal:close(note(Journal, [{failed, Number, Reason}])),
+    easy_cluster_server:resume(),
+    step_failed(Step, Reason, <<"It cannot be taken back and goes on by itself as soon as it can">>, Context);
 failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan := #{undo := Undo}} = Context) ->
     Journal1 = note(Journal, [{failed, Number, Reason}]),
     WayBack = [Action || #{since := Since, action := Action} <- Undo, Since =< Number],

@@ -69,6 +69,18 @@ run(clear_caches, _Context) ->
     clear_caches();
 run(verify, Context) ->
     verify(Context);
+run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:bar(Nodes, Members, Timeout);
+run({force_load, #{tables := Tables}}, Context) ->
+    force_load(Tables, Context);
+run({forget_node, #{node := Node}}, _Context) ->
+    easy_cluster_fence:forget(Node);
+run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:renew(Members, Timeout);
+run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:unbar(Nodes, Members, Timeout);
+run(ensure_fence, _Context) ->
+    easy_cluster_fence:ensure();
 run({forget_here, #{members := Members}}, Context) ->
     easy_cluster_forget:here(Members, maps:get(timeout, Context));
 run(restore_database, Context) ->
@@ -313,6 +325,24 @@ wait_for_tables(Tables, #{timeout := Timeout}) ->
         {timeout, Waiting} -> {error, {timeout_waiting_for_tables, Waiting}};
         {error, Reason} -> {error, Reason}
     end.
+
+%% One that is loaded by now is left alone.
+force_load(Tables, #{timeout := Timeout} = Context) ->
+    Load = fun({Table, Holder}) ->
+                   case easy_cluster_rpc:call(Holder, mnesia, table_info, [Table, where_to_read], Timeout) of
+                       {ok, nowhere} -> is_loaded(easy_cluster_rpc:call(Holder, mnesia, force_load_table, [Table], infinity));
+                       {ok, _There} -> ok;
+                       {error, Reason} -> {error, Reason}
+                   end
+           end,
+    case all(Load, Tables) of
+        {ok, _} -> wait_for_tables([Table || {Table, _Holder} <- Tables], Context);
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_loaded({ok, yes}) -> ok;
+is_loaded({ok, Other}) -> {error, Other};
+is_loaded({error, Reason}) -> {error, Reason}.
 
 merge_rows([], _Context, Merged) ->
     {ok, #{merged => Merged}};

@@ -28,6 +28,9 @@ pub fn plan(plan: &Plan) -> String {
     for row in &plan.rows {
         rows(&mut text, row, plan);
     }
+    for lost in &plan.lost {
+        let _ = writeln!(text, "  lost        {}", lost);
+    }
     for warning in &plan.warnings {
         let _ = writeln!(text, "  warning     {warning}");
     }
@@ -77,6 +80,11 @@ fn headline(plan: &Plan) -> String {
         }
         Operation::SyncNode(_) => {
             format!("sync_node: {} gets the copies that it lacks of the tables of {members}", plan.node)
+        }
+        Operation::Forget(node) => {
+            let all = [node].into_iter().chain(&plan.options.also).cloned().collect();
+            let members = plan.members.iter().chain([&plan.node]).cloned().collect();
+            format!("forget: {} forget {}", Nodes(members), Nodes(all))
         }
         Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
     }
@@ -173,6 +181,20 @@ pub fn action(action: &Action) -> String {
         Action::StartApplication { application } => format!("start {application}"),
         Action::ClearCaches => "clear the caches that still know the old database".into(),
         Action::Verify => "verify: every member's view, copies, applications".into(),
+        Action::Bar { nodes, .. } => {
+            format!("refuse connections of {} on every member", Nodes(nodes.clone()))
+        }
+        Action::ForceLoad { tables } => {
+            let names: Vec<String> =
+                tables.iter().map(|(table, node)| format!("{table} from {node}")).collect();
+            format!("load as it is, newer or not: {}", names.join(", "))
+        }
+        Action::ForgetNode { node } => format!("take {node} out of the schema"),
+        Action::RenewFence { .. } => {
+            "make the fence anew, so that Mnesia turns away who has the old one".into()
+        }
+        Action::Unbar { nodes, .. } => format!("accept connections of {} again", Nodes(nodes.clone())),
+        Action::EnsureFence => "give every member the fence, by which forgotten nodes are turned away".into(),
         Action::ForgetHere { members } => {
             format!("have this node's name taken out on {}", Nodes(members.clone()))
         }

@@ -60,7 +60,7 @@ pub(super) fn steps(
         // Clients may have asked for what was not there yet.
         last.extend([Action::MergeRows { tables: merged, rows }, Action::ClearCaches]);
     }
-    last.push(Action::Verify);
+    last.extend([Action::EnsureFence, Action::Verify]);
     let steps = numbered(
         actions
             .into_iter()

@@ -5,9 +5,11 @@
 
 mod alone;
 mod archive;
+pub mod boot;
 mod copy;
 pub mod estimate;
 pub mod fingerprint;
+pub mod forget;
 mod join;
 pub mod recover;
 pub mod step;
@@ -77,6 +79,9 @@ pub struct Plan {
     pub kept: Option<Kept>,
     /// Rows that the cluster lacks or has differently.
     pub rows: Vec<RowDifference>,
+    /// Tables that are deleted.
+    #[serde(default)]
+    pub lost: Vec<forget::LostTable>,
     /// The price.
     pub estimate: Estimate,
 }
@@ -98,13 +103,16 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    if matches!(operation, Operation::Forget(_)) {
+        return Ok(Vec::new());
+    }
     wanted(&view, operation, 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) | Operation::Reset => Ok(Vec::new()),
+        Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => Ok(Vec::new()),
     }
 }
 
@@ -137,6 +145,7 @@ fn wanted<'a>(
             (wanted, problems)
         }
         Operation::Reset => (Vec::new(), validate::reset(view, archived)),
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -153,6 +162,9 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 /// Every problem that forbids it, outermost layer first.
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
+    if let Operation::Forget(node) = &inputs.operation {
+        return forget::make(&view, node, inputs);
+    }
     let target = contact(&view, &inputs.operation);
     let rows = row_differences(&view, target, inputs);
     let archived =
@@ -169,7 +181,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
-        Operation::SyncNode(_) => sync::steps(&wanted),
+        Operation::SyncNode(_) => sync::steps(&view, &wanted),
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
         Operation::Reset => alone::steps(&view, &members, &Source::Empty),
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
@@ -178,7 +191,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     warnings.extend(copies::external(&view, target));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset => Vec::new(),
+        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => {
+            Vec::new()
+        }
     };
     warnings.extend(copied_at_start(&at_start));
     let stalls = stalls(&steps, &at_start);
@@ -201,6 +216,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         undo,
         warnings,
         rows,
+        lost: Vec::new(),
     };
     ask(&plan, &stalls)?;
     Ok(plan)

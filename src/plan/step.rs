@@ -114,6 +114,47 @@ pub enum Action {
     /// Take a snapshot again and compare it with the goal. Undo: nothing.
     Verify,
 
+    /// Refuse connections of the nodes that are to be forgotten on every member (another cookie for that one node), so that
+    /// none comes back while it is half forgotten. It lasts as long as the members' VMs. Check: the members answered.
+    /// Undo: [`Action::Unbar`].
+    Bar {
+        /// The nodes to be forgotten.
+        nodes: Vec<NodeName>,
+        /// Every other member, this node included.
+        members: Vec<NodeName>,
+    },
+    /// Load copies that wait for a node which will not come back (`mnesia:force_load_table/1` on the holder).
+    /// Check: each table can be read. Undo: nothing.
+    ForceLoad {
+        /// The tables, each with the member whose copy is taken.
+        tables: Vec<(TableName, NodeName)>,
+    },
+    /// Take a node out of the schema of all members (`mnesia:del_table_copy(schema, Node)`). One that is out is success.
+    /// Check: it is not in this node's `db_nodes`. Undo: nothing, what was deleted with it is gone.
+    ForgetNode {
+        /// The node to be forgotten.
+        node: NodeName,
+    },
+    /// Make the table anew by which Mnesia turns away whoever still has the old one. Check: every member has it.
+    /// Undo: nothing.
+    RenewFence {
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+        /// The cookie of the old one.
+        old: Option<String>,
+    },
+    /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
+    /// Check: those that answer do. Undo: nothing.
+    Unbar {
+        /// The nodes that were forgotten.
+        nodes: Vec<NodeName>,
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+    },
+    /// Give every member that runs a copy of the fence, and make it if there is none. Check: this node has it.
+    /// Undo: nothing, it harms nobody.
+    EnsureFence,
+
     /// Undo only. Take this node's name out of the members' schema (`del_table_copy(schema, Here)` on one of them),
     /// while Mnesia is stopped here. Check: it is in no reachable member's `db_nodes`; what cannot be reached stays
     /// pending in the journal.
@@ -186,6 +227,12 @@ impl Action {
             Self::StartApplication { .. } => "start_application",
             Self::ClearCaches => "clear_caches",
             Self::Verify => "verify",
+            Self::Bar { .. } => "bar",
+            Self::ForceLoad { .. } => "force_load",
+            Self::ForgetNode { .. } => "forget_node",
+            Self::RenewFence { .. } => "renew_fence",
+            Self::Unbar { .. } => "unbar",
+            Self::EnsureFence => "ensure_fence",
             Self::ForgetHere { .. } => "forget_here",
             Self::RestoreDatabase => "restore_database",
             Self::DropStaging => "drop_staging",
@@ -226,6 +273,8 @@ pub enum OnFailure {
     Undo,
     /// What was done so far is good in itself and stays; the operation can be asked for again.
     Keep,
+    /// What was done so far is half of it and cannot be taken back: the operation goes on by itself as soon as it can.
+    Resume,
 }
 
 /// One part of the way back: run when step `since` or a later one has begun.

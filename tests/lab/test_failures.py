@@ -21,7 +21,7 @@ DATABASE = """
 #: The steps of a join between two plain Mnesia nodes with the four tables above.
 STEPS = ["connect", "archive_rows", "dump_log", "stop_mnesia", "open_staging", "join_schema", "schema_to_disc", "close_staging",
          "keep_database", "delete_logs", "commit_schema", "replace_files", "start_mnesia", "copy_tables", "copy_table",
-         "wait_for_tables", "clear_caches", "verify"]  # fmt: skip
+         "wait_for_tables", "clear_caches", "ensure_fence", "verify"]  # fmt: skip
 FIRST_WITHOUT_A_WAY_BACK = STEPS.index("wait_for_tables") + 1
 
 
