@@ -16,10 +16,14 @@ from lab import Lab, Terminated  # noqa: E402
 from lab.node import REPOSITORY  # noqa: E402
 
 DOCUMENT = REPOSITORY / "docs/reliability.md"
+#: Of like changes in a row, the first and the last so many are tried, and the middle.
+EDGE = 2
 #: One in so many points is tried with a power loss, too.
-POWER_EVERY = 3
+POWER_EVERY = 4
 #: So many points of each operation have their recovery killed, at so many of its changes each.
-TWICE_POINTS, TWICE_CHANGES = 4, 6
+TWICE_POINTS, TWICE_CHANGES = 3, 4
+#: What takes less than so many milliseconds is not killed half-way.
+HALF_FROM = 50
 
 _printing = threading.Lock()
 
@@ -32,7 +36,7 @@ def main() -> int:
         with Lab() as lab:
             harness = Harness(lab, options.lanes, lambda result: report(result, options.verbose))
             try:
-                results, found = run(harness, options.only)
+                results, found = run(harness, options.only, 0 if options.every else EDGE)
             finally:
                 harness.close()
     except Terminated:
@@ -50,13 +54,14 @@ def _options():
     parser = argparse.ArgumentParser(prog="python tests/lab/faults", description="Kills a node at every change of every operation.")
     parser.add_argument("--only", metavar="OPERATION[:NUMBER[~][p][/NUMBER]]", type=parse, action="append",
                         help="this operation, or this kill point; may be given several times")  # fmt: skip
+    parser.add_argument("--every", action="store_true", help="all changes, also those of one kind in a row")
     parser.add_argument("--lanes", type=int, default=2, help="pairs of nodes that work side by side (2)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT.relative_to(REPOSITORY)}")
     parser.add_argument("--verbose", action="store_true", help="all that is wrong, at length")
     return parser.parse_args()
 
 
-def run(harness: Harness, only: list[Point | str] | None) -> tuple[list[Result], dict[str, int]]:
+def run(harness: Harness, only: list[Point | str] | None, edge: int) -> tuple[list[Result], dict[str, int]]:
     """All points that are wanted; and how many changes each operation makes."""
     wanted = only or [operation.name for operation in OPERATIONS]
     results = harness.run(point for point in wanted if isinstance(point, Point))
@@ -65,16 +70,16 @@ def run(harness: Harness, only: list[Point | str] | None) -> tuple[list[Result],
         reference = harness.reference(operation)
         found[operation.name] = chosen(reference.changes)[-1] - 1
         print(f"{operation.name}: {found[operation.name]} changes", flush=True)
-        first = harness.run(first_points(operation, reference))
+        first = harness.run(first_points(operation, reference, edge))
         results += first + harness.run(second_points(operation, first))
     return results, found
 
 
-def first_points(operation: Operation, reference: Reference) -> list[Point]:
-    """Each change; half-way to those that take their time; and some with a power loss."""
-    numbers = chosen(reference.changes)
+def first_points(operation: Operation, reference: Reference, edge: int) -> list[Point]:
+    """The changes; half-way to those that take their time; and some with a power loss."""
+    numbers = chosen(reference.changes, edge)
     points = [Point(operation.name, number) for number in numbers]
-    points += [Point(operation.name, number, half=True) for number in halves(reference.changes)]
+    points += [Point(operation.name, number, half=True) for number in halves(reference.changes, HALF_FROM)]
     if not operation.baseline:
         points += [Point(operation.name, number, power=True) for number in strided(numbers, len(numbers) // POWER_EVERY)]
     return points

@@ -177,7 +177,7 @@ def _leftovers(world: World) -> list[str]:
     own = world.here.spool / "easy_cluster"
     left = [path for folder in ("staging", "restoring") for path in (own / folder).glob("*")]
     left += [path for path in world.here.spool.iterdir() if _MNESIA_LEFTOVERS.fullmatch(path.name)]
-    left += [path for path in own.rglob("*.new")]
+    left += [path for path in own.rglob("*.new") if own / "kept" not in path.parents]
     left += [path for path in own.glob("*") if path.name not in ("journal", "kept", "archive", "staging", "restoring")]
     return [f"left behind: {path.relative_to(world.here.spool)}" for path in left]
 
