@@ -29,25 +29,34 @@ _printing = threading.Lock()
 
 
 def main() -> int:
-    """Runs what the options ask for and returns the exit status."""
+    """Runs what the options ask for and returns the exit status. What was tried before an interruption is printed, too."""
     options = _options()
     begun = time.monotonic()
+    results: list[Result] = []
+    found: dict[str, int] = {}
+
+    def tried(result: Result) -> None:
+        with _printing:
+            results.append(result)
+            report(result, options.verbose)
+
+    status = 0
     try:
         with Lab() as lab:
-            harness = Harness(lab, options.lanes, lambda result: report(result, options.verbose))
+            harness = Harness(lab, options.lanes, tried)
             try:
-                results, found = run(harness, options.only, 0 if options.every else EDGE)
+                run(harness, options.only, 0 if options.every else EDGE, found)
             finally:
                 harness.close()
     except Terminated:
-        return 143
+        status = 143
     except KeyboardInterrupt:
-        return 130
+        status = 130
     text = summary(results, found, time.monotonic() - begun, options.lanes)
     print(f"\n{text}")
-    if options.write:
+    if options.write and status == 0:
         table.write_into(DOCUMENT, text)
-    return 1 if table.failed(results) else 0
+    return status or (1 if table.failed(results) else 0)
 
 
 def _options():
@@ -61,18 +70,19 @@ def _options():
     return parser.parse_args()
 
 
-def run(harness: Harness, only: list[Point | str] | None, edge: int) -> tuple[list[Result], dict[str, int]]:
-    """All points that are wanted; and how many changes each operation makes."""
+def run(harness: Harness, only: list[Point | str] | None, edge: int, found: dict[str, int]) -> None:
+    """Tries all points that are wanted, and notes in `found` how many changes each operation makes."""
     wanted = only or [operation.name for operation in OPERATIONS]
-    results = harness.run(point for point in wanted if isinstance(point, Point))
-    found = {}
+    points = [point for point in wanted if isinstance(point, Point)]
+    for operation in [BY_NAME[name] for name in dict.fromkeys(point.operation for point in points)]:
+        found[operation.name] = chosen(harness.reference(operation).changes)[-1] - 1
+    harness.run(points)
     for operation in [BY_NAME[name] for name in wanted if isinstance(name, str)]:
         reference = harness.reference(operation)
         found[operation.name] = chosen(reference.changes)[-1] - 1
         print(f"{operation.name}: {found[operation.name]} changes", flush=True)
         first = harness.run(first_points(operation, reference, edge))
-        results += first + harness.run(second_points(operation, first))
-    return results, found
+        harness.run(second_points(operation, first))
 
 
 def first_points(operation: Operation, reference: Reference, edge: int) -> list[Point]:
@@ -98,10 +108,9 @@ def second_points(operation: Operation, results: list[Result]) -> list[Point]:
 
 def report(result: Result, verbose: bool) -> None:
     """A line for the point; more of what is wrong."""
-    with _printing:
-        print(f"{str(result.point):26} {result.verdict.outcome:9} {result.seconds:5.1f} s  {result.where}", flush=True)
-        for wrong in result.verdict.losses + result.verdict.wrong[:None if verbose else 3]:
-            print(f"    {wrong if verbose else wrong[:300]}", flush=True)
+    print(f"{str(result.point):26} {result.verdict.outcome:9} {result.seconds:5.1f} s  {result.where}", flush=True)
+    for wrong in result.verdict.losses + result.verdict.wrong[:None if verbose else 3]:
+        print(f"    {wrong if verbose else wrong[:300]}", flush=True)
 
 
 def summary(results: list[Result], found: dict[str, int], seconds: float, lanes: int) -> str:
