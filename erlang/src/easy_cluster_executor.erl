@@ -309,8 +309,10 @@ past(Id, {ok, #{events := [{_, Begun, {begun, #{operation := Operation, steps :=
     #{id => Id, operation => operation(Operation), outcome => Outcome,
       milliseconds => milliseconds(Begun, Ended), done => length([done || {_, _, {done, _, _}} <- Entries]),
       steps => length(Steps), kept => kept_bytes(Id, Kept)};
-past(Id, {ok, #{events := _NothingBegun}}, Kept) ->
-    unknown(Id, unfinished, Kept);
+%% Its writer died before the plan was on disc.
+past(Id, {ok, #{events := NothingBegun}}, Kept) ->
+    {Outcome, _Ended} = outcome(NothingBegun),
+    unknown(Id, Outcome, Kept);
 past(Id, {error, _Damaged}, Kept) ->
     unknown(Id, unreadable, Kept).
 

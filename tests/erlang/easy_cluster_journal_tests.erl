@@ -19,6 +19,7 @@ journal_test_() ->
         with("a torn tail is put aside before it is cut off", fun puts_torn_tail_aside/1),
         with("a second torn tail does not replace the first", fun keeps_each_torn_tail/1),
         with("a torn header is written anew", fun repairs_header/1),
+        with("one that was closed before anything had begun is no unfinished one in the history", fun closes_what_never_began/1),
         with("a bad record before a good one is damage, and the file is left alone", fun refuses_damage/1),
         with("a record that is there twice is damage", fun refuses_repetition/1),
         with("an unknown version is refused without damage", fun refuses_versions/1),
@@ -27,6 +28,15 @@ journal_test_() ->
 
 with(Title, Fun) ->
     fun(Dir) -> {Title, fun() -> Fun(Dir) end} end.
+
+%% As a kill leaves it between the making of the file and its first record.
+closes_what_never_began(Dir) ->
+    ok = filelib:ensure_dir(path(Dir, ?ID)),
+    ok = file:write_file(path(Dir, ?ID), <<>>),
+    ?assertMatch({ok, [#{outcome := unfinished}]}, easy_cluster_executor:history(Dir)),
+    {back, ?ID} = easy_cluster_executor:recover_offline(Dir),
+    ?assertEqual(undefined, easy_cluster_executor:unfinished(Dir)),
+    ?assertMatch({ok, [#{outcome := undone}]}, easy_cluster_executor:history(Dir)).
 
 reads_back(Dir) ->
     Before = os:system_time(microsecond),

@@ -16,65 +16,80 @@ from lab import Lab, Terminated  # noqa: E402
 from lab.node import REPOSITORY  # noqa: E402
 
 DOCUMENT = REPOSITORY / "docs/reliability.md"
+#: Of like changes in a row, the first and the last so many are tried, and the middle.
+EDGE = 2
 #: One in so many points is tried with a power loss, too.
-POWER_EVERY = 3
+POWER_EVERY = 4
 #: So many points of each operation have their recovery killed, at so many of its changes each.
-TWICE_POINTS, TWICE_CHANGES = 4, 6
+TWICE_POINTS, TWICE_CHANGES = 3, 4
+#: What takes less than so many milliseconds is not killed half-way.
+HALF_FROM = 50
 
 _printing = threading.Lock()
 
 
 def main() -> int:
-    """Runs what the options ask for and returns the exit status."""
+    """Runs what the options ask for and returns the exit status. What was tried before an interruption is printed, too."""
     options = _options()
     begun = time.monotonic()
+    results: list[Result] = []
+    found: dict[str, int] = {}
+
+    def tried(result: Result) -> None:
+        with _printing:
+            results.append(result)
+            report(result, options.verbose)
+
+    status = 0
     try:
         with Lab() as lab:
-            harness = Harness(lab, options.lanes, lambda result: report(result, options.verbose))
+            harness = Harness(lab, options.lanes, tried)
             try:
-                results, found = run(harness, options.only)
+                run(harness, options.only, 0 if options.every else EDGE, found)
             finally:
                 harness.close()
     except Terminated:
-        return 143
+        status = 143
     except KeyboardInterrupt:
-        return 130
+        status = 130
     text = summary(results, found, time.monotonic() - begun, options.lanes)
     print(f"\n{text}")
-    if options.write:
+    if options.write and status == 0:
         table.write_into(DOCUMENT, text)
-    return 1 if table.failed(results) else 0
+    return status or (1 if table.failed(results) else 0)
 
 
 def _options():
     parser = argparse.ArgumentParser(prog="python tests/lab/faults", description="Kills a node at every change of every operation.")
     parser.add_argument("--only", metavar="OPERATION[:NUMBER[~][p][/NUMBER]]", type=parse, action="append",
                         help="this operation, or this kill point; may be given several times")  # fmt: skip
+    parser.add_argument("--every", action="store_true", help="all changes, also those of one kind in a row")
     parser.add_argument("--lanes", type=int, default=2, help="pairs of nodes that work side by side (2)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT.relative_to(REPOSITORY)}")
     parser.add_argument("--verbose", action="store_true", help="all that is wrong, at length")
     return parser.parse_args()
 
 
-def run(harness: Harness, only: list[Point | str] | None) -> tuple[list[Result], dict[str, int]]:
-    """All points that are wanted; and how many changes each operation makes."""
+def run(harness: Harness, only: list[Point | str] | None, edge: int, found: dict[str, int]) -> None:
+    """Tries all points that are wanted, and notes in `found` how many changes each operation makes."""
     wanted = only or [operation.name for operation in OPERATIONS]
-    results = harness.run(point for point in wanted if isinstance(point, Point))
-    found = {}
+    points = [point for point in wanted if isinstance(point, Point)]
+    for operation in [BY_NAME[name] for name in dict.fromkeys(point.operation for point in points)]:
+        found[operation.name] = chosen(harness.reference(operation).changes)[-1] - 1
+    harness.run(points)
     for operation in [BY_NAME[name] for name in wanted if isinstance(name, str)]:
         reference = harness.reference(operation)
         found[operation.name] = chosen(reference.changes)[-1] - 1
         print(f"{operation.name}: {found[operation.name]} changes", flush=True)
-        first = harness.run(first_points(operation, reference))
-        results += first + harness.run(second_points(operation, first))
-    return results, found
+        first = harness.run(first_points(operation, reference, edge))
+        harness.run(second_points(operation, first))
 
 
-def first_points(operation: Operation, reference: Reference) -> list[Point]:
-    """Each change; half-way to those that take their time; and some with a power loss."""
-    numbers = chosen(reference.changes)
+def first_points(operation: Operation, reference: Reference, edge: int) -> list[Point]:
+    """The changes; half-way to those that take their time; and some with a power loss."""
+    numbers = chosen(reference.changes, edge)
     points = [Point(operation.name, number) for number in numbers]
-    points += [Point(operation.name, number, half=True) for number in halves(reference.changes)]
+    points += [Point(operation.name, number, half=True) for number in halves(reference.changes, HALF_FROM)]
     if not operation.baseline:
         points += [Point(operation.name, number, power=True) for number in strided(numbers, len(numbers) // POWER_EVERY)]
     return points
@@ -93,10 +108,9 @@ def second_points(operation: Operation, results: list[Result]) -> list[Point]:
 
 def report(result: Result, verbose: bool) -> None:
     """A line for the point; more of what is wrong."""
-    with _printing:
-        print(f"{str(result.point):26} {result.verdict.outcome:9} {result.seconds:5.1f} s  {result.where}", flush=True)
-        for wrong in result.verdict.losses + result.verdict.wrong[:None if verbose else 3]:
-            print(f"    {wrong if verbose else wrong[:300]}", flush=True)
+    print(f"{str(result.point):26} {result.verdict.outcome:9} {result.seconds:5.1f} s  {result.where}", flush=True)
+    for wrong in result.verdict.losses + result.verdict.wrong[:None if verbose else 3]:
+        print(f"    {wrong if verbose else wrong[:300]}", flush=True)
 
 
 def summary(results: list[Result], found: dict[str, int], seconds: float, lanes: int) -> str:

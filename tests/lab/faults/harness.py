@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from lab import ErlangError, Lab, Late, XmppError
 
 from . import power
-from .judge import COMPLETED, RESTORED, STUCK, Verdict, judged, judged_baseline, view
-from .killing import load
+from .judge import COMPLETED, RESTORED, STUCK, Before, Verdict, journals, judged, judged_baseline, view
+from .killing import compiled, load
 from .operations import BY_NAME, Operation
 from .points import Change, Point, halves
 from .scenes import World
@@ -43,8 +43,8 @@ class Result:
 class Lane:
     """One world, in which one point is tried after the other."""
 
-    def __init__(self, lab: Lab, number: int):
-        self.world = World(lab, number)
+    def __init__(self, world: World):
+        self.world = world
         self._references: dict[str, Reference] = {}
         #: The scene in which the world is now, and whether easy_cluster is set aside.
         self._clean: tuple | None = None
@@ -98,13 +98,14 @@ class Lane:
 
     def _kill_and_judge(self, operation: Operation, reference: Reference, point: Point, result: Result) -> None:
         world, killer = self.world, self.world.killer
+        before = Before(journals(world), 0)
         world.other.eval("lab_numbers:start()")
         early = halves(reference.changes).get(point.number, 0) if point.half else None
         killer.run(operation.prepare, self._expression(operation), point.number, _OPERATION_TIMEOUT, early, point.power)
         changes = killer.changes()
         if point.power:
             power.lose(world.here.spool, changes, killer.shadow)
-        log_from = (world.here.logs / "ejabberd.log").stat().st_size
+        before.log_size = (world.here.logs / "ejabberd.log").stat().st_size
         if point.recovery is not None:
             killer.at_start(point.recovery)
             world.here.launch()
@@ -115,12 +116,12 @@ class Lane:
         killer.at_start(0)
         world.here.start(_START_TIMEOUT)
         load(world.here, "lab_view", "lab_numbers")
-        result.verdict = judged(world, reference.former, reference.end, changes, log_from, operation.forward)
+        result.verdict = judged(world, reference.former, reference.end, changes, before, operation.forward)
         result.recovery = killer.changes("recovery")
 
     def _tidy(self, operation: Operation, reference: Reference, verdict: Verdict) -> None:
         """Leaves the scene as it was where that takes less than to begin it anew."""
-        if verdict.outcome == RESTORED and not operation.baseline:
+        if verdict.outcome == RESTORED and operation.scene.strangers and not operation.baseline:
             shutil.rmtree(self.world.here.spool / "easy_cluster", ignore_errors=True)
         elif verdict.outcome in (COMPLETED, RESTORED) and operation.scene.strangers:
             self.world.begin_here(operation.scene, operation.baseline)
@@ -139,8 +140,10 @@ class Harness:
 
     def __init__(self, lab: Lab, lanes: int, report: Callable[[Result], None]):
         self._pool = ThreadPoolExecutor(lanes)
-        self._lanes = list(self._pool.map(lambda number: Lane(lab, number), range(1, lanes + 1)))
         self._report = report
+        compiled(lab)
+        hosts = [(lab.host(f"hello{number}.world"), lab.host(f"foo{number}.bar")) for number in range(1, lanes + 1)]
+        self._lanes = list(self._pool.map(lambda pair: Lane(World(lab, *pair)), hosts))
 
     def reference(self, operation: Operation) -> Reference:
         """The operation without an interruption, once in each lane, as their nodes have names of their own."""

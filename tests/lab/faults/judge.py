@@ -25,6 +25,14 @@ class Verdict:
     losses: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Before:
+    """What was there before the operation and is no part of what is judged."""
+
+    journals: set[bytes]
+    log_size: int
+
+
 def view(world: World) -> dict:
     """What both nodes say of the cluster and of every table; see `erlang/lab_view.erl`."""
     names = {world.here.name: "here", world.other.name: "other"}
@@ -49,7 +57,12 @@ def is_settled(world: World) -> bool:
     return status["unfinished"] == "undefined" and status["operation"] == "none" and status["pending"] == []
 
 
-def judged(world: World, former: dict, end: dict, changes: list, log_from: int, forward: bool) -> Verdict:
+def journals(world: World) -> set[bytes]:
+    """The ids of the operations that have a journal."""
+    return {path.stem.encode() for path in (world.here.spool / "easy_cluster" / "journal").glob("*.journal")}
+
+
+def judged(world: World, former: dict, end: dict, changes: list, before: Before, forward: bool) -> Verdict:
     """The verdict on a node that has been started again."""
     wait_until(lambda: is_settled(world), 40, "the end of the recovery")
     seen = _settled_view(world, former, end)
@@ -57,7 +70,7 @@ def judged(world: World, former: dict, end: dict, changes: list, log_from: int, 
     if seen == end:
         verdict = Verdict(COMPLETED)
     elif seen == former:
-        verdict = Verdict(LOST, ["it went back, and had no way back"]) if forward else Verdict(RESTORED)
+        verdict = Verdict(RESTORED, ["it went back, and had no way back"] if forward and _has_begun(changes) else [])
     else:
         from_end, from_former = _differences(seen, end), _differences(seen, former)
         nearer = ("uninterrupted end", from_end) if len(from_end) <= len(from_former) else ("former state", from_former)
@@ -65,8 +78,8 @@ def judged(world: World, former: dict, end: dict, changes: list, log_from: int, 
     verdict.wrong += _records(world, acknowledged, seen)
     verdict.wrong += _accounts(world, seen)
     verdict.wrong += _leftovers(world)
-    verdict.wrong += _history(world, verdict.outcome, changes)
-    verdict.wrong += _log(world, changes, log_from)
+    verdict.wrong += _history(world, verdict.outcome, changes, before.journals)
+    verdict.wrong += _log(world, changes, before.log_size)
     if verdict.wrong:
         verdict.outcome = LOST
     return verdict
@@ -177,14 +190,14 @@ def _leftovers(world: World) -> list[str]:
     own = world.here.spool / "easy_cluster"
     left = [path for folder in ("staging", "restoring") for path in (own / folder).glob("*")]
     left += [path for path in world.here.spool.iterdir() if _MNESIA_LEFTOVERS.fullmatch(path.name)]
-    left += [path for path in own.rglob("*.new")]
+    left += [path for path in own.rglob("*.new") if own / "kept" not in path.parents]
     left += [path for path in own.glob("*") if path.name not in ("journal", "kept", "archive", "staging", "restoring")]
     return [f"left behind: {path.relative_to(world.here.spool)}" for path in left]
 
 
-def _history(world: World, outcome: str, changes: list) -> list[str]:
+def _history(world: World, outcome: str, changes: list, earlier: set[bytes]) -> list[str]:
     """status() and history() know of it, unless nothing had begun when the node was killed."""
-    past = call(world.here, "history()")[1]
+    past = [each for each in call(world.here, "history()")[1] if each["id"] not in earlier]
     if not _has_begun(changes):
         return [] if not past or past[-1]["outcome"] == "undone" else [f"history() knows of {past}, and nothing had begun"]
     if not past:

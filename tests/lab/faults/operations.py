@@ -37,6 +37,7 @@ OPERATIONS = [
     Operation("join", STRANGERS, "easy_cluster:join('{other}')"),
     Operation("join_as_master", STRANGERS, "easy_cluster:join_as_master('{other}')"),
     Operation("sync_node", MEMBERS, "easy_cluster:sync_node('{other}')", forward=True),
+    Operation("reset", STRANGERS, "easy_cluster:reset()"),
     Operation("join_cluster", STRANGERS, "ejabberd_cluster:join('{other}')", baseline=True),
 ]
 

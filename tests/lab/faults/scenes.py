@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import EjabberdNode, Lab, wait_until
+from lab import EjabberdNode, Host, Lab, wait_until
 
 from .killing import Killer, load
 
@@ -72,9 +72,8 @@ MASTERS = Scene("masters", STRANGERS, _as_master)
 class World:
     """Two hosts of the laboratory, on which scenes are made and come back. Several worlds live side by side."""
 
-    def __init__(self, lab: Lab, number: int):
-        self.here = lab.host(f"hello{number}.world").ejabberd(without=_WITHOUT)
-        self.other = lab.host(f"foo{number}.bar").ejabberd(without=_WITHOUT)
+    def __init__(self, lab: Lab, here: Host, other: Host):
+        self.here, self.other = here.ejabberd(without=_WITHOUT), other.ejabberd(without=_WITHOUT)
         self.nodes = (self.here, self.other)
         self.lab = lab
         self.killer = Killer(self.here)
