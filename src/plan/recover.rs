@@ -2,7 +2,8 @@
 //!
 //! The journal says how far it came, the directory whether the switch was made. Until clients were let in, both ways are
 //! open: back while the node is the old one, or when the members cannot be reached; forward otherwise. Afterwards there is
-//! only the way forward, as the way back would lose what clients have written since.
+//! only the way forward, as the way back would lose what clients have written since. A journal whose end is torn may have lost
+//! the record that they were let in.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct Interrupted {
     pub reached: bool,
     /// Whether Mnesia runs here already.
     pub running: bool,
+    /// Whether bytes at the end of the journal are no record.
+    #[serde(default)]
+    pub torn: bool,
 }
 
 /// Where an interrupted operation goes.
@@ -44,23 +48,27 @@ pub struct Recovery {
     pub direction: Direction,
     /// What has to be done while Mnesia is stopped; where it runs, with the stop before and the start after it.
     pub offline: Vec<Action>,
-    /// The steps of the plan that are left when Mnesia runs.
+    /// The steps that are left when Mnesia runs.
     pub online: Vec<Step>,
 }
 
 /// The way that an interrupted operation takes.
 #[must_use]
 pub fn recovery(interrupted: &Interrupted) -> Recovery {
-    let Interrupted { plan, begun, undoing, committed, reached, running } = interrupted;
+    let Interrupted { plan, begun, undoing, committed, reached, running, torn } = interrupted;
     if plan.undo.is_empty() {
         return forward(plan, *begun, false);
     }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
-    let reached = *reached || plan.operation.ends_alone();
+    let reached = *reached || *torn || plan.operation.ends_alone();
     if open || (*committed && reached && !*undoing) {
         forward(plan, *begun, *running)
     } else {
-        Recovery { direction: Direction::Back, offline: back(plan, *begun, *running), online: Vec::new() }
+        Recovery {
+            direction: Direction::Back,
+            offline: back(plan, *begun, *running),
+            online: rows_back(plan, *begun),
+        }
     }
 }
 
@@ -105,6 +113,17 @@ fn back(plan: &Plan, begun: u32, running: bool) -> Vec<Action> {
     };
     let files = plan.undo.iter().filter(needed).map(|undo| undo.action.clone()).collect();
     around(plan, running, files, || Action::ReopenMnesia)
+}
+
+/// Rows of tables in memory went with the VM; once they are archived, they are written back when Mnesia runs again.
+fn rows_back(plan: &Plan, begun: u32) -> Vec<Step> {
+    let archived = plan.steps.iter().find(|step| matches!(step.action, Action::ArchiveRows { .. }));
+    let Some(archived) = archived.filter(|step| step.number <= begun) else { return Vec::new() };
+    plan.undo
+        .iter()
+        .filter(|undo| matches!(undo.action, Action::RestoreRows { .. }))
+        .map(|undo| Step { action: undo.action.clone(), on_failure: OnFailure::Keep, ..archived.clone() })
+        .collect()
 }
 
 /// `actions` with the stop of what runs before them and its start after them.
@@ -195,7 +214,8 @@ mod tests {
             estimate: Estimate::default(),
         };
         let begun = ACTIONS.iter().zip(1..).find(|(name, _)| **name == begun).map_or(0, |(_, number)| number);
-        Interrupted { plan, begun, undoing: false, committed: begun >= 3, reached: true, running: false }
+        let committed = begun >= 3;
+        Interrupted { plan, begun, undoing: false, committed, reached: true, running: false, torn: false }
     }
 
     fn names(recovery: &Recovery) -> (Direction, Vec<&'static str>, Vec<&'static str>) {
@@ -226,6 +246,29 @@ mod tests {
         for found in [alone, undoing].map(|each| recovery(&each)) {
             assert_eq!(names(&found).1, ["forget_here", "restore_database", "drop_staging"]);
         }
+    }
+
+    #[test]
+    fn a_torn_end_may_hide_that_clients_were_let_in() {
+        let torn = Interrupted { reached: false, torn: true, ..interrupted("replace_files") };
+        assert_eq!(recovery(&torn).direction, Direction::Forward);
+        let uncommitted = Interrupted { torn: true, ..interrupted("open_staging") };
+        assert_eq!(recovery(&uncommitted).direction, Direction::Back);
+        let undoing = Interrupted { undoing: true, torn: true, ..interrupted("replace_files") };
+        assert_eq!(recovery(&undoing).direction, Direction::Back);
+    }
+
+    #[test]
+    fn rows_in_memory_come_back_once_they_were_archived() {
+        let mut archiving = interrupted("open_staging");
+        archiving.plan.steps[0].action = Action::ArchiveRows { tables: Vec::new(), rows: 0, bytes: 0 };
+        let restore = Action::RestoreRows { tables: vec!["online".into()] };
+        archiving.plan.undo.push(UndoStep { since: 2, action: restore });
+        for begun in [1, 2] {
+            let found = recovery(&Interrupted { begun, ..archiving.clone() });
+            assert_eq!(names(&found).2, ["restore_rows"], "{begun}");
+        }
+        assert!(recovery(&Interrupted { begun: 0, ..archiving }).online.is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
-use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
+use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::Inputs;
 
@@ -89,6 +89,7 @@ impl Lab {
             obstacles: Vec::new(),
             configuration: None,
             unfinished: None,
+            beside: Beside::default(),
         };
         self.snapshot.members.push(Member { node: node.into(), answer: Answer::Facts(Box::new(facts)) });
     }
