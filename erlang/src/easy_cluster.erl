@@ -32,6 +32,7 @@
 -export([join_as_master/1, join_as_master/2]).
 -export([sync_node/1, sync_node/2]).
 -export([reset/0, reset/1]).
+-export([forget/1, forget/2]).
 -export([commit/1]).
 
 %% Reading
@@ -39,11 +40,14 @@
 -export([format_error/1]).
 
 -type node_name() :: node() | string() | binary().
--type operation() :: {join | join_as_master | sync_node, node_name()} | reset.
+-type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
                      local_rows => archive | merge,
-                     yes => boolean()}.
+                     yes => boolean(),
+                     also => [node_name()],
+                     lose => all | [atom() | string() | binary()],
+                     quorum => boolean()}.
 -type plan() :: easy_cluster_planner:plan().
 -type error() :: easy_cluster_planner:error().
 -export_type([node_name/0, operation/0, options/0, plan/0, error/0]).
@@ -138,6 +142,18 @@ reset() ->
 reset(Opts) ->
     operate(reset, Opts).
 
+%% Takes Node, which is gone for good, out of this node's cluster. What only Node has goes with it; one that comes back with
+%% its old database is turned away. On any member.
+-spec forget(node_name()) -> ok | {ok, plan()} | error().
+forget(Node) ->
+    forget(Node, #{}).
+
+%% Options: also (members that are gone for good, too), lose (tables whose only copy may go), quorum (false: although those
+%% that are left are no majority), yes (takes copies that may be older than Node's), dry_run, timeout.
+-spec forget(node_name(), options()) -> ok | {ok, plan()} | error().
+forget(Node, Opts) ->
+    operate({forget, Node}, Opts).
+
 %% Carries out a plan, or refuses it when the cluster has changed since it was made.
 -spec commit(plan()) -> ok | error().
 commit(Plan) ->
@@ -172,6 +188,7 @@ help() ->
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
       "  reset()               go on with an empty database; the old one is kept\n"
+      "  forget(Node)          take a member that is gone for good out of the cluster\n"
       "  status()              who belongs, who runs, what is wrong\n"
       "  history()             what was done here, and what is kept since\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
@@ -179,7 +196,8 @@ help() ->
       "  format_error(Error)   an error in words\n"
       "\n"
       "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"
-      "Each takes a map of options behind it: dry_run, timeout, local_rows => archive | merge, yes.\n"
+      "Each takes a map of options behind it: dry_run, timeout, local_rows => archive | merge, yes;\n"
+      "forget, too: also => [Node], lose => all | [Table], quorum => false.\n"
       "This node's old database is kept in the folder easy_cluster of the Mnesia directory.\n").
 
 operate(Operation, Opts) ->

@@ -44,6 +44,7 @@
 -export([restore/2]).
 -export([drop_staging/2]).
 -export([drop_kept/2]).
+-export([set_aside/2]).
 %% Looking
 -export([kept/1]).
 -export([is_committed/2]).
@@ -241,6 +242,34 @@ write_manifest(Kept, Id, Entries) ->
     Text = unicode:characters_to_binary(io_lib:format("%% coding: utf-8~n~tp.~n", [Manifest])),
     easy_cluster_files:write(filename:join(Kept, ?MANIFEST), Text).
 
+%% Moves every Mnesia file into the kept folder by a rename, the schema first, so that from its first step on there is no
+%% database here. Logs with transactions go along, and the whole is what it was. Done again, it moves what is left.
+-spec set_aside(file:filename(), id()) -> result().
+set_aside(MnesiaDir, Id) ->
+    stopped(MnesiaDir, Id, fun(#{kept := Kept}) ->
+        easy_cluster_files:in_order([
+            fun() -> easy_cluster_files:make_folder(Kept) end,
+            fun() -> move_aside(mnesia_files(MnesiaDir), MnesiaDir, Kept) end,
+            fun() -> described_aside(mnesia_entries(Kept), Kept, Id) end
+        ])
+    end).
+
+move_aside({error, _} = Error, _MnesiaDir, _Kept) ->
+    Error;
+move_aside({ok, Names}, MnesiaDir, Kept) ->
+    {Schema, Others} = lists:partition(fun(Name) -> Name =:= ?SCHEMA end, Names),
+    easy_cluster_files:in_order([
+        fun() -> move_each(MnesiaDir, Kept, Schema) end,
+        fun() -> easy_cluster_files:sync_folder(Kept) end,
+        fun() -> easy_cluster_files:sync_folder(MnesiaDir) end,
+        fun() -> move_each(MnesiaDir, Kept, Others) end,
+        fun() -> easy_cluster_files:sync_folder(Kept) end,
+        fun() -> easy_cluster_files:sync_folder(MnesiaDir) end
+    ]).
+
+described_aside({ok, Entries}, Kept, Id) -> write_manifest(Kept, Id, Entries);
+described_aside({error, _} = Error, _Kept, _Id) -> Error.
+
 -spec manifest(file:filename()) -> {ok, manifest()} | missing | easy_cluster_files:failure().
 manifest(Kept) ->
     Path = filename:join(Kept, ?MANIFEST),
@@ -431,7 +460,8 @@ for_mnesia_files(Dir, Fun) ->
     end.
 
 %% Deletes the old files, known by being the kept ones, and moves the rest of staging in. A file that the
-%% directory has in the meantime under the name of one in staging was made by a Mnesia that ran as a member, and stays.
+%% directory has in the meantime under the name of one in staging was made by a Mnesia that ran as a member, and stays;
+%% the one in staging goes with its folder.
 -spec replace_files(file:filename(), id()) -> result().
 replace_files(MnesiaDir, Id) ->
     stopped(MnesiaDir, Id, fun(#{kept := Kept, staging := Staging} = Paths) ->
@@ -464,7 +494,7 @@ move_rest(Staging, MnesiaDir) ->
                 fun() -> sync_mnesia_files(Staging) end,
                 fun() -> for_mnesia_files(Staging, fun(Name) -> move_in(Staging, MnesiaDir, Name) end) end,
                 fun() -> easy_cluster_files:sync_folder(MnesiaDir) end,
-                fun() -> easy_cluster_files:sync_folder(Staging) end
+                fun() -> easy_cluster_files:delete_folder(Staging) end
             ]);
         missing ->
             ok;

@@ -61,12 +61,26 @@ run({start_mnesia, #{members := Members}}, Context) ->
     start_member(Members, Context);
 run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
+run({copy_tables, #{copies := Copies}}, Context) ->
+    copy_tables(Copies, Context);
 run({wait_for_tables, #{tables := Tables}}, Context) ->
     wait_for_tables(Tables, Context);
 run(clear_caches, _Context) ->
     clear_caches();
 run(verify, Context) ->
     verify(Context);
+run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:bar(Nodes, Members, Timeout);
+run({force_load, #{tables := Tables}}, Context) ->
+    force_load(Tables, Context);
+run({forget_node, #{node := Node}}, _Context) ->
+    easy_cluster_fence:forget(Node);
+run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:renew(Members, Timeout);
+run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:unbar(Nodes, Members, Timeout);
+run(ensure_fence, _Context) ->
+    easy_cluster_fence:ensure();
 run({forget_here, #{members := Members}}, Context) ->
     easy_cluster_forget:here(Members, maps:get(timeout, Context));
 run(restore_database, Context) ->
@@ -239,14 +253,28 @@ start_and_load(#{timeout := Timeout} = Context) ->
 
 %%% Tables
 
-copy_table(#{table := Table, storage := Storage, rows := Rows, bytes := Bytes},
-           #{progress := Progress, plan := #{members := Members}}) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, mnesia:add_table_copy(Table, node(), Storage)}) end),
+copy_table(#{table := Table, storage := Storage} = Copy, Context) ->
+    is_copied(copied([Copy], Context, fun() -> mnesia:add_table_copy(Table, node(), Storage) end), Table, Storage).
+
+%% One transaction for all of them, or one each: what it had done is undone when it fails.
+copy_tables(Copies, Context) ->
+    case copied(Copies, Context, fun() -> easy_cluster_schema:add_copies(Copies) end) of
+        {atomic, ok} -> every([is_stored(Copy) || Copy <- Copies]);
+        {aborted, _Reason} -> every([copy_table(Copy, Context) || Copy <- Copies])
+    end.
+
+every(Results) ->
+    case [Error || {error, _} = Error <- Results] of
+        [] -> {ok, #{rows => lists:sum([Rows || {ok, #{rows := Rows}} <- Results])}};
+        [Error | _] -> Error
+    end.
+
+copied(Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, Fun()}) end),
     [true = erlang:monitor_node(Node, true) || Node <- Members],
-    Report = fun() -> Progress(maps:merge(#{table => Table, of_rows => Rows, of_bytes => Bytes}, arrived(Table))) end,
-    Result = await_copy(Pid, Monitor, Report),
+    Result = await_copy(Pid, Monitor, fun() -> Progress(arrived(Copies)) end),
     [true = erlang:monitor_node(Node, false) || Node <- Members],
-    is_copied(Result, Table, Storage).
+    Result.
 
 %% A sender that dies leaves add_table_copy waiting for another source, which may not exist.
 await_copy(Pid, Monitor, Report) ->
@@ -262,12 +290,16 @@ await_copy(Pid, Monitor, Report) ->
         await_copy(Pid, Monitor, Report)
     end.
 
-arrived(Table) ->
-    case {ets:info(Table, size), ets:info(Table, memory)} of
-        {Rows, Words} when is_integer(Rows), is_integer(Words) ->
-            #{rows => Rows, bytes => Words * erlang:system_info(wordsize)};
-        _NotYet -> #{rows => 0, bytes => 0}
-    end.
+%% Of several tables, the sum, under the name of the last that has begun to arrive.
+arrived([#{table := First} | _] = Copies) ->
+    Here = [{Table, ets:info(Table, size), ets:info(Table, memory)} || #{table := Table} <- Copies],
+    Begun = [{Table, Rows, Words * erlang:system_info(wordsize)}
+             || {Table, Rows, Words} <- Here, is_integer(Rows), is_integer(Words)],
+    #{table => lists:last([First | [Table || {Table, _, _} <- Begun]]),
+      rows => lists:sum([Rows || {_, Rows, _} <- Begun]),
+      bytes => lists:sum([Bytes || {_, _, Bytes} <- Begun]),
+      of_rows => lists:sum([Rows || #{rows := Rows} <- Copies]),
+      of_bytes => lists:sum([Bytes || #{bytes := Bytes} <- Copies])}.
 
 is_copied({atomic, ok}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
@@ -275,6 +307,9 @@ is_copied({aborted, {already_exists, Table, _Node}}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
 is_copied({aborted, Reason}, _Table, _Storage) ->
     {error, Reason}.
+
+is_stored(#{table := Table, storage := Storage}) ->
+    is_stored(mnesia:table_info(Table, storage_type), Table, Storage).
 
 is_stored(Storage, Table, Storage) ->
     case lists:member(node(), mnesia:table_info(Table, where_to_write)) of
@@ -290,6 +325,24 @@ wait_for_tables(Tables, #{timeout := Timeout}) ->
         {timeout, Waiting} -> {error, {timeout_waiting_for_tables, Waiting}};
         {error, Reason} -> {error, Reason}
     end.
+
+%% One that is loaded by now is left alone.
+force_load(Tables, #{timeout := Timeout} = Context) ->
+    Load = fun({Table, Holder}) ->
+                   case easy_cluster_rpc:call(Holder, mnesia, table_info, [Table, where_to_read], Timeout) of
+                       {ok, nowhere} -> is_loaded(easy_cluster_rpc:call(Holder, mnesia, force_load_table, [Table], infinity));
+                       {ok, _There} -> ok;
+                       {error, Reason} -> {error, Reason}
+                   end
+           end,
+    case all(Load, Tables) of
+        {ok, _} -> wait_for_tables([Table || {Table, _Holder} <- Tables], Context);
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_loaded({ok, yes}) -> ok;
+is_loaded({ok, Other}) -> {error, Other};
+is_loaded({error, Reason}) -> {error, Reason}.
 
 merge_rows([], _Context, Merged) ->
     {ok, #{merged => Merged}};

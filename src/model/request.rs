@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::name::NodeName;
+use super::name::{NodeName, TableName};
 
 /// An operation on the cluster. The node is whatever the operator typed until it has been through
 /// [`crate::validate::node_name::parse`].
@@ -15,6 +15,8 @@ pub enum Operation {
     JoinAsMaster(NodeName),
     /// Copy every table of the cluster that this node lacks.
     SyncNode(NodeName),
+    /// Take a member that is gone for good out of the cluster of this node.
+    Forget(NodeName),
     /// Go on alone with an empty database.
     Reset,
 }
@@ -25,7 +27,7 @@ impl Operation {
     pub fn target(&self) -> Option<&NodeName> {
         match self {
             Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
-            Self::Reset => None,
+            Self::Reset | Self::Forget(_) => None,
         }
     }
 
@@ -34,7 +36,7 @@ impl Operation {
     pub fn replaces_database(&self) -> bool {
         match self {
             Self::Join(_) | Self::JoinAsMaster(_) | Self::Reset => true,
-            Self::SyncNode(_) => false,
+            Self::SyncNode(_) | Self::Forget(_) => false,
         }
     }
 
@@ -43,7 +45,7 @@ impl Operation {
     pub fn ends_alone(&self) -> bool {
         match self {
             Self::Reset => true,
-            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) => false,
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) | Self::Forget(_) => false,
         }
     }
 
@@ -54,6 +56,7 @@ impl Operation {
             Self::Join(_) => "join",
             Self::JoinAsMaster(_) => "join_as_master",
             Self::SyncNode(_) => "sync_node",
+            Self::Forget(_) => "forget",
             Self::Reset => "reset",
         }
     }
@@ -70,6 +73,31 @@ pub enum LocalRows {
     Merge,
 }
 
+/// Tables that may be lost, as their only copy is on a node that is to be forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lose {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of these names. Text, as no atom is made of what was typed.
+    Tables(Vec<String>),
+    /// All of them.
+    All,
+}
+
+impl Lose {
+    /// Whether a table may be lost.
+    #[must_use]
+    pub fn covers(&self, table: &TableName) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Tables(names) => names.iter().any(|name| name == table.as_str()),
+            Self::All => true,
+        }
+    }
+}
+
 /// The options of an operation, all of them optional.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -81,10 +109,31 @@ pub struct Options {
     pub local_rows: LocalRows,
     /// Agree to what the plan would otherwise ask about.
     pub yes: bool,
+    /// Members that are gone for good, too, and are forgotten at once with the one that is named.
+    #[serde(default)]
+    pub also: Vec<NodeName>,
+    /// Tables that may go with a node that is forgotten.
+    #[serde(default)]
+    pub lose: Lose,
+    /// Whether those that forget have to be more than half of the members.
+    #[serde(default = "yes")]
+    pub quorum: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, timeout: 5_000, local_rows: LocalRows::Archive, yes: false }
+        Self {
+            dry_run: false,
+            timeout: 5_000,
+            local_rows: LocalRows::Archive,
+            yes: false,
+            also: Vec::new(),
+            lose: Lose::Nothing,
+            quorum: true,
+        }
     }
 }

@@ -18,6 +18,7 @@ use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
+use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, beside, node_name, options, reach};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,14 @@ enum Request {
     Recover(Interrupted),
     Salvage(Marks),
     DropKept(beside::Drop),
+    Returning {
+        here: NodeName,
+        known: Vec<Known>,
+    },
+    Reentering {
+        here: NodeName,
+        known: Vec<Known>,
+    },
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
@@ -183,6 +192,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             beside::drop_kept(&drop).map_err(one)?;
             Answer::Nothing {}
         }
+        Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
+        Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
@@ -218,6 +229,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
+}
+
+fn nothing_if_none(problems: Vec<Problem>) -> Result<Answer, Vec<Problem>> {
+    if problems.is_empty() { Ok(Answer::Nothing {}) } else { Err(problems) }
 }
 
 #[cfg(test)]
