@@ -36,7 +36,7 @@ run({archive_rows, #{tables := Tables}}, Context) ->
 run({merge_rows, #{tables := Tables}}, Context) ->
     merge_rows(Tables, Context, #{});
 run({restore_rows, #{tables := Tables}}, Context) ->
-    all(fun(Table) -> easy_cluster_rows:restore(archive_file(Table, Context)) end, Tables);
+    all(fun(Table) -> restore_rows(easy_cluster_rows:restore(archive_file(Table, Context)), Table) end, Tables);
 run(stop_mnesia, _Context) ->
     stop_application(mnesia);
 run(close_staging, _Context) ->
@@ -343,6 +343,15 @@ force_load(Tables, #{timeout := Timeout} = Context) ->
 is_loaded({ok, yes}) -> ok;
 is_loaded({ok, Other}) -> {error, Other};
 is_loaded({error, Reason}) -> {error, Reason}.
+
+%% An archive that is not there was not written when the VM died; what it would have held went as rows in memory do.
+restore_rows({ok, Restored}, Table) ->
+    logger:notice(Restored#{what => easy_cluster_restore_rows, table => Table}),
+    {ok, Restored};
+restore_rows({error, {archive_missing, _}}, _Table) ->
+    {ok, #{rows => 0}};
+restore_rows({error, Reason}, _Table) ->
+    {error, Reason}.
 
 merge_rows([], _Context, Merged) ->
     {ok, #{merged => Merged}};

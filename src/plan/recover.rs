@@ -30,6 +30,12 @@ pub struct Interrupted {
     /// Whether bytes at the end of the journal are no record.
     #[serde(default)]
     pub torn: bool,
+    /// Whether the staging folder holds files of Mnesia.
+    #[serde(default)]
+    pub staged: bool,
+    /// Whether files are kept, and the directory still has them.
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// Where an interrupted operation goes.
@@ -56,7 +62,9 @@ pub struct Recovery {
 /// The way that an interrupted operation takes.
 #[must_use]
 pub fn recovery(interrupted: &Interrupted) -> Recovery {
-    let Interrupted { plan, begun, undoing, committed, reached, running, torn } = interrupted;
+    let Interrupted { plan, undoing, committed, reached, running, .. } = interrupted;
+    let (begun, lost) = begun(interrupted);
+    let begun = &begun;
     if plan.undo.is_empty() {
         return forward(plan, *begun, false);
     }
@@ -64,7 +72,7 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
         return of_forgetting(plan, *begun, *undoing);
     }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
-    let reached = *reached || *torn || plan.operation.ends_alone();
+    let reached = *reached || lost || plan.operation.ends_alone();
     if open || (*committed && reached && !*undoing) {
         forward(plan, *begun, *running)
     } else {
@@ -74,6 +82,28 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
             online: rows_back(plan, *begun),
         }
     }
+}
+
+/// The last step that was begun, and whether the journal has lost records of it: its end is torn, or the directory is further.
+/// Then each step that may have been begun counts, as all can be run and taken back again.
+fn begun(interrupted: &Interrupted) -> (u32, bool) {
+    let Interrupted { plan, begun, committed, torn, staged, kept, .. } = interrupted;
+    let last = |shows: &dyn Fn(&Action) -> bool| {
+        plan.steps.iter().filter(|step| shows(&step.action)).map(|step| step.number).max().unwrap_or(0)
+    };
+    let shown = last(&|action| {
+        *staged && matches!(action, Action::OpenStaging | Action::BuildDatabase { .. })
+            || *kept && matches!(action, Action::KeepDatabase)
+            || *committed && matches!(action, Action::CommitSchema)
+    });
+    if !torn && shown <= *begun {
+        return (*begun, false);
+    }
+    let possible = last(&|action| {
+        *staged && matches!(action, Action::JoinSchema { .. })
+            || *kept && matches!(action, Action::DeleteLogs)
+    });
+    (shown.max(possible).max(*begun), true)
 }
 
 /// Once a node may be out, the rest has to know it. The members refuse its connections as they did; the VM that does so here
@@ -240,7 +270,17 @@ mod tests {
         };
         let begun = ACTIONS.iter().zip(1..).find(|(name, _)| **name == begun).map_or(0, |(_, number)| number);
         let committed = begun >= 3;
-        Interrupted { plan, begun, undoing: false, committed, reached: true, running: false, torn: false }
+        Interrupted {
+            plan,
+            begun,
+            undoing: false,
+            committed,
+            reached: true,
+            running: false,
+            torn: false,
+            staged: false,
+            kept: false,
+        }
     }
 
     fn names(recovery: &Recovery) -> (Direction, Vec<&'static str>, Vec<&'static str>) {
@@ -281,6 +321,14 @@ mod tests {
         assert_eq!(recovery(&uncommitted).direction, Direction::Back);
         let undoing = Interrupted { undoing: true, torn: true, ..interrupted("replace_files") };
         assert_eq!(recovery(&undoing).direction, Direction::Back);
+    }
+
+    #[test]
+    fn a_directory_that_is_further_than_the_journal_is_believed() {
+        let committed = Interrupted { begun: 0, reached: false, ..interrupted("replace_files") };
+        assert_eq!(names(&recovery(&committed)).1, ["replace_files"]);
+        let staged = Interrupted { begun: 0, staged: true, ..interrupted("stop_application") };
+        assert_eq!(names(&recovery(&staged)).1, ["forget_here", "drop_staging"]);
     }
 
     #[test]
