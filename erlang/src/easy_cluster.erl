@@ -188,7 +188,7 @@ interrupted() ->
     end.
 
 %% Deletes the database that an operation has kept, which nothing brings back: tells what to type.
--spec drop_kept(Id :: atom() | string() | binary()) -> error().
+-spec drop_kept(Id :: atom() | string() | binary()) -> ok | error().
 drop_kept(Id) ->
     drop_kept(Id, #{}).
 

@@ -386,15 +386,19 @@ is_restoring(MnesiaDir, Id) ->
 %% What tells how far the operation came when its journal does not. Mnesia may run.
 -spec marks(file:filename(), id()) -> {ok, marks()} | {error, problem()}.
 marks(MnesiaDir, Id) ->
-    with_id(MnesiaDir, Id, fun(#{kept := Kept} = Paths) ->
-        case {manifest(Kept), there(filename:join(Kept, ?GIVEN_UP)), phase(MnesiaDir, Paths)} of
-            {_, true, {ok, _}} -> marks(MnesiaDir, Id, Paths, given_up, []);
-            {missing, false, {ok, _}} -> marks(MnesiaDir, Id, Paths, not_kept, []);
-            {{ok, #{files := Files}}, false, {ok, Phase}} -> marks(MnesiaDir, Id, Paths, Phase, Files);
-            {{error, _} = Error, _, _} -> Error;
-            {_, _, {error, _} = Error} -> Error
-        end
-    end).
+    case easy_cluster_journal:is_id(Id) of
+        true -> marks_of(MnesiaDir, Id, paths(MnesiaDir, Id));
+        false -> {error, {bad_id, #{path => MnesiaDir, reason => {bad_id, Id}}}}
+    end.
+
+marks_of(MnesiaDir, Id, #{kept := Kept} = Paths) ->
+    case {manifest(Kept), there(filename:join(Kept, ?GIVEN_UP)), phase(MnesiaDir, Paths)} of
+        {_, true, {ok, _}} -> marks(MnesiaDir, Id, Paths, given_up, []);
+        {missing, false, {ok, _}} -> marks(MnesiaDir, Id, Paths, not_kept, []);
+        {{ok, #{files := Files}}, false, {ok, Phase}} -> marks(MnesiaDir, Id, Paths, Phase, Files);
+        {{error, Details}, _, _} -> {error, {directory_error, Details}};
+        {_, _, {error, Details}} -> {error, {directory_error, Details}}
+    end.
 
 marks(MnesiaDir, Id, #{kept := Kept, staging := Staging}, Phase, Files) ->
     {ok, #{
@@ -897,7 +901,6 @@ with_id(MnesiaDir, Id, Fun) ->
     end.
 
 in_code(ok) -> ok;
-in_code({ok, _} = Ok) -> Ok;
 in_code({error, #{path := _} = Details}) -> {error, {directory_error, Details}};
 in_code({error, {_Code, _Details}} = Error) -> Error.
 
