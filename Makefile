@@ -8,13 +8,14 @@ APT_PACKAGES := ejabberd erlang-base erlang-dev erlang-eunit erlang-dialyzer erl
 # Where rustup puts cargo, for who has not logged in again since.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 
-.PHONY: help build test test-releases test-faults check demo bench module clean packages python nextest
+.PHONY: help build test test-releases test-faults fuzz-journal check demo bench module clean packages python nextest
 help:
 	@echo "make demo     two real ejabberd nodes become one cluster, before your eyes"
 	@echo "make build    everything; Erlang code in _build/default/lib/easy_cluster/ebin, the program target/release/easy-cluster"
 	@echo "make test     all tests: Rust, Erlang, and the lab of real ejabberd nodes"
 	@echo "make test-releases   the laboratory with ejabberd 24.12 and 26.07, which it downloads first"
 	@echo "make test-faults  each operation, killed at every change that it makes on disc; prints the table of docs/reliability.md"
+	@echo "make fuzz-journal   random changes to journals for SECONDS=300: a start has an answer to each, and nothing is lost"
 	@echo "make check    format, clippy, xref, dialyzer, documentation"
 	@echo "make bench    the measurements of docs/performance.md"
 	@echo "make module   _build/easy_cluster-$(VERSION).tar.gz, for machines without Rust"
@@ -38,6 +39,13 @@ test-releases: packages python
 test-faults: packages python
 	rebar3 compile
 	$(PYTHON) tests/lab/faults $(FAULTS)
+
+# Journals with wrong bytes beside directories at each stage of an exchange; in memory, as each try syncs files.
+SECONDS ?= 300
+fuzz-journal: packages
+	rebar3 as test compile
+	TMPDIR=$$([ -w /dev/shm ] && echo /dev/shm || echo /tmp) erl -noshell -pa _build/test/lib/easy_cluster/ebin \
+		_build/test/lib/easy_cluster/tests/erlang -eval "halt(case easy_cluster_salvage_tests:fuzz($(SECONDS)) of true -> 0; false -> 1 end)."
 
 check: packages
 	@cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 || rustup component add rustfmt clippy

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use divan::{Bencher, black_box};
 use easy_cluster::model::name::{AtomName, NodeName};
 use easy_cluster::model::request::{Operation, Options};
-use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
+use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
 use easy_cluster::model::table::{Table, TableType};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
@@ -170,6 +170,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         obstacles: Vec::new(),
         configuration: None,
         unfinished: None,
+        beside: Beside::default(),
     };
     Member { node, answer: Answer::Facts(Box::new(facts)) }
 }

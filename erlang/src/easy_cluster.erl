@@ -23,7 +23,7 @@
 %% Looking
 -export([test_node/1, test_node/2]).
 -export([plan/1, plan/2]).
--export([status/0, history/0]).
+-export([status/0, history/0, history/1]).
 -export([doctor/0, doctor/1, doctor/2]).
 -export([explain/1]).
 
@@ -33,7 +33,8 @@
 -export([sync_node/1, sync_node/2]).
 -export([reset/0, reset/1]).
 -export([forget/1, forget/2]).
--export([commit/1]).
+-export([commit/1, resume/0]).
+-export([drop_kept/1, drop_kept/2]).
 
 %% Reading
 -export([help/0]).
@@ -81,6 +82,11 @@ status() ->
 -spec history() -> {ok, [easy_cluster_executor:past()]} | error().
 history() ->
     easy_cluster_shell:history(easy_cluster_executor:history(mnesia:system_info(directory))).
+
+%% One of these: its plan, each record of its journal, and what to do with what is kept.
+-spec history(Id :: atom() | string() | binary()) -> {ok, easy_cluster_executor:past()} | error().
+history(Id) ->
+    easy_cluster_shell:operation(easy_cluster_executor:history(mnesia:system_info(directory), id(Id))).
 
 %% What is wrong with this node's cluster: every member is asked what it sees, and the ways between all of them are tried in
 %% both directions. Prints what was found and how to mend it.
@@ -165,6 +171,56 @@ commit(Plan) ->
             easy_cluster_shell:failed(Reason)
     end.
 
+%% Brings what was interrupted here to its end, as the next start of this node would: to what was planned, or back.
+-spec resume() -> ok | error().
+resume() ->
+    easy_cluster_shell:resumed(with_application(fun() -> easy_cluster_server:resume(easy_cluster_shell:reporter(interrupted())) end)).
+
+interrupted() ->
+    Directory = mnesia:system_info(directory),
+    case easy_cluster_executor:unfinished(Directory) of
+        undefined -> #{};
+        Id ->
+            case easy_cluster_executor:plan_of(Directory, Id) of
+                {ok, Plan} -> Plan;
+                error -> #{}
+            end
+    end.
+
+%% Deletes the database that an operation has kept, which nothing brings back: tells what to type.
+-spec drop_kept(Id :: atom() | string() | binary()) -> ok | error().
+drop_kept(Id) ->
+    drop_kept(Id, #{}).
+
+%% Options: confirm (the same name once more).
+-spec drop_kept(Id :: atom() | string() | binary(), #{confirm => atom() | string() | binary()}) -> ok | error().
+drop_kept(Id, Opts) when is_map(Opts) ->
+    Confirm = maps:get(confirm, Opts, undefined),
+    case maps:keys(maps:without([confirm], Opts)) of
+        [] ->
+            Drop = fun() -> easy_cluster_server:drop_kept(id(Id), confirmed(Confirm)) end,
+            easy_cluster_shell:dropped(with_application(Drop));
+        [Unknown | _] ->
+            easy_cluster_shell:failed({unknown_option, #{option => printed(Unknown), known => <<"confirm">>}})
+    end;
+drop_kept(_Id, Opts) ->
+    easy_cluster_shell:failed({bad_option, #{option => <<"the options">>, value => printed(Opts), expected => <<"a map">>}}).
+
+confirmed(undefined) -> undefined;
+confirmed(Confirm) -> id(Confirm).
+
+%% Names of operations are text; what cannot be one is shown as it was typed.
+id(Id) when is_atom(Id) -> atom_to_binary(Id);
+id(Id) ->
+    try unicode:characters_to_binary(Id) of
+        Text when is_binary(Text) -> Text;
+        _NotText -> printed(Id)
+    catch error:badarg -> printed(Id)
+    end.
+
+printed(Term) ->
+    unicode:characters_to_binary(io_lib:format("~tp", [Term])).
+
 %% An error of any function here in words: code, evidence, cause, fix.
 -spec format_error(term()) -> unicode:chardata().
 format_error({error, Reason}) ->
@@ -190,7 +246,9 @@ help() ->
       "  reset()               go on with an empty database; the old one is kept\n"
       "  forget(Node)          take a member that is gone for good out of the cluster\n"
       "  status()              who belongs, who runs, what is wrong\n"
-      "  history()             what was done here, and what is kept since\n"
+      "  history()             what was done here, and what is kept since; history(Id) tells more of one\n"
+      "  resume()              bring what was interrupted here to its end, as the next start would\n"
+      "  drop_kept(Id)         give up the database that an operation has kept\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
       "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"

@@ -48,10 +48,12 @@
 %% Looking
 -export([kept/1]).
 -export([is_committed/2]).
+-export([is_restoring/2]).
+-export([marks/2, marked/1]).
 -export([free_bytes/1]).
 -export([writable/1]).
 -export([obstacles/1]).
--export_type([id/0, paths/0, kept/0, obstacle/0, problem/0]).
+-export_type([id/0, paths/0, kept/0, marks/0, obstacle/0, problem/0]).
 
 -define(SCHEMA, "schema.DAT").
 -define(LATEST_LOG, "LATEST.LOG").
@@ -87,6 +89,7 @@
                  | {not_usable | no_hard_links, easy_cluster_files:details()}.
 -type manifest() :: #{files := [{file:filename_all(), non_neg_integer()}], at := integer(), node := node()}.
 -type phase() :: uncommitted | committed | lost | restored | given_up.
+-type marks() :: #{phase := phase() | not_kept, staged := boolean(), restoring := boolean(), ready := boolean(), old_files := boolean()}.
 -type result() :: ok | {error, problem()}.
 
 %% Folders of one operation, and the journal's file. None of them need exist.
@@ -373,6 +376,50 @@ there(Path) ->
 -spec is_committed(file:filename(), id()) -> boolean().
 is_committed(MnesiaDir, Id) ->
     phase(MnesiaDir, paths(MnesiaDir, Id)) =:= {ok, committed}.
+
+%% Whether a way back has begun to copy kept files and has not ended.
+-spec is_restoring(file:filename(), id()) -> boolean().
+is_restoring(MnesiaDir, Id) ->
+    #{kept := Kept} = paths(MnesiaDir, Id),
+    filelib:is_dir(below(MnesiaDir, "restoring", Id)) andalso not there(filename:join(Kept, ?RESTORED)).
+
+%% What tells how far the operation came when its journal does not. Mnesia may run.
+-spec marks(file:filename(), id()) -> {ok, marks()} | {error, problem()}.
+marks(MnesiaDir, Id) ->
+    case easy_cluster_journal:is_id(Id) of
+        true -> marks_of(MnesiaDir, Id, paths(MnesiaDir, Id));
+        false -> {error, {bad_id, #{path => MnesiaDir, reason => {bad_id, Id}}}}
+    end.
+
+marks_of(MnesiaDir, Id, #{kept := Kept} = Paths) ->
+    case {manifest(Kept), there(filename:join(Kept, ?GIVEN_UP)), phase(MnesiaDir, Paths)} of
+        {_, true, {ok, _}} -> marks(MnesiaDir, Id, Paths, given_up, []);
+        {missing, false, {ok, _}} -> marks(MnesiaDir, Id, Paths, not_kept, []);
+        {{ok, #{files := Files}}, false, {ok, Phase}} -> marks(MnesiaDir, Id, Paths, Phase, Files);
+        {{error, Details}, _, _} -> {error, {directory_error, Details}};
+        {_, _, {error, Details}} -> {error, {directory_error, Details}}
+    end.
+
+marks(MnesiaDir, Id, #{kept := Kept, staging := Staging}, Phase, Files) ->
+    {ok, #{
+        phase => Phase,
+        staged => has_mnesia_files(Staging),
+        restoring => is_restoring(MnesiaDir, Id),
+        ready => is_restoring(MnesiaDir, Id) andalso there(filename:join(below(MnesiaDir, "restoring", Id), ?READY)),
+        old_files => lists:any(fun({Name, _Size}) -> same_in_both(MnesiaDir, Kept, Name) =:= {ok, true} end, Files)
+    }}.
+
+has_mnesia_files(Folder) ->
+    case mnesia_entries(Folder) of
+        {ok, Entries} -> Entries =/= [];
+        {error, _} -> false
+    end.
+
+%% The operations of which something is kept, or half brought back.
+-spec marked(file:filename()) -> [id()].
+marked(MnesiaDir) ->
+    Named = [easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", Folder])) || Folder <- ["kept", "restoring"]],
+    lists:usort([unicode:characters_to_binary(Name) || {ok, Names} <- Named, Name <- Names, is_kept_name(Name)]).
 
 %% Deletes the directory's logs, as old operations in them would be replayed into the new schema. A log without a
 %% second name has not been kept and is not deleted.

@@ -4,11 +4,15 @@
 
 -export([commit/2]).
 -export([recover_offline/1, recover_online/2]).
--export([unfinished/1, history/1]).
+-export([unfinished/1, plan_of/2]).
+-export([history/1, history/2]).
+-export([drop_kept/2, finish_drops/1]).
 -export([pending/1, forgotten/3]).
 
 %% In the journal: an interrupted operation goes forward, and what needs a stopped Mnesia for that is done.
 -define(OFFLINE_DONE, {recovered, offline}).
+%% It goes back, and so much for that is done.
+-define(BACK_DONE, {recovered, back}).
 
 -type report() :: fun((event()) -> ok).
 %% What an operation tells while it runs.
@@ -16,9 +20,11 @@
                  {progress, map()} |
                  {undo, easy_cluster_step:action()}.
 -type past() :: #{id := binary(), operation := binary(), outcome := done | undone | stopped | unfinished | unreadable,
-                  milliseconds := non_neg_integer() | undefined, done := non_neg_integer(), steps := non_neg_integer(),
-                  kept := non_neg_integer() | undefined}.
--export_type([report/0, event/0, past/0]).
+                  begun := binary() | undefined, ended := binary() | undefined, milliseconds := non_neg_integer() | undefined,
+                  done := non_neg_integer(), steps := non_neg_integer(), kept := non_neg_integer() | undefined,
+                  dropped := binary() | undefined, damage := binary() | undefined}.
+-type event_of_past() :: #{at := binary() | undefined, what := binary()}.
+-export_type([report/0, event/0, past/0, event_of_past/0]).
 
 %% Takes the cluster's lock, refuses a plan that no longer fits, and carries it out.
 -spec commit(easy_cluster_planner:plan(), report()) -> {ok, map()} | easy_cluster_planner:error().
@@ -179,18 +185,20 @@ print(Reason) ->
 %% starts; where it runs already, it is stopped and started again.
 -spec recover_offline(file:filename()) -> none | {forward | back, Id :: binary()} | {error, term()}.
 recover_offline(Directory) ->
-    case unfinished(Directory) of
-        undefined -> none;
-        Id -> recover_offline(Directory, Id, easy_cluster_journal:read(Directory, Id))
+    case {easy_cluster_salvage:settle(Directory), begun(Directory)} of
+        {{error, Reason}, _} -> {error, Reason};
+        {ok, undefined} -> none;
+        {ok, Id} -> recover_offline(Directory, Id, easy_cluster_journal:read(Directory, Id))
     end.
 
-recover_offline(Directory, Id, {ok, #{events := Entries}}) ->
+recover_offline(Directory, Id, {ok, #{events := Entries, tail := Tail}}) ->
     Events = [Event || {_Sequence, _At, Event} <- Entries],
     case Events of
         [{begun, Plan} | Rest] ->
-            case lists:member(?OFFLINE_DONE, Rest) of
-                true -> {forward, Id};
-                false -> recover_offline(Directory, Id, Plan, Events)
+            case {lists:member(?OFFLINE_DONE, Rest), lists:member(?BACK_DONE, Rest)} of
+                {true, _} -> {forward, Id};
+                {_, true} -> {back, Id};
+                {false, false} -> recover_offline(Directory, Id, Plan, Events, Tail)
             end;
         %% Its writer died before the plan was on disc, and nothing was done.
         [] -> closed(Directory, Id, undone, #{pending => []}, {back, Id})
@@ -198,27 +206,43 @@ recover_offline(Directory, Id, {ok, #{events := Entries}}) ->
 recover_offline(_Directory, _Id, {error, Reason}) ->
     {error, Reason}.
 
-recover_offline(Directory, Id, Plan, Events) ->
-    case recovery(Directory, Plan, Events) of
-        {ok, #{direction := Direction, offline := Offline}} ->
+recover_offline(Directory, Id, Plan, Events, Tail) ->
+    case {recovery(Directory, Plan, Events, Tail), easy_cluster_journal:open(Directory, Id)} of
+        {{ok, #{direction := Direction, offline := Offline, online := Online}}, {ok, Journal}} ->
             Report = fun(_Event) -> ok end,
-            {ok, Journal} = easy_cluster_journal:open(Directory, Id),
             Noted = note(Journal, [{recovery, Direction}]),
             Context = started(Events, context(Plan, Directory, Report)),
-            offline(Offline, Noted, Context, Direction, Id, []);
-        {error, Reason} ->
-            {error, Reason}
+            offline(Offline, Noted, Context#{online => Online}, Direction, Id, []);
+        {{ok, _}, {error, {Code, Details}}} ->
+            {error, {recovery_failed, #{id => Id, step => atom_to_binary(Code), reason => print(Details)}}};
+        {{error, Reason}, {ok, Journal}} ->
+            ok = easy_cluster_journal:close(Journal),
+            {error, {recovery_failed, #{id => Id, step => <<"recover">>, reason => print(Reason)}}};
+        {{error, Reason}, {error, _}} ->
+            {error, {recovery_failed, #{id => Id, step => <<"recover">>, reason => print(Reason)}}}
     end.
 
-recovery(Directory, #{id := Id, operation := Operation, options := #{timeout := Timeout}} = Plan, Events) ->
-    easy_cluster_native:call(recover, #{plan => Plan,
-                                        begun => lists:max([0 | [Number || {intent, Number, _Action} <- Events]]),
-                                        undoing => lists:any(fun is_undo/1, Events),
-                                        committed => easy_cluster_directory:is_committed(Directory, Id),
-                                        reached => reached(Operation, Timeout),
-                                        running => mnesia:system_info(is_running) =/= no}).
+recovery(Directory, #{id := Id, operation := Operation, options := #{timeout := Timeout}} = Plan, Events, Tail) ->
+    case easy_cluster_directory:marks(Directory, Id) of
+        {ok, #{phase := Phase, staged := Staged, restoring := Restoring}} ->
+            Begun = lists:max([0 | [Number || {intent, Number, _Action} <- Events]]),
+            easy_cluster_native:call(recover, #{plan => Plan,
+                                                begun => Begun,
+                                                undoing => Restoring orelse lists:any(fun is_undo/1, Events),
+                                                committed => Phase =:= committed,
+                                                reached => reached(Operation, Timeout),
+                                                running => mnesia:system_info(is_running) =/= no,
+                                                torn => Tail =/= clean,
+                                                staged => Staged,
+                                                kept => Phase =:= uncommitted});
+        {error, Reason} ->
+            {error, Reason}
+    end;
+recovery(_Directory, Plan, _Events, _Tail) ->
+    {error, {bad_plan, Plan}}.
 
 is_undo({undo, _Action}) -> true;
+is_undo({recovery, back}) -> true;
 is_undo(_Event) -> false.
 
 %% Whether the node that the operation is about answers; where it is about no other, there is nobody to wait for.
@@ -232,10 +256,14 @@ started(Events, Context) ->
     Pending = [#{pending => Nodes} || {pending, Nodes} <- Events],
     lists:foldl(fun remember/2, Context, [Evidence || {done, _Number, Evidence} <- Events] ++ Pending).
 
-offline([], Journal, #{directory := Directory, plan := #{members := Members}}, back, Id, Pending) ->
-    ok = easy_cluster_journal:close(Journal),
+offline([], Journal, #{plan := #{members := Members}, online := Online}, back, Id, Pending) ->
+    Events = case Online of
+                 [] -> [{outcome, undone, #{pending => Pending}}];
+                 _RowsToBring -> [{pending, Pending}, ?BACK_DONE]
+             end,
+    ok = easy_cluster_journal:close(note(Journal, Events)),
     leave_strangers(Members),
-    closed(Directory, Id, undone, #{pending => Pending}, {back, Id});
+    {back, Id};
 offline([], Journal, _Context, forward, Id, Pending) ->
     ok = easy_cluster_journal:close(note(Journal, [{pending, Pending}, ?OFFLINE_DONE])),
     {forward, Id};
@@ -265,65 +293,145 @@ closed(Directory, Id, Outcome, Details, Result) ->
 %% The steps that are left when Mnesia runs again.
 -spec recover_online(file:filename(), report()) -> {ok, map()} | easy_cluster_planner:error().
 recover_online(Directory, Report) ->
-    Id = unfinished(Directory),
-    {ok, #{events := [{_, _, {begun, Plan}} | _] = Entries}} = easy_cluster_journal:read(Directory, Id),
-    Events = [Event || {_Sequence, _At, Event} <- Entries],
-    case recovery(Directory, Plan, Events) of
-        {ok, #{direction := forward, online := Steps}} ->
-            {ok, Journal} = easy_cluster_journal:open(Directory, Id),
-            run(Steps, Journal, [], started(Events, context(Plan, Directory, Report)));
-        {ok, #{direction := back}} ->
-            {error, {unfinished_operation, #{id => Id}}};
-        {error, Reason} ->
-            {error, Reason}
+    case begun(Directory) of
+        %% The way back is at its end.
+        undefined -> {ok, #{steps => []}};
+        Id -> recover_online(Directory, Id, easy_cluster_journal:read(Directory, Id), Report)
     end.
+
+recover_online(Directory, Id, {ok, #{events := [{_, _, {begun, Plan}} | _] = Entries, tail := Tail}}, Report) ->
+    Events = [Event || {_Sequence, _At, Event} <- Entries],
+    Context = started(Events, context(Plan, Directory, Report)),
+    case {recovery(Directory, Plan, Events, Tail), easy_cluster_journal:open(Directory, Id)} of
+        {{ok, #{direction := forward, online := Steps}}, {ok, Journal}} -> run(Steps, Journal, [], Context);
+        {{ok, #{direction := back, online := Steps}}, {ok, Journal}} -> rows_back(Steps, Journal, Events, Context);
+        {{error, Reason}, {ok, Journal}} ->
+            ok = easy_cluster_journal:close(Journal),
+            {error, Reason};
+        {_, {error, Reason}} ->
+            {error, Reason}
+    end;
+recover_online(_Directory, _Id, {error, Reason}, _Report) ->
+    {error, Reason}.
+
+%% An archive that is damaged stays where it is and brings nothing back; whatever else fails is tried again.
+rows_back([], Journal, Events, #{plan := Plan, pending := Pending}) ->
+    case lists:member(?BACK_DONE, Events) of
+        true -> finish(Journal, [], undone, #{pending => Pending});
+        false -> ok = easy_cluster_journal:close(Journal)
+    end,
+    {ok, Plan#{steps => []}};
+rows_back([#{action := {restore_rows, #{tables := Tables}} = Action} = Step | Steps], Journal, Events, Context) ->
+    #{timeout := Timeout, report := Report} = Context,
+    Report({undo, Action}),
+    Here = [Table || Table <- Tables, lists:member(Table, mnesia:system_info(local_tables))],
+    Loaded = mnesia:wait_for_tables(Here, max(Timeout, 60000)),
+    case {Loaded, attempt(fun() -> easy_cluster_step:run(Action, Context) end)} of
+        {ok, {ok, Evidence}} ->
+            rows_back(Steps, note(Journal, [{undone, Action, Evidence}]), Events, Context);
+        {ok, {error, {_Table, {archive_corrupt, _}} = Reason}} ->
+            logger:error(#{what => easy_cluster_restore_rows, reason => Reason}),
+            rows_back(Steps, note(Journal, [{undo_failed, Action, Reason}]), Events, Context);
+        {ok, {error, Reason}} ->
+            rows_failed(Step, Reason, Journal, Context);
+        {NotLoaded, _} ->
+            rows_failed(Step, NotLoaded, Journal, Context)
+    end.
+
+rows_failed(#{action := Action} = Step, Reason, Journal, Context) ->
+    ok = easy_cluster_journal:close(note(Journal, [{undo_failed, Action, Reason}])),
+    step_failed(Step, Reason, <<"The rows are in the archive still; easy_cluster:resume() tries again">>, Context).
 
 %%% What the journals say
 
 %% The operation in a Mnesia directory that was begun and has no outcome, if any.
 -spec unfinished(file:filename()) -> binary() | undefined.
 unfinished(Directory) ->
+    case begun(Directory) of
+        undefined -> easy_cluster_salvage:half(Directory);
+        Id -> Id
+    end.
+
+%% The one whose journal says so. Those that cannot be read are another's.
+begun(Directory) ->
     case easy_cluster_journal:list(Directory) of
-        {error, {Code, _Details}} -> atom_to_binary(Code);
+        {error, _Unreadable} -> undefined;
         Ids -> first([Id || Id <- Ids, is_unfinished(easy_cluster_journal:read(Directory, Id))])
     end.
 
 first([]) -> undefined;
 first([Id | _]) -> Id.
 
-is_unfinished({ok, #{events := Entries}}) -> [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [];
-%% One that cannot be read may hide anything.
-is_unfinished({error, _Damaged}) -> true.
+is_unfinished({ok, #{events := []}}) -> true;
+is_unfinished({ok, #{events := [{_, _, {begun, Plan}} | Entries]}}) ->
+    [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [] andalso easy_cluster_salvage:is_plan(Plan);
+is_unfinished(_OtherOrDamaged) -> false.
 
-%% Every operation of a Mnesia directory, oldest first, and what came of it.
+%% Every operation of a Mnesia directory, oldest first, and what came of it; databases that are kept without a journal, too.
 -spec history(file:filename()) -> {ok, [past()]} | {error, {atom(), map()}}.
 history(Directory) ->
     case {easy_cluster_journal:list(Directory), easy_cluster_directory:kept(Directory)} of
         {{error, Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason};
-        {Ids, Kept} -> {ok, [past(Id, easy_cluster_journal:read(Directory, Id), Kept) || Id <- Ids]}
+        {Ids, Kept} ->
+            All = lists:usort(Ids ++ [Id || #{id := Id} <- Kept]),
+            {ok, [past(Id, easy_cluster_journal:read(Directory, Id), Kept) || Id <- All]}
     end.
 
-past(Id, {ok, #{events := [{_, Begun, {begun, #{operation := Operation, steps := Steps}}} | Entries]}}, Kept) ->
+%% One of them: its plan, if it had one, and each record of its journal.
+-spec history(file:filename(), binary()) -> {ok, past(), Plan :: map() | undefined, [event_of_past()]} | {error, {atom(), map()}}.
+history(Directory, Id) ->
+    case {easy_cluster_journal:read(Directory, Id), easy_cluster_directory:kept(Directory)} of
+        {{error, {bad_id, _} = Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason};
+        {{ok, #{events := Entries}} = Read, Kept} ->
+            Events = [#{at => utc(At), what => print(without_plan(Event))} || {_, At, Event} <- Entries],
+            {ok, past(Id, Read, Kept), plan(Entries), Events};
+        {{error, Reason} = Read, Kept} ->
+            case past(Id, Read, Kept) of
+                #{kept := undefined} -> {error, Reason};
+                Past -> {ok, Past, undefined, []}
+            end
+    end.
+
+plan([{_, _, {begun, #{id := _, fingerprint := _} = Plan}} | _]) -> Plan;
+plan(_Other) -> undefined.
+
+without_plan({begun, #{operation := Operation}}) -> {begun, Operation};
+without_plan(Event) -> Event.
+
+past(Id, {ok, #{events := [{_, Begun, {begun, #{operation := Operation, steps := Steps}}} | Entries]}}, Kept) when is_list(Steps) ->
     {Outcome, Ended} = outcome(Entries),
-    #{id => Id, operation => operation(Operation), outcome => Outcome,
-      milliseconds => milliseconds(Begun, Ended), done => length([done || {_, _, {done, _, _}} <- Entries]),
-      steps => length(Steps), kept => kept_bytes(Id, Kept)};
+    Past = described(Id, operation(Operation), Outcome, Begun, Ended, Entries, Kept),
+    Past#{done => length([done || {_, _, {done, _, _}} <- Entries]), steps => length(Steps)};
+past(Id, {ok, #{events := [{_, Begun, {salvage, #{id := Of}}} | Entries]}}, Kept) ->
+    {Outcome, Ended} = outcome(Entries),
+    described(Id, <<"salvage ", Of/binary>>, Outcome, Begun, Ended, Entries, Kept);
 %% Its writer died before the plan was on disc.
-past(Id, {ok, #{events := NothingBegun}}, Kept) ->
-    {Outcome, _Ended} = outcome(NothingBegun),
-    unknown(Id, Outcome, Kept);
-past(Id, {error, _Damaged}, Kept) ->
-    unknown(Id, unreadable, Kept).
+past(Id, {ok, #{events := Entries}}, Kept) ->
+    {Outcome, _Ended} = outcome(Entries),
+    described(Id, <<>>, Outcome, undefined, undefined, Entries, Kept);
+past(Id, {error, {Code, Details}}, Kept) ->
+    Damage = print({Code, maps:get(reason, Details, undefined)}),
+    (described(Id, <<>>, unreadable, undefined, undefined, [], Kept))#{damage => Damage}.
+
+described(Id, Operation, Outcome, Begun, Ended, Entries, Kept) ->
+    Dropped = [utc(At) || {_, At, {dropped, _Bytes}} <- Entries],
+    #{id => Id, operation => Operation, outcome => Outcome, begun => utc(Begun), ended => utc(Ended),
+      milliseconds => milliseconds(Begun, Ended), done => 0, steps => 0, kept => kept_bytes(Id, Kept),
+      dropped => lists:last([undefined | Dropped]), damage => undefined}.
+
+utc(Microseconds) when is_integer(Microseconds), abs(Microseconds) < 1 bsl 56 ->
+    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Microseconds, microsecond),
+    iolist_to_binary(io_lib:format("~4..0w-~2..0w-~2..0w ~2..0w:~2..0w:~2..0w", [Year, Month, Day, Hour, Minute, Second]));
+utc(_NoTime) ->
+    undefined.
 
 %% As it was typed.
 operation({Name, Node}) when is_atom(Node) -> iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]);
-operation({Name, Text}) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
-operation(Name) -> atom_to_binary(Name).
-
-unknown(Id, Outcome, Kept) ->
-    #{id => Id, operation => <<>>, outcome => Outcome, milliseconds => undefined, done => 0, steps => 0,
-      kept => kept_bytes(Id, Kept)}.
+operation({Name, Text}) when is_binary(Text) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
+operation(Name) when is_atom(Name) -> atom_to_binary(Name);
+operation(Other) -> print(Other).
 
 outcome(Entries) ->
     case [{Outcome, At} || {_, At, {outcome, Outcome, _Details}} <- Entries] of
@@ -364,3 +472,49 @@ forgotten(Directory, Id, Node) ->
         {ok, Journal} -> easy_cluster_journal:close(note(Journal, [{forgotten, Node}]));
         {error, Reason} -> {error, Reason}
     end.
+
+%% The plan that an operation was begun with.
+-spec plan_of(file:filename(), binary()) -> {ok, map()} | error.
+plan_of(Directory, Id) ->
+    case easy_cluster_journal:read(Directory, Id) of
+        {ok, #{events := [{_, _, {begun, Plan}} | _]}} -> {ok, Plan};
+        _NoPlan -> error
+    end.
+
+%%% Giving up what was kept
+
+%% Deletes a kept database. The intent is on disc before, so that a kill leaves none that looks whole and is not; the next start
+%% goes on. A journal that cannot be read is not written to.
+-spec drop_kept(file:filename(), #{id := binary(), bytes := non_neg_integer(), _ => _}) -> ok | {error, {atom(), map()}}.
+drop_kept(Directory, #{id := Id, bytes := Bytes}) ->
+    case easy_cluster_journal:open(Directory, Id) of
+        {ok, Journal} -> dropping(easy_cluster_journal:append(Journal, {dropping, Bytes}), Journal, Directory, Id, Bytes);
+        {error, {Code, _}} when Code =:= journal_corrupt; Code =:= journal_version; Code =:= journal_missing; Code =:= journal_read ->
+            easy_cluster_directory:drop_kept(Directory, Id);
+        {error, Reason} -> {error, Reason}
+    end.
+
+dropping({ok, Journal}, _Before, Directory, Id, Bytes) ->
+    case easy_cluster_directory:drop_kept(Directory, Id) of
+        ok -> easy_cluster_journal:close(note(Journal, [{dropped, Bytes}]));
+        {error, Reason} ->
+            ok = easy_cluster_journal:close(note(Journal, [{drop_failed, Reason}])),
+            {error, Reason}
+    end;
+dropping({error, Reason}, Journal, _Directory, _Id, _Bytes) ->
+    ok = easy_cluster_journal:close(Journal),
+    {error, Reason}.
+
+%% What a kill has interrupted.
+-spec finish_drops(file:filename()) -> ok.
+finish_drops(Directory) ->
+    Ids = case easy_cluster_journal:list(Directory) of
+              {error, _Unreadable} -> [];
+              Listed -> Listed
+          end,
+    Begun = [{Id, Bytes} || Id <- Ids, {ok, #{events := Entries}} <- [easy_cluster_journal:read(Directory, Id)],
+                            {_, _, {dropping, Bytes}} <- lists:sublist(lists:reverse(Entries), 1)],
+    lists:foreach(fun({Id, Bytes}) -> dropped_at_start(drop_kept(Directory, #{id => Id, bytes => Bytes}), Id) end, Begun).
+
+dropped_at_start(ok, Id) -> logger:notice(#{what => easy_cluster_drop_kept, operation => Id});
+dropped_at_start({error, Reason}, Id) -> logger:error(#{what => easy_cluster_drop_kept, operation => Id, reason => Reason}).

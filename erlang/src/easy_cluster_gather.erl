@@ -257,12 +257,24 @@ on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
       directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
       obstacles => [obstacle(Obstacle) || Obstacle <- easy_cluster_directory:obstacles(Directory)],
-      unfinished => easy_cluster_executor:unfinished(Directory)};
+      unfinished => easy_cluster_executor:unfinished(Directory),
+      beside => #{damaged => easy_cluster_salvage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
+                  kept_quota => kept_quota(application:get_env(easy_cluster, kept_quota))}};
 on_disc(Node, UseDir, Directory, Timeout) ->
     case easy_cluster_rpc:call(Node, file, read_file_info, [Directory, [raw]], Timeout) of
         {ok, Info} -> #{directory_writable => writable(UseDir, accessible(Info))};
         {error, _Unasked} -> #{directory_writable => undefined}
     end.
+
+kept({error, _Unreadable}) -> [];
+kept(Kept) -> [maps:with([id, files, bytes, shared], Database) || Database <- Kept].
+
+kept_quota({ok, Bytes}) when is_integer(Bytes), Bytes >= 0 -> Bytes;
+kept_quota({ok, infinity}) -> 1 bsl 63;
+kept_quota(undefined) -> undefined;
+kept_quota({ok, Odd}) ->
+    logger:warning(#{what => bad_kept_quota, value => Odd, expected => "a number of bytes, or infinity"}),
+    undefined.
 
 %% A path need not be text in the file system's encoding.
 obstacle({Kind, Details}) ->

@@ -54,12 +54,8 @@ is_own() ->
 
 told(none) ->
     ok;
-told({error, {recovery_failed, Details} = Reason}) ->
-    logger:error(Details#{what => easy_cluster_recovery}),
-    error(Reason);
-%% A journal that cannot be read: the directory is either the old node's or a member's, whatever it says.
 told({error, Reason}) ->
-    logger:error(#{what => easy_cluster_recovery, reason => Reason});
+    refuse(Reason);
 told({Direction, Id}) ->
     logger:notice(#{what => easy_cluster_recovery, operation => Id, direction => Direction}).
 
@@ -68,7 +64,6 @@ told({Direction, Id}) ->
 run(Directory, Report) ->
     case easy_cluster_executor:recover_offline(Directory) of
         none -> {ok, #{}};
-        {back, Id} -> {ok, #{id => Id, steps => []}};
-        {forward, _Id} -> easy_cluster_executor:recover_online(Directory, Report);
-        {error, Reason} -> {error, Reason}
+        {error, Reason} -> {error, Reason};
+        {_Direction, _Id} -> easy_cluster_executor:recover_online(Directory, Report)
     end.

@@ -8,6 +8,7 @@
 -export([check/2]).
 -export([reenter/2]).
 -export([marker/1]).
+-export([members/1]).
 
 -define(SCHEMA, "schema.DAT").
 
@@ -44,6 +45,7 @@ tell(Node, Timeout) ->
     end.
 
 %% The members that the schema on disc lists, read while Mnesia is stopped. One that cannot be read is Mnesia's to complain of.
+-spec members(file:filename()) -> [node()].
 members(Directory) ->
     File = filename:join(Directory, ?SCHEMA),
     case filelib:is_regular(File) andalso dets:open_file(make_ref(), [{file, File}, {access, read}, {keypos, 2}, {repair, false}]) of

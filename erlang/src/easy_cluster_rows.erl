@@ -21,7 +21,7 @@
 -export([fold_archive/3]).
 -export([merge/2]).
 -export([restore/1]).
--export_type([difference/0, options/0, description/0, merged/0, problem/0]).
+-export_type([difference/0, options/0, description/0, merged/0, restored/0, problem/0]).
 
 -define(KIND, <<"ecarchiv">>).
 -define(ROWS, 1000).
@@ -54,6 +54,8 @@
     same := non_neg_integer(),
     conflicts := non_neg_integer()
 }.
+-type restored() :: #{rows := non_neg_integer(), newer := non_neg_integer(), none => atom()}.
+%% Rows that were written, rows whose key is there with others, and why the table takes none.
 -type problem() :: {
     archive_corrupt
     | archive_error
@@ -515,16 +517,33 @@ fate(_Type, _Row, [_Their]) -> conflict.
 bag_fate(true) -> same;
 bag_fate(false) -> new.
 
-%% Writes the archive's rows into the table of this node that they came from, which was emptied since.
--spec restore(file:filename()) -> {ok, #{rows := non_neg_integer()}} | {error, problem()}.
+%% Writes the archive's rows into the table of this node that they came from, which was emptied since. A row that is there is
+%% newer and stays, ours being in the archive still. A table that is gone, or another by now, takes none.
+-spec restore(file:filename()) -> {ok, restored()} | {error, problem()}.
 restore(File) ->
     case read_archive(File) of
-        {ok, #{table := Table, rows := Count}} ->
-            case fold_archive(fun(Row, Done) -> ok = mnesia:dirty_write(Table, Row), Done + 1 end, 0, File) of
-                {ok, Count} -> {ok, #{rows => Count}};
-                {ok, Other} -> {error, {archive_corrupt, #{path => File, reason => {rows, Other, Count}}}};
-                {error, _} = Error -> Error
-            end;
+        {ok, #{table := Table, definition := Definition}} ->
+            restore_checked(here(local_copy(Table), same_definition(Table, Definition)), Table, File);
         {error, _} = Error ->
             Error
+    end.
+
+here({ok, _Type, _Storage}, {ok, Type}) -> {ok, Type};
+here({error, {Code, _}}, _Definition) -> {none, Code};
+here(_Copy, {error, {Code, _}}) -> {none, Code}.
+
+restore_checked({none, Why}, _Table, _File) ->
+    {ok, #{rows => 0, newer => 0, none => Why}};
+restore_checked({ok, Type}, Table, File) ->
+    Restore = fun(Rows, Counts) -> restore_piece(Table, Type, Rows, Counts) end,
+    case fold_pieces(Restore, #{rows => 0, newer => 0}, File) of
+        {ok, _Head, Counts, _Bytes} -> {ok, Counts};
+        {error, _} = Error -> Error
+    end.
+
+restore_piece(Table, Type, Rows, Counts) ->
+    Restore = fun() -> lists:foldl(fun(Row, Fates) -> merge_row(Table, Type, Row, Fates) end, {0, 0, []}, Rows) end,
+    case mnesia:transaction(Restore) of
+        {atomic, {Added, _Same, Newer}} -> {ok, add(rows, Added, add(newer, length(Newer), Counts))};
+        {aborted, Reason} -> {error, {merge_aborted, #{table => Table, reason => Reason}}}
     end.

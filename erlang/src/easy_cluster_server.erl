@@ -6,7 +6,8 @@
 -export([start_link/0]).
 -export([run/2]).
 -export([pending/2]).
--export([resume/0]).
+-export([resume/0, resume/1]).
+-export([drop_kept/2]).
 -export([state/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -28,8 +29,21 @@ start_link() ->
 %% Commits a plan and returns how it ended; Report is called in this process with each event.
 -spec run(easy_cluster_planner:plan(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
 run(Plan, Report) ->
+    run_request({run, Plan}, Report).
+
+%% Goes on with what was interrupted here, as the start of this node would.
+-spec resume(easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
+resume(Report) ->
+    run_request(resume, Report).
+
+%% Gives up the database that an operation has kept; Confirm is its name once more.
+-spec drop_kept(binary(), binary() | undefined) -> {ok, map()} | easy_cluster_planner:error().
+drop_kept(Id, Confirm) ->
+    run_request({drop_kept, Id, Confirm}, fun(_Event) -> ok end).
+
+run_request(Request, Report) ->
     Monitor = erlang:monitor(process, ?MODULE),
-    case gen_server:call(?MODULE, {run, Plan}, infinity) of
+    case gen_server:call(?MODULE, Request, infinity) of
         {ok, Tag} -> follow(Tag, Monitor, Report);
         {error, Reason} ->
             erlang:demonitor(Monitor, [flush]),
@@ -66,6 +80,7 @@ state() ->
 init([]) ->
     ok = easy_cluster_recovery:before_mnesia(),
     self() ! recover,
+    ok = easy_cluster_executor:finish_drops(mnesia:system_info(directory)),
     Pending = easy_cluster_executor:pending(mnesia:system_info(directory)),
     lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
@@ -79,7 +94,15 @@ handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
                                                     easy_cluster_executor:commit(Plan, Report)
                                                 end),
     {reply, {ok, Tag}, State#state{operation = Operation}};
-handle_call({run, _Plan}, _From, State) ->
+handle_call(resume, {Owner, _}, #state{operation = none} = State) ->
+    Directory = mnesia:system_info(directory),
+    case easy_cluster_executor:unfinished(Directory) of
+        undefined -> {reply, {error, {nothing_to_resume, #{here => node()}}}, State};
+        Id -> started(Id, Owner, fun(Report) -> easy_cluster_recovery:run(Directory, Report) end, State)
+    end;
+handle_call({drop_kept, Id, Confirm}, {Owner, _}, #state{operation = none} = State) ->
+    started(Id, Owner, fun(_Report) -> dropped(mnesia:system_info(directory), Id, Confirm) end, State);
+handle_call(Request, _From, State) when Request =/= state ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State};
 handle_call(state, _From, #state{operation = Operation, pending = Pending, returned = Returned} = State) ->
     {reply, #{operation => shown(Operation), pending => nodes_of(Pending), returned => Returned}, State}.
@@ -142,6 +165,27 @@ handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
     lists:foreach(fun note_forgotten/1, Done),
     retry_later(),
     {noreply, State#state{pending = Left}}.
+
+started(Id, Owner, Fun, State) ->
+    #{tag := Tag} = Operation = begin_operation(Id, Owner, Fun),
+    {reply, {ok, Tag}, State#state{operation = Operation}}.
+
+dropped(Directory, Id, Confirm) ->
+    case easy_cluster_directory:kept(Directory) of
+        {error, Reason} -> {error, Reason};
+        Kept ->
+            Facts = [maps:with([id, files, bytes, shared], Database) || Database <- Kept],
+            Request = #{id => Id, confirm => Confirm, kept => Facts, unfinished => easy_cluster_executor:unfinished(Directory)},
+            allowed(easy_cluster_native:call(drop_kept, Request), Directory, [Database || #{id := Of} = Database <- Facts, Of =:= Id])
+    end.
+
+allowed({ok, _May}, Directory, [Database]) ->
+    case easy_cluster_executor:drop_kept(Directory, Database) of
+        ok -> {ok, Database};
+        {error, Reason} -> {error, Reason}
+    end;
+allowed({error, Reason}, _Directory, _Database) ->
+    {error, Reason}.
 
 begin_operation(Id, Owner, Fun) ->
     Tag = make_ref(),

@@ -1,7 +1,7 @@
 %% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
 -module(easy_cluster_shell).
 
--export([tested/1, planned/1, show/1, status/1, history/1, diagnosed/1]).
+-export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/1, resumed/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
 -export([explained/1]).
 -export([failed/1, problems/2, rendered/2]).
@@ -47,6 +47,34 @@ history({ok, Past}) ->
             failed(Reason)
     end;
 history({error, Reason}) ->
+    failed(Reason).
+
+%% One of them.
+-spec operation({ok, Past, map() | undefined, [easy_cluster_executor:event_of_past()]} | easy_cluster_planner:error()) ->
+    {ok, Past} | easy_cluster_planner:error().
+operation({ok, Past, Plan, Events}) ->
+    case easy_cluster_native:call(render_operation, #{past => Past, plan => Plan, events => Events}) of
+        {ok, Text} ->
+            io:put_chars(Text),
+            {ok, Past};
+        {error, Reason} ->
+            failed(Reason)
+    end;
+operation({error, Reason}) ->
+    failed(Reason).
+
+-spec dropped({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+dropped({ok, #{id := Id, files := Files, bytes := Bytes}}) ->
+    io:format("  the database that ~ts had kept is gone: ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6]);
+dropped({error, Reason}) ->
+    failed(Reason).
+
+-spec resumed({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+resumed({ok, #{steps := [_ | _]} = Plan}) ->
+    finished({ok, Plan});
+resumed({ok, _Back}) ->
+    io:put_chars("  it was taken back: this node is what it was\n");
+resumed({error, Reason}) ->
     failed(Reason).
 
 -spec diagnosed({ok, easy_cluster_doctor:diagnosis()} | easy_cluster_planner:error()) ->

@@ -36,7 +36,7 @@ run({archive_rows, #{tables := Tables}}, Context) ->
 run({merge_rows, #{tables := Tables}}, Context) ->
     merge_rows(Tables, Context, #{});
 run({restore_rows, #{tables := Tables}}, Context) ->
-    all(fun(Table) -> easy_cluster_rows:restore(archive_file(Table, Context)) end, Tables);
+    all(fun(Table) -> restore_rows(easy_cluster_rows:restore(archive_file(Table, Context)), Table) end, Tables);
 run(stop_mnesia, _Context) ->
     stop_application(mnesia);
 run(close_staging, _Context) ->
@@ -207,7 +207,7 @@ mnesia_ready(Timeout) ->
     end.
 
 join_schema(Node, Members, #{timeout := Timeout}) ->
-    case mnesia:change_config(extra_db_nodes, [Node]) of
+    case while_mnesia_runs(fun() -> mnesia:change_config(extra_db_nodes, [Node]) end) of
         {ok, [Node]} -> all_see_all(Members, Timeout);
         %% {ok, []}: the node answers and its Mnesia does not.
         Other -> {error, {change_config, Other}}
@@ -215,11 +215,24 @@ join_schema(Node, Members, #{timeout := Timeout}) ->
 
 schema_to_disc(#{directory := Directory, id := Id}) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
-    case mnesia:change_table_copy_type(schema, node(), disc_copies) of
+    case while_mnesia_runs(fun() -> mnesia:change_table_copy_type(schema, node(), disc_copies) end) of
         {atomic, ok} -> has_schema(filelib:is_regular(filename:join(Staging, "schema.DAT")));
         {aborted, {already_exists, schema, _, disc_copies}} -> {ok, #{}};
         {aborted, Reason} -> {error, Reason}
     end.
+
+%% A Mnesia that ends, as it does on a full disc, leaves who waits for its answer waiting.
+while_mnesia_runs(Fun) ->
+    {Pid, Asked} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
+    Mnesia = erlang:monitor(process, mnesia_sup),
+    Answer = receive
+                 {'DOWN', Asked, process, Pid, {answer, Given}} -> Given;
+                 {'DOWN', Asked, process, Pid, Reason} -> {aborted, Reason};
+                 {'DOWN', Mnesia, process, _, Reason} -> {aborted, {mnesia_stopped, Reason}}
+             end,
+    [erlang:demonitor(Monitor, [flush]) || Monitor <- [Asked, Mnesia]],
+    exit(Pid, kill),
+    Answer.
 
 has_schema(true) -> {ok, #{}};
 has_schema(false) -> {error, no_schema_file}.
@@ -346,6 +359,15 @@ force_load(Tables, #{timeout := Timeout} = Context) ->
 is_loaded({ok, yes}) -> ok;
 is_loaded({ok, Other}) -> {error, Other};
 is_loaded({error, Reason}) -> {error, Reason}.
+
+%% An archive that is not there was not written when the VM died; what it would have held went as rows in memory do.
+restore_rows({ok, Restored}, Table) ->
+    logger:notice(Restored#{what => easy_cluster_restore_rows, table => Table}),
+    {ok, Restored};
+restore_rows({error, {archive_missing, _}}, _Table) ->
+    {ok, #{rows => 0}};
+restore_rows({error, Reason}, _Table) ->
+    {error, Reason}.
 
 merge_rows([], _Context, Merged) ->
     {ok, #{merged => Merged}};

@@ -6,12 +6,20 @@
 -behaviour(gen_mod).
 -endif.
 
--export([start/2, stop/1, reload/3, depends/2, mod_options/1, mod_doc/0]).
+-export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
 -export([pre_uninstall/0]).
 
 -spec start(binary(), term()) -> ok | {error, term()}.
-start(_Host, _Opts) ->
+start(_Host, Opts) ->
+    kept_quota(option(gen_mod, kept_quota, Opts)),
     easy_cluster_app:ensure_started().
+
+%% Not called by its name, as a build without ejabberd does not know it.
+option(Module, Name, Opts) ->
+    Module:get_opt(Name, Opts).
+
+kept_quota(undefined) -> ok;
+kept_quota(Bytes) -> application:set_env(easy_cluster, kept_quota, Bytes).
 
 %% An operation that stops ejabberd stops this module, and has to go on.
 -spec stop(binary()) -> ok.
@@ -26,8 +34,8 @@ pre_uninstall() ->
     ok.
 
 -spec reload(binary(), term(), term()) -> ok.
-reload(_Host, _NewOpts, _OldOpts) ->
-    ok.
+reload(_Host, NewOpts, _OldOpts) ->
+    kept_quota(option(gen_mod, kept_quota, NewOpts)).
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
 -spec depends(binary(), term()) -> [].
@@ -35,10 +43,21 @@ depends(_Host, _Opts) ->
     ok = easy_cluster_recovery:before_mnesia(),
     [].
 
--spec mod_options(binary()) -> [].
+-spec mod_opt_type(kept_quota) -> fun((term()) -> term()).
+mod_opt_type(kept_quota) ->
+    positive(econf).
+
+positive(Module) ->
+    Module:pos_int(infinity).
+
+-spec mod_options(binary()) -> [{kept_quota, undefined | pos_integer() | infinity}].
 mod_options(_Host) ->
-    [].
+    [{kept_quota, undefined}].
 
 -spec mod_doc() -> map().
 mod_doc() ->
-    #{desc => [<<"Clustering that cannot lose data: call easy_cluster:help() in `ejabberdctl debug`.">>]}.
+    #{opts => [{kept_quota,
+                #{value => "Bytes",
+                  desc => [<<"How much the databases may take that were kept by operations. Beyond it a warning is told; nothing is "
+                             "ever deleted by itself. The default is as much as is still free on their disk.">>]}}],
+      desc => [<<"Clustering that cannot lose data: call easy_cluster:help() in `ejabberdctl debug`.">>]}.

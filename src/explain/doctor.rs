@@ -12,7 +12,7 @@ use crate::model::reach::Reach;
 use crate::model::snapshot::{Facts, Snapshot};
 use crate::validate::problem::{Problem, Severity};
 use crate::validate::view::View;
-use crate::validate::{durability, machine as of_machine, membership, pairs, reach};
+use crate::validate::{beside, durability, machine as of_machine, membership, pairs, reach};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ pub fn diagnose(examination: &Examination, machine: Option<&Machine>) -> Result<
     problems.extend(durability::of_here(&view));
     problems.extend(durability::of_members(&view, &examination.node));
     problems.extend(membership::warnings(&view, &examination.node));
+    problems.extend(beside::problems(&view));
     problems.extend(pairs::problems(&both_ways(&view, examination)));
     problems.extend(
         examination

@@ -9,7 +9,7 @@ use crate::model::name::NodeName;
 use crate::model::snapshot::{Running, Snapshot};
 use crate::validate::problem::{Nodes, Problem};
 use crate::validate::view::View;
-use crate::validate::{durability, membership};
+use crate::validate::{beside, durability, membership};
 
 /// What a member is to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ pub fn status(snapshot: &Snapshot) -> Result<Status, Problem> {
         node: here.clone(),
         members,
         tables: tables.len() as u64,
-        problems: membership::of_cluster(&view, here),
+        problems: membership::of_cluster(&view, here).into_iter().chain(beside::problems(&view)).collect(),
         text: String::new(),
     };
     status.text = render(&status);

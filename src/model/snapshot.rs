@@ -182,4 +182,61 @@ pub struct Facts {
     pub configuration: Option<Configuration>,
     /// The unfinished operation that its journal holds, if any. Asked on this node only.
     pub unfinished: Option<String>,
+    /// What lies beside its database. Asked on this node only.
+    #[serde(default)]
+    pub beside: Beside,
+}
+
+/// What easy_cluster has put beside a database.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Journals that cannot be read.
+    pub damaged: Vec<DamagedJournal>,
+    /// The databases that are kept, oldest first.
+    pub kept: Vec<KeptDatabase>,
+    /// How much the operator wants them to take at most, bytes.
+    pub kept_quota: Option<u64>,
+}
+
+/// A journal that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedJournal {
+    /// Names the operation.
+    pub id: String,
+    /// The file.
+    pub path: String,
+    /// What is wrong with it.
+    pub damage: Damage,
+    /// In other words.
+    pub reason: String,
+}
+
+/// What is wrong with a journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Damage {
+    /// Its bytes are not what was written.
+    #[serde(rename = "journal_corrupt")]
+    Corrupt,
+    /// Another version wrote it.
+    #[serde(rename = "journal_version")]
+    Version,
+    /// The file system does not give it.
+    #[serde(rename = "journal_read")]
+    Unreadable,
+    /// It is gone.
+    #[serde(rename = "journal_missing")]
+    Missing,
+}
+
+/// A database that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptDatabase {
+    /// The operation that kept it.
+    pub id: String,
+    /// Its files.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
+    /// Whether some of them are files of the live database, too, and so take no room.
+    pub shared: bool,
 }

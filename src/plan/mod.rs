@@ -11,6 +11,7 @@ pub mod estimate;
 pub mod fingerprint;
 pub mod forget;
 mod join;
+pub mod marks;
 pub mod recover;
 pub mod step;
 mod sync;
@@ -28,7 +29,7 @@ use crate::model::snapshot::Snapshot;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
-use crate::validate::{membership, operation as validate, restart};
+use crate::validate::{beside, membership, operation as validate, restart};
 use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
@@ -189,6 +190,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let mut warnings = membership::warnings(&view, target);
     warnings.extend(restart::warnings(&view));
     warnings.extend(copies::external(&view, target));
+    warnings.extend(beside::quota(&view));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
         Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => {

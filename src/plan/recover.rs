@@ -2,7 +2,8 @@
 //!
 //! The journal says how far it came, the directory whether the switch was made. Until clients were let in, both ways are
 //! open: back while the node is the old one, or when the members cannot be reached; forward otherwise. Afterwards there is
-//! only the way forward, as the way back would lose what clients have written since.
+//! only the way forward, as the way back would lose what clients have written since. A journal whose end is torn may have lost
+//! the record that they were let in.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,15 @@ pub struct Interrupted {
     pub reached: bool,
     /// Whether Mnesia runs here already.
     pub running: bool,
+    /// Whether bytes at the end of the journal are no record.
+    #[serde(default)]
+    pub torn: bool,
+    /// Whether the staging folder holds files of Mnesia.
+    #[serde(default)]
+    pub staged: bool,
+    /// Whether files are kept, and the directory still has them.
+    #[serde(default)]
+    pub kept: bool,
 }
 
 /// Where an interrupted operation goes.
@@ -45,14 +55,16 @@ pub struct Recovery {
     pub direction: Direction,
     /// What has to be done while Mnesia is stopped; where it runs, with the stop before and the start after it.
     pub offline: Vec<Action>,
-    /// The steps of the plan that are left when Mnesia runs.
+    /// The steps that are left when Mnesia runs.
     pub online: Vec<Step>,
 }
 
 /// The way that an interrupted operation takes.
 #[must_use]
 pub fn recovery(interrupted: &Interrupted) -> Recovery {
-    let Interrupted { plan, begun, undoing, committed, reached, running } = interrupted;
+    let Interrupted { plan, undoing, committed, reached, running, .. } = interrupted;
+    let (begun, lost) = begun(interrupted);
+    let begun = &begun;
     if plan.undo.is_empty() {
         return forward(plan, *begun, false);
     }
@@ -60,12 +72,38 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
         return of_forgetting(plan, *begun, *undoing);
     }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
-    let reached = *reached || plan.operation.ends_alone();
+    let reached = *reached || lost || plan.operation.ends_alone();
     if open || (*committed && reached && !*undoing) {
         forward(plan, *begun, *running)
     } else {
-        Recovery { direction: Direction::Back, offline: back(plan, *begun, *running), online: Vec::new() }
+        Recovery {
+            direction: Direction::Back,
+            offline: back(plan, *begun, *running),
+            online: rows_back(plan, *begun),
+        }
     }
+}
+
+/// The last step that was begun, and whether the journal has lost records of it: its end is torn, or the directory is further.
+/// Then each step that may have been begun counts, as all can be run and taken back again.
+fn begun(interrupted: &Interrupted) -> (u32, bool) {
+    let Interrupted { plan, begun, committed, torn, staged, kept, .. } = interrupted;
+    let last = |shows: &dyn Fn(&Action) -> bool| {
+        plan.steps.iter().filter(|step| shows(&step.action)).map(|step| step.number).max().unwrap_or(0)
+    };
+    let shown = last(&|action| {
+        *staged && matches!(action, Action::OpenStaging | Action::BuildDatabase { .. })
+            || *kept && matches!(action, Action::KeepDatabase)
+            || *committed && matches!(action, Action::CommitSchema)
+    });
+    if !torn && shown <= *begun {
+        return (*begun, false);
+    }
+    let possible = last(&|action| {
+        *staged && matches!(action, Action::JoinSchema { .. })
+            || *kept && matches!(action, Action::DeleteLogs)
+    });
+    (shown.max(possible).max(*begun), true)
 }
 
 /// Once a node may be out, the rest has to know it. The members refuse its connections as they did; the VM that does so here
@@ -129,6 +167,17 @@ fn back(plan: &Plan, begun: u32, running: bool) -> Vec<Action> {
     };
     let files = plan.undo.iter().filter(needed).map(|undo| undo.action.clone()).collect();
     around(plan, running, files, || Action::ReopenMnesia)
+}
+
+/// Rows of tables in memory went with the VM; once they are archived, they are written back when Mnesia runs again.
+fn rows_back(plan: &Plan, begun: u32) -> Vec<Step> {
+    let archived = plan.steps.iter().find(|step| matches!(step.action, Action::ArchiveRows { .. }));
+    let Some(archived) = archived.filter(|step| step.number <= begun) else { return Vec::new() };
+    plan.undo
+        .iter()
+        .filter(|undo| matches!(undo.action, Action::RestoreRows { .. }))
+        .map(|undo| Step { action: undo.action.clone(), on_failure: OnFailure::Keep, ..archived.clone() })
+        .collect()
 }
 
 /// `actions` with the stop of what runs before them and its start after them.
@@ -220,7 +269,18 @@ mod tests {
             estimate: Estimate::default(),
         };
         let begun = ACTIONS.iter().zip(1..).find(|(name, _)| **name == begun).map_or(0, |(_, number)| number);
-        Interrupted { plan, begun, undoing: false, committed: begun >= 3, reached: true, running: false }
+        let committed = begun >= 3;
+        Interrupted {
+            plan,
+            begun,
+            undoing: false,
+            committed,
+            reached: true,
+            running: false,
+            torn: false,
+            staged: false,
+            kept: false,
+        }
     }
 
     fn names(recovery: &Recovery) -> (Direction, Vec<&'static str>, Vec<&'static str>) {
@@ -251,6 +311,37 @@ mod tests {
         for found in [alone, undoing].map(|each| recovery(&each)) {
             assert_eq!(names(&found).1, ["forget_here", "restore_database", "drop_staging"]);
         }
+    }
+
+    #[test]
+    fn a_torn_end_may_hide_that_clients_were_let_in() {
+        let torn = Interrupted { reached: false, torn: true, ..interrupted("replace_files") };
+        assert_eq!(recovery(&torn).direction, Direction::Forward);
+        let uncommitted = Interrupted { torn: true, ..interrupted("open_staging") };
+        assert_eq!(recovery(&uncommitted).direction, Direction::Back);
+        let undoing = Interrupted { undoing: true, torn: true, ..interrupted("replace_files") };
+        assert_eq!(recovery(&undoing).direction, Direction::Back);
+    }
+
+    #[test]
+    fn a_directory_that_is_further_than_the_journal_is_believed() {
+        let committed = Interrupted { begun: 0, reached: false, ..interrupted("replace_files") };
+        assert_eq!(names(&recovery(&committed)).1, ["replace_files"]);
+        let staged = Interrupted { begun: 0, staged: true, ..interrupted("stop_application") };
+        assert_eq!(names(&recovery(&staged)).1, ["forget_here", "drop_staging"]);
+    }
+
+    #[test]
+    fn rows_in_memory_come_back_once_they_were_archived() {
+        let mut archiving = interrupted("open_staging");
+        archiving.plan.steps[0].action = Action::ArchiveRows { tables: Vec::new(), rows: 0, bytes: 0 };
+        let restore = Action::RestoreRows { tables: vec!["online".into()] };
+        archiving.plan.undo.push(UndoStep { since: 2, action: restore });
+        for begun in [1, 2] {
+            let found = recovery(&Interrupted { begun, ..archiving.clone() });
+            assert_eq!(names(&found).2, ["restore_rows"], "{begun}");
+        }
+        assert!(recovery(&Interrupted { begun: 0, ..archiving }).online.is_empty());
     }
 
     #[test]

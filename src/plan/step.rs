@@ -169,8 +169,8 @@ pub enum Action {
     DropStaging,
     /// Undo only. Start Mnesia from its own directory, alone. Check: it runs and its tables are loaded.
     ReopenMnesia,
-    /// Undo only. Write the archived rows of tables in memory back, which the stop of Mnesia has emptied. Check: each row of
-    /// the archive is in its table.
+    /// Undo only. Write the archived rows of tables in memory back, which the stop of Mnesia has emptied. A row that is there by
+    /// now is newer and stays; a table that is gone by now has no rows. Check: each key of the archive is in its table.
     RestoreRows {
         /// The tables.
         tables: Vec<TableName>,

@@ -1,5 +1,6 @@
 //! What is wrong with a request or a cluster: every violation, not the first.
 
+pub mod beside;
 pub mod capacity;
 pub mod copies;
 pub mod definitions;

@@ -579,7 +579,7 @@ problems! {
     /// An operation that was begun here has not ended.
     Operation Error UnfinishedOperation = "unfinished_operation" { id: String }
     evidence "operation {id} was begun here and has not ended"
-    fix "look at easy_cluster:status(); the journal is kept beside the database"
+    fix "have it brought to its end: easy_cluster:resume(); what was done so far: easy_cluster:history(\"{id}\")"
 
     /// Software of different versions in one cluster.
     Membership Warning VersionsDiffer = "versions_differ" { application: String, here: String, node: NodeName, there: String }
@@ -901,20 +901,50 @@ problems! {
     evidence "the transaction log in {path} is not empty: {reason}"
     fix "something wrote to Mnesia while it was stopped for the operation: stop it and try again"
 
-    /// A journal that cannot be trusted.
+    /// A journal that cannot be trusted. The database is whole: the marks beside it told the last start what to do.
     Operation Error JournalCorrupt = "journal_corrupt" { path: String, reason: String }
     evidence "the journal {path} is damaged: {reason}"
-    fix "keep it for examination; the kept database it belongs to is beside it"
+    fix "see that the members agree (easy_cluster:doctor()) and that no table is missing here (easy_cluster:sync_node(Node)); look after the disk; then move the file away"
 
-    /// A journal of another version.
-    Operation Error JournalVersion = "journal_version" { path: String, version: String }
-    evidence "the journal {path} has the version {version}"
-    fix "use the version of easy_cluster that wrote it to finish that operation"
+    /// A journal of another version. Nothing is written to it.
+    Operation Error JournalVersion = "journal_version" { path: String, reason: String }
+    evidence "another version of easy_cluster wrote the journal {path}: {reason}"
+    fix "if that operation has not ended, install that version again to end it; otherwise move the file away"
 
     /// A journal that is not there.
     Operation Error JournalMissing = "journal_missing" { path: String, reason: String }
     evidence "there is no journal {path}: {reason}"
-    fix "easy_cluster:status() lists the operations that are known"
+    fix "easy_cluster:history() lists the operations that are known"
+
+    /// An exchange of the database was interrupted, its journal cannot be read, and the marks beside it do not tell enough.
+    Operation Error HalfExchanged = "half_exchanged" { id: String, path: String, reason: String, why: String }
+    evidence "{id} was interrupted in the middle of an exchange of the database, and its journal {path} cannot be read ({reason}): {why}"
+    fix "nothing is lost: the old files are in the folder easy_cluster/kept/{id} of the Mnesia directory. For a journal of another version, install that version. Otherwise put the journal back from a copy; or have the old database back by hand: with the node stopped, copy the files of that folder into the Mnesia directory and move the journal away"
+
+    /// There is no operation that was interrupted.
+    Operation Error NothingToResume = "nothing_to_resume" { here: NodeName }
+    evidence "every operation that was begun on {here} has ended"
+    fix "easy_cluster:history() tells how"
+
+    /// What cannot be brought back has to be typed twice.
+    Operation Error ConfirmationNeeded = "confirmation_needed" { id: String, files: u64, bytes: Bytes }
+    evidence "the database that {id} has kept ({files} files, {bytes}) would be deleted for good"
+    fix "type easy_cluster:drop_kept(\"{id}\", #{{confirm => \"{id}\"}})"
+
+    /// There is no kept database of that name.
+    Operation Error NotKept = "not_kept" { id: String, known: String }
+    evidence "no database is kept under {id}"
+    fix "those that are kept: {known}"
+
+    /// The kept database is needed still.
+    Operation Error KeptInUse = "kept_in_use" { id: String, reason: String }
+    evidence "the database that {id} has kept stays: {reason}"
+    fix "have the operation brought to its end first: easy_cluster:resume()"
+
+    /// Databases that were kept take more room than they should. None is ever deleted by itself.
+    Capacity Warning KeptQuota = "kept_quota" { databases: u64, bytes: Bytes, limit: Bytes, reason: String, directory: String, oldest: String, oldest_bytes: Bytes }
+    evidence "kept databases: {databases}, {bytes} in {directory}/easy_cluster/kept; the limit is {limit} ({reason})"
+    fix "give the oldest up ({oldest_bytes}): easy_cluster:drop_kept(\"{oldest}\", #{{confirm => \"{oldest}\"}}); or allow more, in bytes: kept_quota of mod_easy_cluster in ejabberd.yml, or of the application easy_cluster"
 
     /// A file operation in the Mnesia directory failed.
     Operation Error DirectoryError = "directory_error" { path: String, reason: String }

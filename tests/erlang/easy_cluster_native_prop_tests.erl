@@ -130,6 +130,13 @@ every_request_is_answered_test_() ->
           diagnose => {#{examination => #{node => element(2, Operation), snapshot => Snapshot, reaches => [], pairs => [],
                                           unanswered => []}},
                        fun({ok, #{problems := Problems, text := Words}}) -> is_list(Problems) andalso is_binary(Words) end},
+          salvage => {#{journal => #{id => <<"1">>, path => <<"/1">>, damage => journal_corrupt, reason => <<"x">>},
+                        phase => not_kept, staged => false, restoring => false, ready => false, old_files => false,
+                        schemas => #{directory => [], kept => [], staging => []}, running => false},
+                      fun(Answer) -> Answer =:= {ok, undefined} end},
+          drop_kept => {#{id => <<"1">>, confirm => undefined, kept => [], unfinished => undefined},
+                        fun({error, {not_kept, #{}}}) -> true end},
+          render_operation => {#{past => past(), plan => Plan, events => []}, Text},
           render_plan => {#{plan => Plan}, Text},
           render_history => {#{past => []}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
@@ -141,6 +148,10 @@ every_request_is_answered_test_() ->
                                                          || Action <- Actions]))}
      | [{atom_to_list(Name), ?_assert(Expected(easy_cluster_native:call(Name, Args)))}
         || {Name, {Args, Expected}} <- maps:to_list(Answers)]].
+
+past() ->
+    #{id => <<"1">>, operation => <<"reset">>, begun => undefined, ended => undefined, milliseconds => undefined,
+      outcome => unfinished, done => 0, steps => 0, kept => undefined, dropped => undefined, damage => undefined}.
 
 %% As the core lists them to whoever asks for another.
 requests() ->
@@ -164,8 +175,11 @@ without_the_library_test_() ->
              || Function <- [test_node, doctor, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
         [{reset, Opts} || Opts <- [[], [#{}]]] ++
+        [{drop_kept, ["any" | Opts]} || Opts <- [[], [#{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
-    [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
+    %% What was not begun is known without the core.
+    Others = [{help, 0}, {format_error, 1}, {history, 1}, {resume, 0}],
+    [{"all that ask the core are here", ?_assertEqual(exported() -- Others,
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,
                  fun({Peer, Dir}) -> easy_cluster_peers:stop(Peer), easy_cluster_peers:remove(Dir) end,

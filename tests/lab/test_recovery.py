@@ -90,3 +90,63 @@ def test_after_the_switch_it_goes_back_when_the_others_are_gone(installed):
     until(foo, "mnesia:system_info(db_nodes) =:= [node()]")
     assert exists(foo, "bob")
     until(hello, "maps:get(pending, easy_cluster_server:state()) =:= []")
+
+
+ONLINE = """
+    {{atomic, ok}} = mnesia:create_table(online, [{{ram_copies, [node()]}}]),
+    {{atomic, ok}} = mnesia:create_table(tags, [{{ram_copies, [node()]}}, {{type, bag}}]),
+    {{atomic, ok}} = mnesia:create_table(going, [{{ram_copies, [node()]}}]),
+    [ok = mnesia:dirty_write({{T, Key, old}}) || T <- [online, tags, going], Key <- [1, 2]], dumped = mnesia:dump_log()"""
+
+
+def killed_plain(one, two, name, moment="done"):
+    """A plain node whose join is killed, and which runs again without easy_cluster."""
+    one.load_easy_cluster()
+    one.eval(ONLINE.format())
+    step = steps(one, two).index(name) + 1
+    one.eval_until_it_dies(KILL_HERE.format(target=two.name, step=step, moment=moment))
+    one.start()
+    until(one, "mnesia:wait_for_tables([online, tags], 10000) =:= ok")
+
+
+@pytest.mark.parametrize("name", ["open_staging", "delete_logs"])
+def test_rows_in_memory_come_back_where_mnesia_has_to_be_stopped_once_more(plain_nodes, name):
+    one, two = plain_nodes("one", "two")
+    killed_plain(one, two, name)
+    one.load_easy_cluster()
+    wait_until(lambda: is_settled(one), 30, "the recovery")
+    assert sorted(one.eval("ets:tab2list(online)")) == [("online", 1, "old"), ("online", 2, "old")]
+    assert len(one.eval("ets:tab2list(going)")) == 2 and db_nodes(one) == {one.name}
+
+
+@pytest.mark.parametrize("name", ["archive_rows", "stop_mnesia"])
+def test_rows_in_memory_come_back_and_newer_ones_stay(plain_nodes, name):
+    one, two = plain_nodes("one", "two")
+    killed_plain(one, two, name)
+    assert one.eval("mnesia:dirty_all_keys(online)") == []
+    one.eval("""ok = mnesia:dirty_write({online, 1, newer}), ok = mnesia:dirty_write({tags, 1, newer}),
+                {atomic, ok} = mnesia:delete_table(going)""")
+    one.load_easy_cluster()
+    wait_until(lambda: is_settled(one), 30, "the recovery")
+    assert sorted(one.eval("ets:tab2list(online)")) == [("online", 1, "newer"), ("online", 2, "old")]
+    assert sorted(one.eval("ets:tab2list(tags)")) == [("tags", 1, "newer"), ("tags", 1, "old"), ("tags", 2, "old")]
+    assert [past["outcome"] for past in call(one, "history()")[1]] == ["undone"]
+    one.eval("mnesia:dirty_delete(online, 2)")
+    one.kill()
+    one.start()
+    one.load_easy_cluster()
+    wait_until(lambda: is_settled(one), 30, "the second start")
+    assert one.eval("mnesia:dirty_all_keys(online)") == []
+
+
+def test_after_the_switch_rows_in_memory_stay_in_the_archive(plain_nodes):
+    one, two = plain_nodes("one", "two")
+    one.load_easy_cluster()
+    one.eval(ONLINE.format())
+    step = steps(one, two).index("replace_files") + 1
+    one.eval_until_it_dies(KILL_HERE.format(target=two.name, step=step, moment="done"))
+    one.start()
+    one.load_easy_cluster()
+    wait_until(lambda: is_settled(one), 30, "the recovery")
+    assert one.members() == {one.name, two.name}
+    assert len(list((one.spool / "easy_cluster" / "archive").rglob("*.rows"))) == 3

@@ -10,7 +10,9 @@ use easy_cluster::model::pair::Pair;
 use easy_cluster::model::reach::ReachFailure;
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
-use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot};
+use easy_cluster::model::snapshot::{
+    Answer, Beside, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot,
+};
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::Inputs;
 
@@ -93,6 +95,7 @@ impl Lab {
             obstacles: Vec::new(),
             configuration: None,
             unfinished: None,
+            beside: Beside::default(),
         };
         self.snapshot.members.push(Member { node: node.into(), answer: Answer::Facts(Box::new(facts)) });
     }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
-use easy_cluster::explain::history::Past;
+use easy_cluster::explain::history::{Event, Past};
 use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
+use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
@@ -18,7 +19,7 @@ use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
-use easy_cluster::validate::{self, node_name, options, reach};
+use easy_cluster::validate::{self, beside, node_name, options, reach};
 use serde::{Deserialize, Serialize};
 
 use crate::{from_bytes, to_bytes};
@@ -51,6 +52,8 @@ enum Request {
         snapshot: Snapshot,
     },
     Recover(Interrupted),
+    Salvage(Marks),
+    DropKept(beside::Drop),
     Returning {
         here: NodeName,
         known: Vec<Known>,
@@ -79,6 +82,11 @@ enum Request {
     },
     RenderHistory {
         past: Vec<Past>,
+    },
+    RenderOperation {
+        past: Past,
+        plan: Option<Plan>,
+        events: Vec<Event>,
     },
     RenderProblems {
         problems: Vec<Problem>,
@@ -112,6 +120,7 @@ enum Answer {
     Tables(Vec<TableName>),
     Plan(Box<Plan>),
     Recovery(Recovery),
+    Salvage(Option<Salvage>),
     Nothing {},
     TestNode {
         text: String,
@@ -178,6 +187,11 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Nothing {}
         }
         Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
+        Request::Salvage(marks) => Answer::Salvage(marks::salvage(&marks).map_err(one)?),
+        Request::DropKept(drop) => {
+            beside::drop_kept(&drop).map_err(one)?;
+            Answer::Nothing {}
+        }
         Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
         Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
         Request::TestNode { node, snapshot } => {
@@ -193,6 +207,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::RenderPlan { plan } => Answer::Text(explain::plan::plan(&plan)),
         Request::RenderHistory { past } => Answer::Text(explain::history::words(&past)),
+        Request::RenderOperation { past, plan, events } => {
+            Answer::Text(explain::history::operation(&past, plan.as_ref(), &events))
+        }
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {

@@ -7,7 +7,8 @@ use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{LocalRows, Lose, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
-    Answer, Configuration, FORMAT, Facts, Member, Obstacle, Running, Snapshot,
+    Answer, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member, Obstacle,
+    Running, Snapshot,
 };
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
@@ -158,6 +159,20 @@ fn configuration() -> impl Strategy<Value = Configuration> {
     })
 }
 
+fn beside() -> impl Strategy<Value = Beside> {
+    let damage = select(vec![Damage::Corrupt, Damage::Version, Damage::Unreadable, Damage::Missing]);
+    let damaged = (any::<[String; 3]>(), damage).prop_map(|([id, path, reason], damage)| DamagedJournal {
+        id,
+        path,
+        damage,
+        reason,
+    });
+    let kept = (any::<String>(), any::<[u64; 2]>(), any::<bool>())
+        .prop_map(|(id, [files, bytes], shared)| KeptDatabase { id, files, bytes, shared });
+    (vec(damaged, 0..2), vec(kept, 0..2), any::<Option<u64>>())
+        .prop_map(|(damaged, kept, kept_quota)| Beside { damaged, kept, kept_quota })
+}
+
 prop_compose! {
     fn facts()(
         texts in [text(), text()],
@@ -174,13 +189,14 @@ prop_compose! {
         obstacles in vec(obstacle(), 0..3),
         configuration in option::of(configuration()),
         unfinished in option::of(text()),
+        beside in beside(),
     ) -> Facts {
         let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
             otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
-            directory_writable, obstacles, configuration, unfinished,
+            directory_writable, obstacles, configuration, unfinished, beside,
         }
     }
 }
@@ -482,6 +498,7 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
             obstacles: Vec::new(),
             configuration: None,
             unfinished: None,
+            beside: Beside::default(),
             ..facts.clone()
         };
         Answer::Facts(Box::new(facts))

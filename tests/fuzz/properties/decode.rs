@@ -33,7 +33,7 @@ enum Acting {
     Probe(#[expect(dead_code, reason = "it is decoded and not carried out")] ProbeRequest),
     Diagnose {
         #[serde(rename = "examination")]
-        _examination: Examination,
+        _examination: Box<Examination>,
         places: Option<easy_cluster::probe::machine::Places>,
     },
 }
@@ -46,7 +46,7 @@ enum Requests {
     Recheck { plan: Box<Plan>, snapshot: Snapshot, rows: Option<Vec<RowDifference>> },
     RenderPlan { plan: Box<Plan> },
     RenderProblems { problems: Vec<Problem> },
-    Diagnose { examination: Examination },
+    Diagnose { examination: Box<Examination> },
 }
 
 #[derive(Deserialize)]
