@@ -44,7 +44,9 @@
 -export([restore/2]).
 -export([drop_staging/2]).
 -export([drop_kept/2]).
+-export([copy_kept/3]).
 %% Looking
+-export([state_of_kept/2]).
 -export([kept/1]).
 -export([is_committed/2]).
 -export([free_bytes/1]).
@@ -622,7 +624,20 @@ move_if_there(From, To, Name) ->
 
 -spec drop_staging(file:filename(), id()) -> result().
 drop_staging(MnesiaDir, Id) ->
-    stopped(MnesiaDir, Id, fun(#{staging := Staging}) -> easy_cluster_files:delete_folder(Staging) end).
+    with_id(MnesiaDir, Id, fun(#{staging := Staging}) ->
+        case not_open(Staging) of
+            ok -> easy_cluster_files:delete_folder(Staging);
+            {error, _} = Error -> Error
+        end
+    end).
+
+%% A Mnesia that runs elsewhere does not mind.
+not_open(Folder) ->
+    case {mnesia:system_info(is_running), mnesia:system_info(directory)} of
+        {no, _} -> ok;
+        {State, Folder} -> {error, {mnesia_running, #{path => Folder, reason => State}}};
+        {_State, _Elsewhere} -> ok
+    end.
 
 %% Gives the kept database up. Refused while a restore from it has begun and not ended. Mnesia may run.
 -spec drop_kept(file:filename(), id()) -> result().
@@ -643,6 +658,44 @@ drop(Kept, Copies) ->
         fun() -> easy_cluster_files:delete(filename:join(Kept, ?MANIFEST)) end,
         fun() -> easy_cluster_files:delete_folder(Kept) end
     ]).
+
+%% Copies what is kept into a folder, as a database that is ready to be started: keep/2 has seen that nothing is in the logs, which
+%% stay behind. Mnesia may run.
+-spec copy_kept(file:filename(), id(), file:filename()) -> result().
+copy_kept(MnesiaDir, Id, Folder) ->
+    with_id(MnesiaDir, Id, fun(#{kept := Kept}) ->
+        case manifest(Kept) of
+            {ok, Manifest} -> copy_all(Kept, Folder, Manifest);
+            missing -> details(filename:join(Kept, ?MANIFEST), not_kept);
+            {error, _} = Error -> Error
+        end
+    end).
+
+copy_all(Kept, Folder, #{files := Files} = Manifest) ->
+    Names = [Name || {Name, _Size} <- Files, not is_log(Name)],
+    Copied = #{files => [File || {Name, _} = File <- Files, not is_log(Name)]},
+    easy_cluster_files:in_order([
+        fun() -> all_there(Kept, Manifest) end,
+        fun() -> easy_cluster_files:each(fun(Name) -> copy_missing(Kept, Folder, Name) end, Names) end,
+        fun() -> all_there(Folder, Copied) end
+    ]).
+
+%% Whether what an operation has kept is all there, and this node's.
+-spec state_of_kept(file:filename(), id()) -> {whole, #{bytes := non_neg_integer()}} | missing
+                                            | {damaged, easy_cluster_files:details()}.
+state_of_kept(MnesiaDir, Id) ->
+    #{kept := Kept} = paths(MnesiaDir, Id),
+    case {manifest(Kept), there(filename:join(Kept, ?GIVEN_UP))} of
+        {missing, _} -> missing;
+        {_, true} -> missing;
+        {{ok, #{node := Node, files := Files} = Manifest}, false} when Node =:= node() ->
+            whole(all_there(Kept, Manifest), lists:sum([Size || {_Name, Size} <- Files]));
+        {{ok, #{node := Other}}, false} -> {damaged, #{path => Kept, reason => {database_of, Other}}};
+        {{error, Details}, false} -> {damaged, Details}
+    end.
+
+whole(ok, Bytes) -> {whole, #{bytes => Bytes}};
+whole({error, Details}, _Bytes) -> {damaged, Details}.
 
 %% The databases that are kept, oldest first.
 -spec kept(file:filename()) -> [kept()] | {error, problem()}.

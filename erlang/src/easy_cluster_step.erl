@@ -61,6 +61,16 @@ run({start_mnesia, #{members := Members}}, Context) ->
     start_member(Members, Context);
 run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
+run({copy_table_to, Copy}, Context) ->
+    copy_table_to(Copy, Context);
+run({delete_copies, #{tables := Tables}}, _Context) ->
+    all(fun delete_copy/1, Tables);
+run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
+    all(fun(Table) -> restore_archive(Table, Context#{id := Id}) end, Tables);
+run(drain, #{timeout := Timeout}) ->
+    easy_cluster_drain:drain(Timeout);
+run(open_listeners, _Context) ->
+    evidence(easy_cluster_drain:open());
 run({wait_for_tables, #{tables := Tables}}, Context) ->
     wait_for_tables(Tables, Context);
 run(clear_caches, _Context) ->
@@ -166,13 +176,12 @@ open_staging(#{directory := Directory, id := Id, timeout := Timeout}) ->
 is_fresh(false, [Here], Configured) when Here =:= node() -> {ok, #{configured_directory => Configured}};
 is_fresh(UseDir, DbNodes, _Configured) -> {error, {staging_not_empty, UseDir, DbNodes}}.
 
-%% As in a join, Mnesia runs on the staging directory for a moment, and is stopped again.
-build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} = Context) ->
+build_database(Source, #{directory := Directory, id := Id, timeout := Timeout}) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
-    ok = application:set_env(mnesia, dir, Staging),
-    Built = easy_cluster_build:database(Source, Staging, Timeout),
-    restore_configuration(Context),
-    evidence(Built).
+    evidence(easy_cluster_build:database(source(Source, Directory), Staging, Timeout)).
+
+source(empty, _Directory) -> empty;
+source({kept, #{id := Id}}, Directory) -> {kept, Directory, Id}.
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).
@@ -239,14 +248,35 @@ start_and_load(#{timeout := Timeout} = Context) ->
 
 %%% Tables
 
-copy_table(#{table := Table, storage := Storage, rows := Rows, bytes := Bytes},
-           #{progress := Progress, plan := #{members := Members}}) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, mnesia:add_table_copy(Table, node(), Storage)}) end),
-    [true = erlang:monitor_node(Node, true) || Node <- Members],
+copy_table(#{table := Table, storage := Storage, rows := Rows, bytes := Bytes}, #{progress := Progress} = Context) ->
     Report = fun() -> Progress(maps:merge(#{table => Table, of_rows => Rows, of_bytes => Bytes}, arrived(Table))) end,
+    is_copied(add_copy(Table, node(), Storage, Report, Context), Table, Storage).
+
+copy_table_to(#{table := Table, node := Node, storage := Storage}, #{timeout := Timeout} = Context) ->
+    case add_copy(Table, Node, Storage, fun() -> ok end, Context) of
+        {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
+        {aborted, {already_exists, Table, Node}} -> is_held(Table, Node, Storage, Timeout);
+        {aborted, Reason} -> {error, Reason}
+    end.
+
+%% By what the member itself says.
+is_held(Table, Node, Storage, Timeout) ->
+    Calls = [{mnesia, table_info, [Table, Item]} || Item <- [storage_type, where_to_write]],
+    case easy_cluster_rpc:batch(Node, Calls, Timeout) of
+        {ok, [Storage, Writers]} -> is_loaded(lists:member(Node, Writers), Table);
+        {ok, [Other, _Writers]} -> {error, {stored_as, Table, Other}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_loaded(true, _Table) -> {ok, #{}};
+is_loaded(false, Table) -> {error, {not_loaded, Table}}.
+
+add_copy(Table, To, Storage, Report, #{plan := #{members := Members}}) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, mnesia:add_table_copy(Table, To, Storage)}) end),
+    [true = erlang:monitor_node(Node, true) || Node <- Members],
     Result = await_copy(Pid, Monitor, Report),
     [true = erlang:monitor_node(Node, false) || Node <- Members],
-    is_copied(Result, Table, Storage).
+    Result.
 
 %% A sender that dies leaves add_table_copy waiting for another source, which may not exist.
 await_copy(Pid, Monitor, Report) ->
@@ -283,6 +313,25 @@ is_stored(Storage, Table, Storage) ->
     end;
 is_stored(Other, Table, _Storage) ->
     {error, {stored_as, Table, Other}}.
+
+%% Mnesia itself would also delete the last copy, and the table with it.
+delete_copy(Table) ->
+    case {mnesia:table_info(Table, storage_type), mnesia:table_info(Table, where_to_write) -- [node()]} of
+        {unknown, _} -> ok;
+        {_, []} -> {error, only_copy_here};
+        {_, [_ | _]} -> deleted(mnesia:del_table_copy(Table, node()), Table)
+    end.
+
+deleted({atomic, ok}, Table) -> is_deleted(mnesia:table_info(Table, storage_type));
+deleted({aborted, Reason}, _Table) -> {error, Reason}.
+
+is_deleted(unknown) -> ok;
+is_deleted(Storage) -> {error, {stored_as, Storage}}.
+
+%% Keys that somebody has written since the switch stay as they are.
+restore_archive(Table, Context) ->
+    File = archive_file(Table, Context),
+    easy_cluster_rows:merge(File, conflict_file(File)).
 
 wait_for_tables(Tables, #{timeout := Timeout}) ->
     case mnesia:wait_for_tables(Tables, max(Timeout, 60000)) of

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::name::NodeName;
+use super::name::{NodeName, TableName};
 
 /// An operation on the cluster. The node is whatever the operator typed until it has been through
 /// [`crate::validate::node_name::parse`].
@@ -17,6 +17,39 @@ pub enum Operation {
     SyncNode(NodeName),
     /// Go on alone with an empty database.
     Reset,
+    /// Leave the cluster and go on alone, with its data or without.
+    Leave,
+    /// Take back what was done here last.
+    Rollback(Rollback),
+}
+
+/// What takes an operation back, as [`crate::plan::rollback::takes_back`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The operation that is taken back.
+    pub id: String,
+    /// How.
+    pub way: Way,
+}
+
+/// How an operation is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// This node goes on with the database that the operation has kept.
+    Kept {
+        /// Bytes of that database.
+        bytes: u64,
+        /// Tables in memory, whose rows the operation has archived.
+        rows: Vec<TableName>,
+        /// Tables whose rows the operation has written to the cluster.
+        merged: Vec<TableName>,
+    },
+    /// The copies that the operation has made here go.
+    Copies {
+        /// Their tables.
+        tables: Vec<TableName>,
+    },
 }
 
 impl Operation {
@@ -25,7 +58,7 @@ impl Operation {
     pub fn target(&self) -> Option<&NodeName> {
         match self {
             Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
-            Self::Reset => None,
+            Self::Reset | Self::Leave | Self::Rollback(_) => None,
         }
     }
 
@@ -33,8 +66,9 @@ impl Operation {
     #[must_use]
     pub fn replaces_database(&self) -> bool {
         match self {
-            Self::Join(_) | Self::JoinAsMaster(_) | Self::Reset => true,
+            Self::Join(_) | Self::JoinAsMaster(_) => true,
             Self::SyncNode(_) => false,
+            Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
 
@@ -42,7 +76,8 @@ impl Operation {
     #[must_use]
     pub fn ends_alone(&self) -> bool {
         match self {
-            Self::Reset => true,
+            Self::Reset | Self::Leave => true,
+            Self::Rollback(rollback) => matches!(rollback.way, Way::Kept { .. }),
             Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) => false,
         }
     }
@@ -55,6 +90,8 @@ impl Operation {
             Self::JoinAsMaster(_) => "join_as_master",
             Self::SyncNode(_) => "sync_node",
             Self::Reset => "reset",
+            Self::Leave => "leave",
+            Self::Rollback(_) => "rollback",
         }
     }
 }
@@ -70,6 +107,17 @@ pub enum LocalRows {
     Merge,
 }
 
+/// What a node that leaves goes on with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Data {
+    /// The rows of all tables of the cluster that belong to no process.
+    #[default]
+    Keep,
+    /// Nothing.
+    Empty,
+}
+
 /// The options of an operation, all of them optional.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -79,12 +127,15 @@ pub struct Options {
     pub timeout: u64,
     /// What becomes of rows that exist only here.
     pub local_rows: LocalRows,
+    /// What a node that leaves goes on with.
+    #[serde(default)]
+    pub data: Data,
     /// Agree to what the plan would otherwise ask about.
     pub yes: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, timeout: 5_000, local_rows: LocalRows::Archive, yes: false }
+        Self { dry_run: false, timeout: 5_000, local_rows: LocalRows::Archive, data: Data::Keep, yes: false }
     }
 }

@@ -9,6 +9,7 @@ pub mod estimate;
 pub mod fingerprint;
 mod join;
 pub mod recover;
+pub mod rollback;
 pub mod step;
 mod sync;
 pub mod verify;
@@ -19,13 +20,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
-use crate::model::request::{Operation, Options};
+use crate::model::request::{Data, Operation, Options, Rollback, Way};
 use crate::model::rows::RowDifference;
 use crate::model::snapshot::Snapshot;
+use crate::model::table::Table;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
 use crate::validate::{membership, operation as validate, restart};
+use alone::Alone;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
 use step::{Action, OnFailure, Source, Step, UndoStep};
@@ -102,7 +105,9 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) | Operation::Reset => Ok(Vec::new()),
+        Operation::SyncNode(_) | Operation::Reset | Operation::Leave | Operation::Rollback(_) => {
+            Ok(Vec::new())
+        }
     }
 }
 
@@ -135,8 +140,41 @@ fn wanted<'a>(
             (wanted, problems)
         }
         Operation::Reset => (Vec::new(), validate::reset(view, archived)),
+        Operation::Leave => (Vec::new(), validate::leave(view, &members(view, view.here()), archived)),
+        Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+}
+
+/// The members of a node's cluster but this one.
+fn members(view: &View<'_>, of: &NodeName) -> Vec<NodeName> {
+    let all = view.facts(of).map_or(&[][..], |facts| view.set(facts.db_nodes));
+    all.iter().filter(|node| *node != view.here()).cloned().collect()
+}
+
+fn of_rollback(view: &View<'_>, rollback: &Rollback, archived: u64) -> Vec<Problem> {
+    match &rollback.way {
+        Way::Kept { bytes, .. } => {
+            validate::alone(view, &members(view, view.here()), archived.saturating_add(*bytes))
+        }
+        Way::Copies { tables } => {
+            let here = copied_here(view, tables);
+            let mut problems = validate::delete_copies(view, &here);
+            if here.is_empty() {
+                let reason = format!("none of the copies that {} has made is here any more", rollback.id);
+                problems.push(Problem::NothingToRollBack { reason });
+            }
+            problems
+        }
+    }
+}
+
+/// Those of the tables that have a copy here which can go: every node has its own rows of `local_content`.
+fn copied_here<'a>(view: &View<'a>, tables: &[TableName]) -> Vec<&'a Table> {
+    let wanted: HashSet<_> = tables.iter().collect();
+    view.tables_of(view.here())
+        .filter(|table| wanted.contains(&table.name) && view.is_copied_here(table) && !table.local_content)
+        .collect()
 }
 
 /// Durable tables with rows on this node, `local_content` aside.
@@ -156,19 +194,29 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let archived =
         if inputs.operation.replaces_database() { archive::bytes(&view, &rows, &inputs.options) } else { 0 };
     let wanted = wanted(&view, &inputs.operation, archived)?;
-    let members: Vec<NodeName> = view
-        .facts(target)
-        .map_or(&[][..], |facts| view.set(facts.db_nodes))
-        .iter()
-        .filter(|node| *node != view.here())
-        .cloned()
-        .collect();
-    let (steps, undo) = match inputs.operation {
+    let members = members(&view, target);
+    let alone = |source, archived| alone::steps(&view, &Alone { members: &members, source, archived });
+    let (steps, undo) = match &inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&wanted),
-        Operation::Reset => alone::steps(&view, &members, &Source::Empty),
+        Operation::Reset => alone(Source::Empty, None),
+        Operation::Leave => alone(source(inputs.options.data), None),
+        Operation::Rollback(Rollback { id, way: Way::Kept { rows, .. } }) => {
+            let archived =
+                (!rows.is_empty()).then(|| Action::RestoreArchive { id: id.clone(), tables: rows.clone() });
+            alone(Source::Kept { id: id.clone() }, archived)
+        }
+        Operation::Rollback(Rollback { way: Way::Copies { tables }, .. }) => {
+            let tables = copied_here(&view, tables).iter().map(|table| table.name.clone()).collect();
+            (
+                numbered(
+                    [Action::DeleteCopies { tables }, Action::Verify].map(|action| (action, OnFailure::Keep)),
+                ),
+                Vec::new(),
+            )
+        }
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
@@ -176,8 +224,13 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     warnings.extend(copies::external(&view, target));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset => Vec::new(),
+        Operation::JoinAsMaster(_)
+        | Operation::SyncNode(_)
+        | Operation::Reset
+        | Operation::Leave
+        | Operation::Rollback(_) => Vec::new(),
     };
+    warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));
     let stalls = stalls(&steps, &at_start);
     warnings.extend(
@@ -230,7 +283,9 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
 /// A step without what changes all the time: sizes and times.
 fn shape(step: &Step) -> Step {
     let mut step = Step { milliseconds: 0, stall: 0, ..step.clone() };
-    if let Action::CopyTable { rows, bytes, .. } | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
+    if let Action::CopyTable { rows, bytes, .. }
+    | Action::CopyTableTo { rows, bytes, .. }
+    | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
     {
         (*rows, *bytes) = (0, 0);
     }
@@ -264,13 +319,27 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
 fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
     let planned = steps.iter().filter_map(|step| {
-        let Action::CopyTable { table, .. } = &step.action else { return None };
+        let (Action::CopyTable { table, .. } | Action::CopyTableTo { table, .. }) = &step.action else {
+            return None;
+        };
         Some((table.clone(), step.stall))
     });
     let unplanned = at_start
         .iter()
         .map(|copy| (copy.table.name.clone(), estimate::copy(copy.storage, copy.rows, copy.bytes).1));
     planned.chain(unplanned).collect()
+}
+
+fn source(data: Data) -> Source {
+    match data {
+        Data::Keep | Data::Empty => Source::Empty,
+    }
+}
+
+fn merged_rows_stay(operation: &Operation) -> Option<Problem> {
+    let Operation::Rollback(Rollback { id, way: Way::Kept { merged, .. } }) = operation else { return None };
+    let tables = merged.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!merged.is_empty()).then(|| Problem::MergedRowsStay { id: id.clone(), tables })
 }
 
 fn copied_at_start(copies: &[WantedCopy<'_>]) -> Option<Problem> {
@@ -295,8 +364,12 @@ fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
         Problem::ConsentNeeded { reason }
     });
     let joins = matches!(plan.operation, Operation::Join(_) | Operation::JoinAsMaster(_));
-    let mixed = |warning: &&Problem| joins && matches!(warning, Problem::EjabberdReleasesDiffer { .. });
-    let problems: Vec<Problem> = plan.warnings.iter().filter(mixed).cloned().chain(stalled).collect();
+    let asked = |warning: &&Problem| match warning {
+        Problem::EjabberdReleasesDiffer { .. } => joins,
+        Problem::MergedRowsStay { .. } => true,
+        _ => false,
+    };
+    let problems: Vec<Problem> = plan.warnings.iter().filter(asked).cloned().chain(stalled).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
@@ -317,7 +390,9 @@ fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
-        if let Action::CopyTable { table, rows, bytes, .. } = &step.action {
+        if let Action::CopyTable { table, rows, bytes, .. } | Action::CopyTableTo { table, rows, bytes, .. } =
+            &step.action
+        {
             sum.rows = sum.rows.saturating_add(*rows);
             sum.bytes = sum.bytes.saturating_add(*bytes);
             if step.stall > sum.longest_stall {
@@ -343,7 +418,9 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    if let Action::CopyTable { storage, rows, bytes, .. } = action {
+    if let Action::CopyTable { storage, rows, bytes, .. } | Action::CopyTableTo { storage, rows, bytes, .. } =
+        action
+    {
         return estimate::copy(*storage, *rows, *bytes);
     }
     if let Action::ArchiveRows { rows, .. } = action {
@@ -356,7 +433,7 @@ fn cost(action: &Action) -> (u64, u64) {
         "stop_application" => 300,
         "start_application" => 600,
         "join_schema" | "start_mnesia" => 60,
-        "build_database" => 150,
+        "build_database" => 600,
         _ => 5,
     };
     (milliseconds, 0)

@@ -31,6 +31,12 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         if let Action::CopyTable { table, storage, .. } = &step.action {
             problems.extend(of_copy(&view, table, *storage, tables.get(table).copied()));
         }
+        if let Action::DeleteCopies { tables: deleted } = &step.action {
+            let left =
+                deleted.iter().filter(|table| tables.get(table).is_some_and(|t| view.is_copied_here(t)));
+            problems
+                .extend(left.map(|table| failed(format!("no copy of {table} here"), "there is one".into())));
+        }
         if let Action::StartApplication { application } = &step.action
             && !view.here_facts().applications.contains(application)
         {

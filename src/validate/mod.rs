@@ -4,6 +4,7 @@ pub mod capacity;
 pub mod copies;
 pub mod definitions;
 pub mod durability;
+pub mod handover;
 pub mod machine;
 pub mod membership;
 pub mod node_name;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::model::request::{LocalRows, Options};
+use crate::model::request::{Data, LocalRows, Options};
 
 /// The options that exist, as they are listed to whoever asks for another.
-const KNOWN: &str = "dry_run, timeout, local_rows, yes";
+const KNOWN: &str = "dry_run, timeout, local_rows, data, yes";
 /// A day; more is a mistake.
 const MAX_TIMEOUT: u64 = 86_400_000;
 
@@ -72,6 +72,13 @@ fn set(options: &mut Options, key: &str, value: &Value) -> Result<(), Problem> {
                 Value::Flag(_) | Value::Number(_) | Value::Text(_) => return Err(bad("archive or merge")),
             }
         }
+        "data" => {
+            options.data = match value {
+                Value::Text(text) if text == "keep" => Data::Keep,
+                Value::Text(text) if text == "empty" => Data::Empty,
+                Value::Flag(_) | Value::Number(_) | Value::Text(_) => return Err(bad("keep or empty")),
+            }
+        }
         _ => return Err(Problem::UnknownOption { option: key.into(), known: KNOWN.into() }),
     }
     Ok(())
@@ -98,9 +105,11 @@ mod tests {
         let map = BTreeMap::from([
             ("local_rows".to_owned(), Value::Text("merge".into())),
             ("timeout".to_owned(), Value::Number(1)),
+            ("data".to_owned(), Value::Text("empty".into())),
             ("yes".to_owned(), Value::Flag(true)),
         ]);
         let options = parse(&map).unwrap_or_default();
         assert_eq!((options.local_rows, options.timeout, options.yes), (LocalRows::Merge, 1, true));
+        assert_eq!(options.data, Data::Empty);
     }
 }

@@ -110,7 +110,7 @@ every_request_is_answered_test_() ->
                         fun(Answer) -> Answer =:= {ok, <<"ejabberd@foo.bar">>} end},
           options => {#{options => #{timeout => 7, <<"local_rows">> => <<"merge">>}},
                       fun(Answer) ->
-                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, yes => false}}
+                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, data => keep, yes => false}}
                       end},
           probe => {#{nodes => [], cookies => [], timeout_ms => 1, epmd_port => 4369, here => 'ejabberd@hello.world'},
                     fun(Answer) -> Answer =:= {ok, #{reaches => [], problems => [], texts => []}} end},
@@ -120,6 +120,7 @@ every_request_is_answered_test_() ->
           verify => {#{plan => Plan, snapshot => Snapshot}, fun({error, {verify_failed, #{}}}) -> true end},
           test_node => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
           status => {#{snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
+          takes_back => {#{history => []}, fun({error, {nothing_to_roll_back, #{}}}) -> true end},
           recover => {#{plan => Plan, begun => 0, undoing => false, committed => false, reached => true, running => false},
                       fun(Answer) -> Answer =:= {ok, #{direction => back, offline => [], online => []}} end},
           questions => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, Questions}) -> is_list(Questions) end},
@@ -159,7 +160,7 @@ without_the_library_test_() ->
     Calls = [{Function, [Node | Opts]}
              || Function <- [test_node, doctor, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
-        [{reset, Opts} || Opts <- [[], [#{}]]] ++
+        [{Function, Opts} || Function <- [reset, leave, rollback], Opts <- [[], [#{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- [{help, 0}, {format_error, 1}],
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}

@@ -12,6 +12,7 @@ use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
+use easy_cluster::plan::rollback;
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
@@ -44,6 +45,10 @@ enum Request {
         plan: Plan,
         snapshot: Snapshot,
         rows: Option<Vec<RowDifference>>,
+        history: Option<Vec<rollback::Past>>,
+    },
+    TakesBack {
+        history: Vec<rollback::Past>,
     },
     Verify {
         plan: Plan,
@@ -102,6 +107,7 @@ enum Answer {
     },
     Tables(Vec<TableName>),
     Plan(Box<Plan>),
+    Operations(Vec<Operation>),
     Recovery(Recovery),
     Nothing {},
     TestNode {
@@ -160,7 +166,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
         }
         Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
-        Request::Recheck { plan, snapshot, rows } => {
+        Request::Recheck { plan, snapshot, rows, history } => {
+            history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
             plan::recheck(&plan, &snapshot, rows.as_deref())?;
             Answer::Nothing {}
         }
@@ -168,6 +175,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             plan::verify::goal(&plan, &snapshot)?;
             Answer::Nothing {}
         }
+        Request::TakesBack { history } => Answer::Operations(rollback::takes_back(&history)?),
         Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }

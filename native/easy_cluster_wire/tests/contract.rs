@@ -3,7 +3,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
-use easy_cluster::model::request::{LocalRows, Operation, Options};
+use easy_cluster::model::request::{Data, LocalRows, Operation, Options, Rollback, Way};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
     Answer, Configuration, FORMAT, Facts, Member, Obstacle, Running, Snapshot,
@@ -11,7 +11,7 @@ use easy_cluster::model::snapshot::{
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
-use easy_cluster::plan::step::{Action, OnFailure, Step, UndoStep};
+use easy_cluster::plan::step::{Action, OnFailure, Source, Step, UndoStep};
 use easy_cluster::plan::{Inputs, Kept, Plan};
 use easy_cluster::validate::problem::{Bytes, Milliseconds, Nodes, Problem};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
@@ -231,12 +231,25 @@ prop_compose! {
     }
 }
 
+fn way() -> impl Strategy<Value = Way> {
+    prop_oneof![
+        (any::<u64>(), table_names(), table_names()).prop_map(|(bytes, rows, merged)| Way::Kept {
+            bytes,
+            rows,
+            merged
+        }),
+        table_names().prop_map(|tables| Way::Copies { tables }),
+    ]
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         node().prop_map(Operation::Join),
         node().prop_map(Operation::JoinAsMaster),
         node().prop_map(Operation::SyncNode),
         Just(Operation::Reset),
+        Just(Operation::Leave),
+        (any::<String>(), way()).prop_map(|(id, way)| Operation::Rollback(Rollback { id, way })),
     ]
 }
 
@@ -245,9 +258,10 @@ prop_compose! {
         dry_run in any::<bool>(),
         timeout in any::<u64>(),
         local_rows in select(vec![LocalRows::Archive, LocalRows::Merge]),
+        data in select(vec![Data::Keep, Data::Empty]),
         yes in any::<bool>(),
     ) -> Options {
-        Options { dry_run, timeout, local_rows, yes }
+        Options { dry_run, timeout, local_rows, data, yes }
     }
 }
 
@@ -274,6 +288,9 @@ fn action() -> impl Strategy<Value = Action> {
         Action::RestoreDatabase,
         Action::DropStaging,
         Action::ReopenMnesia,
+        Action::Drain,
+        Action::OpenListeners,
+        Action::BuildDatabase { source: Source::Empty },
     ]);
     prop_oneof![
         without_fields,
@@ -294,6 +311,12 @@ fn action() -> impl Strategy<Value = Action> {
         (table_name(), storage(), any::<[u64; 2]>()).prop_map(|(table, storage, [rows, bytes])| {
             Action::CopyTable { table, storage, rows, bytes }
         }),
+        (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
+            |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
+        ),
+        table_names().prop_map(|tables| Action::DeleteCopies { tables }),
+        (any::<String>(), table_names()).prop_map(|(id, tables)| Action::RestoreArchive { id, tables }),
+        any::<String>().prop_map(|id| Action::BuildDatabase { source: Source::Kept { id } }),
     ]
 }
 
