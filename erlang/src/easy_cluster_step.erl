@@ -107,15 +107,7 @@ directory_step(Function, #{directory := Directory, id := Id}) ->
 
 archive_file(Table, #{directory := Directory, id := Id}) ->
     #{archive := Folder} = easy_cluster_directory:paths(Directory, Id),
-    filename:join(Folder, file_name(Table) ++ ".rows").
-
-%% A table may be called anything, also `../x'; what is no plain word gets a name by its digest.
-file_name(Table) ->
-    Name = atom_to_binary(Table),
-    case re:run(Name, "\\A[A-Za-z0-9_-]{1,100}\\z", [{capture, none}]) of
-        match -> binary_to_list(Name);
-        nomatch -> "table-" ++ [Digit || <<Half:4>> <= erlang:md5(Name), Digit <- integer_to_list(Half, 16)]
-    end.
+    filename:join(Folder, easy_cluster_rows:file_name(Table)).
 
 %%% The distribution
 
