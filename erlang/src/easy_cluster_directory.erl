@@ -42,7 +42,7 @@
 -export([replace_files/2]).
 %% And back
 -export([restore/2]).
--export([drop_staging/2]).
+-export([drop_staging/2, drop_backup/2]).
 -export([drop_kept/2]).
 -export([copy_kept/3]).
 %% Looking
@@ -69,6 +69,7 @@
     kept := file:filename(),
     staging := file:filename(),
     archive := file:filename(),
+    backup := file:filename(),
     journal := file:filename()
 }.
 -type kept() :: #{
@@ -97,6 +98,7 @@ paths(MnesiaDir, Id) ->
         kept => below(MnesiaDir, "kept", Id),
         staging => below(MnesiaDir, "staging", Id),
         archive => below(MnesiaDir, "archive", Id),
+        backup => below(MnesiaDir, "backup", Id),
         journal => filename:join(easy_cluster_journal:folder(MnesiaDir), binary_to_list(Id) ++ ".journal")
     }.
 
@@ -631,6 +633,17 @@ drop_staging(MnesiaDir, Id) ->
         end
     end).
 
+%% Deletes a backup that was made for a moment only; the folder inside is that of its tables. Mnesia may run.
+-spec drop_backup(file:filename(), id()) -> result().
+drop_backup(MnesiaDir, Id) ->
+    with_id(MnesiaDir, Id, fun(#{backup := Backup}) ->
+        easy_cluster_files:in_order([
+            fun() -> easy_cluster_files:delete(filename:join(Backup, ?MANIFEST)) end,
+            fun() -> easy_cluster_files:delete_folder(filename:join(Backup, "tables")) end,
+            fun() -> easy_cluster_files:delete_folder(Backup) end
+        ])
+    end).
+
 %% A Mnesia that runs elsewhere does not mind.
 not_open(Folder) ->
     case {mnesia:system_info(is_running), mnesia:system_info(directory)} of
@@ -790,6 +803,7 @@ odd(MnesiaDir, {Name, #file_info{type = Kind}}) ->
 folder_obstacles(MnesiaDir) ->
     Linked = [existing(filename:join([MnesiaDir, "easy_cluster", Name])) || Name <- ["kept", "staging", "restoring"]],
     Written = [existing(filename:join([MnesiaDir, "easy_cluster", "archive"])),
+               existing(filename:join([MnesiaDir, "easy_cluster", "backup"])),
                existing(easy_cluster_journal:folder(MnesiaDir))],
     Unusable = [{not_usable, Details} || {error, Details} <- lists:usort(Linked ++ Written)],
     Folders = lists:delete(MnesiaDir, lists:usort([Folder || {ok, Folder} <- Linked ++ Written])),

@@ -63,6 +63,10 @@ run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
 run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
+run({back_up, #{tables := Tables}}, Context) ->
+    back_up(Tables, Context);
+run({drop_back_up, #{in_memory := InMemory}}, Context) ->
+    drop_back_up(InMemory, Context);
 run({delete_copies, #{tables := Tables}}, _Context) ->
     all(fun delete_copy/1, Tables);
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
@@ -168,12 +172,35 @@ open_staging(#{directory := Directory, id := Id, timeout := Timeout}) ->
 is_fresh(false, [Here], Configured) when Here =:= node() -> {ok, #{configured_directory => Configured}};
 is_fresh(UseDir, DbNodes, _Configured) -> {error, {staging_not_empty, UseDir, DbNodes}}.
 
-build_database(Source, #{directory := Directory, id := Id, timeout := Timeout}) ->
+build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} = Context) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
-    evidence(easy_cluster_build:database(source(Source, Directory), Staging, Timeout)).
+    evidence(easy_cluster_build:database(source(Source, Context), Staging, Timeout)).
 
-source(empty, _Directory) -> empty;
-source({kept, #{id := Id}}, Directory) -> {kept, Directory, Id}.
+source(empty, _Context) -> empty;
+source({backed_up, _Rows}, Context) -> {backup, backup_folder(Context)};
+source({kept, #{id := Id}}, #{directory := Directory}) -> {kept, Directory, Id}.
+
+backup_folder(#{directory := Directory, id := Id}) ->
+    #{backup := Folder} = easy_cluster_directory:paths(Directory, Id),
+    Folder.
+
+%% One that a kill has left behind is of an earlier moment.
+back_up(Tables, #{progress := Progress, directory := Directory, id := Id} = Context) ->
+    Report = fun(#{name := Table, rows := Rows, bytes := Bytes}) ->
+                     Progress(#{table => Table, rows => Rows, of_rows => Rows, bytes => Bytes, of_bytes => Bytes})
+             end,
+    case easy_cluster_directory:drop_backup(Directory, Id) of
+        ok -> evidence(easy_cluster_backup:write(backup_folder(Context), #{tables => Tables, left_out => [], report => Report}));
+        {error, Reason} -> {error, Reason}
+    end.
+
+drop_back_up(InMemory, #{directory := Directory, id := Id}) ->
+    Dump = fun(Table) -> easy_cluster_files:delete(filename:join(Directory, lists:concat([Table, ".DCD"]))) end,
+    evidence(easy_cluster_files:in_order([
+        fun() -> easy_cluster_files:each(Dump, InMemory) end,
+        fun() -> easy_cluster_files:sync_folder(Directory) end,
+        fun() -> easy_cluster_directory:drop_backup(Directory, Id) end
+    ])).
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).

@@ -158,6 +158,12 @@ pub fn action(action: &Action) -> String {
         Action::CloseStaging => "stop the Mnesia of the proof".into(),
         Action::BuildDatabase { source } => match source {
             Source::Empty => "make an empty database beside the old files".into(),
+            Source::BackedUp { rows } => {
+                format!(
+                    "build a database of {} from the backup beside the files, and prove it",
+                    counted(*rows, "row")
+                )
+            }
             Source::Kept { id } => {
                 format!("copy the database that {id} has kept beside the files, and prove it")
             }
@@ -179,6 +185,15 @@ pub fn action(action: &Action) -> String {
             let (rows, storage) = (counted(*rows, "row"), storage.as_str());
             format!("copy {table} to {node} as {storage}, where no copy is ({rows}, {})", Bytes(*bytes))
         }
+        Action::BackUp { tables, rows, bytes } => {
+            let tables = counted(tables.len() as u64, "table");
+            format!(
+                "back up {tables} of the cluster as of one moment ({}, {})",
+                counted(*rows, "row"),
+                Bytes(*bytes)
+            )
+        }
+        Action::DropBackUp { .. } => "delete the backup".into(),
         Action::DeleteCopies { tables } => {
             format!("delete the copies of {} here", counted(tables.len() as u64, "table"))
         }

@@ -3,6 +3,7 @@
 use super::step::{Action, OnFailure, Source, Step, UndoStep};
 use super::{archive, numbered};
 use crate::model::name::{AtomName, NodeName, TableName};
+use crate::model::table::{Storage, Table};
 use crate::validate::handover::{self, Handed};
 use crate::validate::view::View;
 
@@ -12,6 +13,8 @@ pub(super) struct Alone<'a> {
     pub members: &'a [NodeName],
     /// What the new database is made from.
     pub source: Source,
+    /// The tables that a backup is made of first, where the source is one.
+    pub backed_up: &'a [&'a Table],
     /// Tables in memory that another operation has archived, whose rows come back.
     pub archived: Option<Action>,
 }
@@ -21,10 +24,10 @@ pub(super) struct Alone<'a> {
 /// The database is built and proven before anything is stopped. Until the members are told to forget this node, the way back is
 /// open: this node is still a member. Afterwards there is only the way forward.
 pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoStep>) {
-    let Alone { members, source, archived } = alone;
+    let Alone { members, backed_up, archived, .. } = alone;
     let applications = &view.here_facts().applications;
     let in_memory = in_memory(view, members);
-    let before = before(view, members, source);
+    let before = before(view, alone);
     let stop = |application: &AtomName| Action::StopApplication { application: application.clone() };
     let start = |application: &AtomName| Action::StartApplication { application: application.clone() };
     let switch = [
@@ -47,6 +50,10 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
         .chain(archived.clone())
         .chain([Action::ClearCaches])
         .chain(applications.iter().rev().map(start))
+        .chain(
+            (!backed_up.is_empty())
+                .then(|| Action::DropBackUp { in_memory: kept_in_memory(view, backed_up) }),
+        )
         .chain([Action::Verify]);
     let steps = numbered(
         taken_back
@@ -58,18 +65,33 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
 }
 
 /// What is done while everything runs: what only this node has goes to the members, the new database is built, clients go.
-fn before(view: &View<'_>, members: &[NodeName], source: &Source) -> Vec<Action> {
+fn before(view: &View<'_>, alone: &Alone<'_>) -> Vec<Action> {
+    let Alone { members, source, backed_up, .. } = alone;
     let mut actions = Vec::new();
     if !members.is_empty() {
         actions.push(Action::Connect { nodes: members.to_vec() });
     }
     actions.extend(handover::handed(view, members).iter().map(copy_to));
+    if !backed_up.is_empty() {
+        actions.push(Action::BackUp {
+            tables: backed_up.iter().map(|table| table.name.clone()).collect(),
+            rows: archive::sum(backed_up, |table| table.size),
+            bytes: archive::sum(backed_up, |table| table.memory),
+        });
+    }
     actions.push(Action::BuildDatabase { source: source.clone() });
     let drains = view.here_facts().applications.iter().any(|application| application.as_str() == "ejabberd");
     if !members.is_empty() && drains {
         actions.push(Action::Drain);
     }
     actions
+}
+
+/// Tables of which no copy is on a disc: in the new database they are in memory, too.
+fn kept_in_memory(view: &View<'_>, tables: &[&Table]) -> Vec<TableName> {
+    let storage = |table: &Table| view.storage_for(table, view.here());
+    let in_memory = tables.iter().filter(|table| storage(table) == Some(Storage::RamCopies));
+    in_memory.map(|table| table.name.clone()).collect()
 }
 
 fn copy_to(handed: &Handed<'_>) -> Action {
@@ -98,6 +120,7 @@ fn undo(steps: &[Step], applications: &[AtomName], in_memory: &[TableName]) -> V
     let way_back = [
         ("delete_logs", Action::RestoreDatabase),
         ("build_database", Action::DropStaging),
+        ("back_up", Action::DropBackUp { in_memory: Vec::new() }),
         ("stop_mnesia", Action::ReopenMnesia),
     ];
     let rows =

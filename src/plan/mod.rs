@@ -99,7 +99,7 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    wanted(&view, operation, 0)?;
+    wanted(&view, operation, &Options::default(), 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
@@ -120,6 +120,7 @@ fn contact<'a>(view: &View<'a>, operation: &'a Operation) -> &'a NodeName {
 fn wanted<'a>(
     view: &View<'a>,
     operation: &Operation,
+    options: &Options,
     archived: u64,
 ) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
     if operation.target() == Some(view.here()) {
@@ -140,7 +141,10 @@ fn wanted<'a>(
             (wanted, problems)
         }
         Operation::Reset => (Vec::new(), validate::reset(view, archived)),
-        Operation::Leave => (Vec::new(), validate::leave(view, &members(view, view.here()), archived)),
+        Operation::Leave => {
+            let members = members(view, view.here());
+            (Vec::new(), validate::leave(view, &members, &copies::of_cluster(view), options.data, archived))
+        }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
@@ -193,16 +197,19 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let rows = row_differences(&view, target, inputs);
     let archived =
         if inputs.operation.replaces_database() { archive::bytes(&view, &rows, &inputs.options) } else { 0 };
-    let wanted = wanted(&view, &inputs.operation, archived)?;
+    let wanted = wanted(&view, &inputs.operation, &inputs.options, archived)?;
     let members = members(&view, target);
-    let alone = |source, archived| alone::steps(&view, &Alone { members: &members, source, archived });
+    let backed_up = backed_up(&view, inputs);
+    let alone = |source, archived| {
+        alone::steps(&view, &Alone { members: &members, source, backed_up: &backed_up, archived })
+    };
     let (steps, undo) = match &inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&wanted),
         Operation::Reset => alone(Source::Empty, None),
-        Operation::Leave => alone(source(inputs.options.data), None),
+        Operation::Leave => alone(source(&backed_up), None),
         Operation::Rollback(Rollback { id, way: Way::Kept { rows, .. } }) => {
             let archived =
                 (!rows.is_empty()).then(|| Action::RestoreArchive { id: id.clone(), tables: rows.clone() });
@@ -289,7 +296,12 @@ fn shape(step: &Step) -> Step {
     {
         (*rows, *bytes) = (0, 0);
     }
-    if let Action::MergeRows { rows, .. } = &mut step.action {
+    if let Action::BackUp { rows, bytes, .. } = &mut step.action {
+        (*rows, *bytes) = (0, 0);
+    }
+    if let Action::MergeRows { rows, .. } | Action::BuildDatabase { source: Source::BackedUp { rows } } =
+        &mut step.action
+    {
         *rows = 0;
     }
     step
@@ -330,9 +342,18 @@ fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> 
     planned.chain(unplanned).collect()
 }
 
-fn source(data: Data) -> Source {
-    match data {
-        Data::Keep | Data::Empty => Source::Empty,
+fn source(backed_up: &[&Table]) -> Source {
+    if backed_up.is_empty() {
+        return Source::Empty;
+    }
+    Source::BackedUp { rows: archive::sum(backed_up, |table| table.size) }
+}
+
+/// The tables of the cluster that a node which leaves goes on with.
+fn backed_up<'a>(view: &View<'a>, inputs: &Inputs) -> Vec<&'a Table> {
+    match (&inputs.operation, inputs.options.data) {
+        (Operation::Leave, Data::Keep) => copies::of_cluster(view),
+        _ => Vec::new(),
     }
 }
 
@@ -423,7 +444,10 @@ fn cost(action: &Action) -> (u64, u64) {
     {
         return estimate::copy(*storage, *rows, *bytes);
     }
-    if let Action::ArchiveRows { rows, .. } = action {
+    if let Action::BuildDatabase { source: Source::BackedUp { rows } } = action {
+        return (1_000 + rows / estimate::BUILT_ROWS_PER_MS, 0);
+    }
+    if let Action::ArchiveRows { rows, .. } | Action::BackUp { rows, .. } = action {
         return (5 + rows / estimate::ARCHIVED_ROWS_PER_MS, 0);
     }
     if let Action::MergeRows { rows, .. } = action {

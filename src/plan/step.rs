@@ -120,6 +120,22 @@ pub enum Action {
         /// Their bytes.
         bytes: u64,
     },
+    /// Write a consistent backup of these tables beside the Mnesia files, also of those that have no copy here, while everything
+    /// serves. Check: it has a manifest, which is written last. Undo: [`Action::DropBackUp`].
+    BackUp {
+        /// The tables.
+        tables: Vec<TableName>,
+        /// Their rows.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Delete the backup that the new database was built from, and the files from which Mnesia has loaded its tables in memory this
+    /// once. Check: they are gone. Undo: nothing.
+    DropBackUp {
+        /// Those tables.
+        in_memory: Vec<TableName>,
+    },
     /// Delete this node's copies of the tables (`mnesia:del_table_copy/2`); refused where no other copy is loaded.
     /// Check: this node is among the holders of none. Undo: nothing.
     DeleteCopies {
@@ -196,6 +212,8 @@ impl Action {
             Self::WaitForTables { .. } => "wait_for_tables",
             Self::MergeRows { .. } => "merge_rows",
             Self::CopyTableTo { .. } => "copy_table_to",
+            Self::BackUp { .. } => "back_up",
+            Self::DropBackUp { .. } => "drop_back_up",
             Self::DeleteCopies { .. } => "delete_copies",
             Self::Drain => "drain",
             Self::StartApplication { .. } => "start_application",
@@ -218,6 +236,11 @@ impl Action {
 pub enum Source {
     /// Nothing.
     Empty,
+    /// The backup of [`Action::BackUp`].
+    BackedUp {
+        /// Rows to be built from it.
+        rows: u64,
+    },
     /// Copies of the files that an operation has kept here.
     Kept {
         /// That operation.

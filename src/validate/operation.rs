@@ -5,6 +5,7 @@ use super::problem::{Nodes, Problem};
 use super::view::View;
 use super::{capacity, definitions, durability, handover, membership, restart};
 use crate::model::name::NodeName;
+use crate::model::request::Data;
 use crate::model::snapshot::Running;
 use crate::model::table::Table;
 
@@ -72,13 +73,31 @@ pub fn alone(view: &View<'_>, members: &[NodeName], bytes: u64) -> Vec<Problem> 
     sorted(problems)
 }
 
-/// What forbids this node to leave, with `bytes` to be written to its disc.
+/// What forbids this node to leave, with `bytes` of rows to write down; where it keeps the data, `tables` need a copy to be
+/// backed up, and room for the backup, the database and what is not in memory here yet.
 #[must_use]
-pub fn leave(view: &View<'_>, members: &[NodeName], bytes: u64) -> Vec<Problem> {
+pub fn leave(
+    view: &View<'_>,
+    members: &[NodeName],
+    tables: &[&Table],
+    data: Data,
+    bytes: u64,
+) -> Vec<Problem> {
     if view.here_facts().mnesia == Running::Yes && membership::is_alone(view) {
         return vec![Problem::NotInACluster { here: view.here().clone() }];
     }
-    alone(view, members, bytes)
+    if data == Data::Empty {
+        return alone(view, members, bytes);
+    }
+    let twice = tables.iter().fold(bytes, |sum, table| sum.saturating_add(table.memory.saturating_mul(2)));
+    let mut problems = alone(view, members, twice);
+    if problems.is_empty() {
+        let missing: Vec<_> =
+            copies::missing(view, view.here()).into_iter().filter(|copy| !copy.table.local_content).collect();
+        problems.extend(copies::without_source(view, &missing));
+        problems.extend(capacity::problems(view, &missing, 0));
+    }
+    problems
 }
 
 /// What forbids this node to delete its copies of these tables.

@@ -315,6 +315,8 @@ fn action() -> impl Strategy<Value = Action> {
             |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
         ),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
+        table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
+        any::<u64>().prop_map(|rows| Action::BuildDatabase { source: Source::BackedUp { rows } }),
         (any::<String>(), table_names()).prop_map(|(id, tables)| Action::RestoreArchive { id, tables }),
         any::<String>().prop_map(|id| Action::BuildDatabase { source: Source::Kept { id } }),
     ]
