@@ -114,6 +114,8 @@ fn inputs(Size(nodes, tables): Size) -> Inputs {
             members,
             tables: all_tables,
             node_sets: sets.in_order,
+            ways: Vec::new(),
+            kept: Vec::new(),
         },
         rows: Vec::new(),
         at: "20260101T000000.000000Z".into(),

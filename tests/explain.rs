@@ -217,6 +217,10 @@ const VARIANTS: &[(&str, &str)] = &[
         "2023-01-02T15:48:36.196116+00:00 [error] Mnesia('a@foo.bar'): ** ERROR ** (core dumped to file: \"/var/lib/ejabberd/MnesiaCore\"), ** FATAL ** Failed to merge schema: Bad cookie in table definition x: 'a@foo.bar' = {cstruct,x}, 'b@foo.bar' = {cstruct,x}",
     ),
     (
+        "forgotten_returned",
+        " ** FATAL ** Failed to merge schema: Bad cookie in table definition easy_cluster_fence: 'a@foo.bar' = {cstruct,easy_cluster_fence,set,[],['a@foo.bar'],[]}, 'b@foo.bar' = {cstruct,easy_cluster_fence,set}",
+    ),
+    (
         "bad_table_cookie",
         "Bad cookies. Cannot merge definitions of table foo. Local = {cstruct,foo}, Remote = {cstruct,foo}",
     ),

@@ -7,7 +7,7 @@ use easy_cluster::model::request::{Data, LocalRows, Operation, Rollback, Way};
 use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
 use easy_cluster::model::table::{Storage, TableType};
 use easy_cluster::plan::rollback::{self, Kept as KeptState, Outcome, Past};
-use easy_cluster::plan::step::{Action, OnFailure};
+use easy_cluster::plan::step::{Action, OnFailure, Step};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD, only_here};
@@ -27,10 +27,8 @@ fn actions(plan: &Plan) -> Vec<&'static str> {
 fn copies(plan: &Plan) -> Vec<(String, Storage)> {
     plan.steps
         .iter()
-        .filter_map(|step| {
-            let Action::CopyTable { table, storage, .. } = &step.action else { return None };
-            Some((table.to_string(), *storage))
-        })
+        .flat_map(|step| step.action.copies())
+        .map(|copy| (copy.table.to_string(), copy.storage))
         .collect()
 }
 
@@ -59,10 +57,11 @@ fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
             "wait_for_tables",
             "clear_caches",
             "start_application",
+            "ensure_fence",
             "verify",
         ]
     );
-    assert!(plan.steps.iter().map(|s| s.number).eq(1..=18));
+    assert!(plan.steps.iter().map(|s| s.number).eq(1..=19));
 }
 
 #[test]
@@ -86,7 +85,7 @@ fn the_way_back_goes_to_the_members_first_and_covers_what_was_begun() {
     );
     let keeps: Vec<_> =
         plan.steps.iter().filter(|s| s.on_failure == OnFailure::Keep).map(|s| s.action.name()).collect();
-    assert_eq!(keeps, ["verify"], "after the start clients may have written");
+    assert_eq!(keeps, ["ensure_fence", "verify"], "after the start clients may have written");
 }
 
 #[test]
@@ -110,6 +109,33 @@ fn a_slave_copies_nothing_and_a_master_everything_smallest_first() {
     assert_eq!(master.estimate.rows, 1001, "local_content comes without rows");
 }
 
+/// The steps that copy, and how many tables each.
+fn shared(plan: &Plan) -> Vec<(&'static str, usize)> {
+    let counted = |step: &Step| (step.action.name(), step.action.copies().len());
+    plan.steps.iter().map(counted).filter(|(_, tables)| *tables > 0).collect()
+}
+
+#[test]
+fn small_tables_share_a_step_except_with_dets_and_large_ones_have_their_own() {
+    let mut lab = Lab::new(&[THERE]);
+    for (name, storage, rows) in [
+        ("set", Storage::RamCopies, 0),
+        ("rows", Storage::DiscCopies, 900),
+        ("file", Storage::DiscOnlyCopies, 1),
+        ("other_file", Storage::DiscOnlyCopies, 0),
+        ("large", Storage::DiscCopies, 100_000),
+        ("large_file", Storage::DiscOnlyCopies, 10_000),
+    ] {
+        lab.table(name, storage, &[THERE], &[THERE], rows);
+    }
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(shared(&plan), [("copy_tables", 2), ("copy_tables", 2), ("copy_table", 1), ("copy_table", 1)]);
+    assert_eq!(plan.estimate.rows, 110_901);
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains("copy 2 small tables here at once (900 rows, 135.0 kB)"), "{words}");
+    assert!(words.contains("copy 2 small tables here at once (1 row, 150 bytes)"), "{words}");
+}
+
 #[test]
 fn a_copy_takes_the_contacts_storage_type_or_that_of_most_copies() {
     let mut lab = Lab::new(&[THERE, THIRD, "d@fourth.host"]);
@@ -125,8 +151,8 @@ fn a_copy_takes_the_contacts_storage_type_or_that_of_most_copies() {
     assert_eq!(
         copies(&plan),
         [
-            ("contact_decides".to_owned(), Storage::DiscOnlyCopies),
-            ("tie_keeps_disc".to_owned(), Storage::DiscCopies)
+            ("tie_keeps_disc".to_owned(), Storage::DiscCopies),
+            ("contact_decides".to_owned(), Storage::DiscOnlyCopies)
         ]
     );
 }
@@ -162,11 +188,11 @@ fn merging_archives_the_rows_before_mnesia_stops_and_merges_when_nothing_is_take
     assert!(at("stop_application") < at("archive_rows") && at("archive_rows") < at("stop_mnesia"));
     assert!(at("start_application") < at("merge_rows"));
     assert_eq!(
-        names.iter().rev().take(3).rev().copied().collect::<Vec<_>>(),
-        ["merge_rows", "clear_caches", "verify"]
+        names.iter().rev().take(4).rev().copied().collect::<Vec<_>>(),
+        ["merge_rows", "clear_caches", "ensure_fence", "verify"]
     );
     let kept = plan.steps.iter().filter(|step| step.on_failure == OnFailure::Keep).count();
-    assert_eq!(kept, 3, "what was merged is not taken back");
+    assert_eq!(kept, 4, "what was merged is not taken back");
 }
 
 #[test]
@@ -389,6 +415,9 @@ fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
     let mut whole = Lab::joined(&[THERE]);
     whole.table("passwd", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 1);
     let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    assert_eq!(actions(&plan), ["ensure_fence", "verify"]);
+    whole.table("easy_cluster_fence", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 0);
+    let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     assert_eq!(actions(&plan), ["verify"]);
 
     let stranger = Lab::new(&[THERE]).inputs(Operation::SyncNode(THERE.into()));
@@ -404,6 +433,13 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
     let mut more_rows = lab.snapshot();
     more_rows.tables.iter_mut().for_each(|t| t.size += 5);
     assert_eq!(plan::recheck(&plan, &more_rows, None), Ok(()));
+
+    lab.table("grows", Storage::DiscCopies, &[THERE], &[THERE], 2);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    assert_eq!(shared(&plan), [("copy_tables", 2)]);
+    let mut grown = lab.snapshot();
+    grown.tables.iter_mut().filter(|t| t.name == "grows".into()).for_each(|t| t.size = 1_000_000);
+    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()), "the same copies in other steps");
 
     let mut edited = plan.clone();
     edited.steps.retain(|step| step.action != Action::KeepDatabase);
@@ -424,6 +460,24 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     let text = explain::errors::problems(&changed);
     assert!(text.contains("the software and the tables changed"), "{text}");
+}
+
+#[test]
+fn a_plan_holds_when_a_table_has_outgrown_another_one_since() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("growing", Storage::DiscCopies, &[THERE], &[THERE], 1);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 10);
+    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let order = |plan: &Plan| copies(plan).into_iter().map(|(table, _)| table).collect::<Vec<_>>();
+    assert_eq!(order(&plan), ["growing", "passwd"]);
+
+    let mut grown = lab.snapshot();
+    for table in grown.tables.iter_mut().filter(|table| table.name.as_str() == "growing") {
+        (table.size, table.memory) = (1000, 1_000_000);
+    }
+    let now = Inputs { snapshot: grown.clone(), ..lab.inputs(join_as_master()) };
+    assert_eq!(order(&plan::make(&now).expect("a plan")), ["passwd", "growing"]);
+    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()));
 }
 
 #[test]
@@ -643,7 +697,7 @@ fn a_join_is_taken_back_to_what_it_kept_and_rows_that_it_merged_stay() {
         "stop_application",
         "dump_log",
         "stop_mnesia",
-        "keep_database",
+        "keep_member",
         "delete_logs",
         "commit_schema",
         "replace_files",

@@ -4,6 +4,8 @@
 
 use std::fs;
 
+#[path = "fuzz/properties/boot.rs"]
+mod boot;
 #[path = "fuzz/properties/decode.rs"]
 mod decode;
 #[path = "fuzz/properties/log.rs"]
@@ -33,4 +35,9 @@ fn every_log_is_explained_as_promised() {
 #[test]
 fn every_term_is_answered_as_promised() {
     corpus("decode").iter().for_each(|bytes| decode::hold(bytes));
+}
+
+#[test]
+fn every_database_is_read_as_promised() {
+    corpus("boot").iter().for_each(|bytes| boot::hold(bytes));
 }

@@ -34,6 +34,7 @@
 -export([reset/0, reset/1]).
 -export([leave/0, leave/1]).
 -export([rollback/0, rollback/1]).
+-export([forget/1, forget/2]).
 -export([commit/1]).
 
 %% Reading
@@ -41,12 +42,15 @@
 -export([format_error/1]).
 
 -type node_name() :: node() | string() | binary().
--type operation() :: {join | join_as_master | sync_node, node_name()} | reset | leave | rollback.
+-type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset | leave | rollback.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
                      local_rows => archive | merge,
                      data => keep | empty,
-                     yes => boolean()}.
+                     yes => boolean(),
+                     also => [node_name()],
+                     lose => all | [atom() | string() | binary()],
+                     quorum => boolean()}.
 -type plan() :: easy_cluster_planner:plan().
 -type error() :: easy_cluster_planner:error().
 -export_type([node_name/0, operation/0, options/0, plan/0, error/0]).
@@ -162,6 +166,18 @@ rollback() ->
 rollback(Opts) ->
     operate(rollback, Opts).
 
+%% Takes Node, which is gone for good, out of this node's cluster. What only Node has goes with it; one that comes back with
+%% its old database is turned away. On any member.
+-spec forget(node_name()) -> ok | {ok, plan()} | error().
+forget(Node) ->
+    forget(Node, #{}).
+
+%% Options: also (members that are gone for good, too), lose (tables whose only copy may go), quorum (false: although those
+%% that are left are no majority), yes (takes copies that may be older than Node's), dry_run, timeout.
+-spec forget(node_name(), options()) -> ok | {ok, plan()} | error().
+forget(Node, Opts) ->
+    operate({forget, Node}, Opts).
+
 %% Carries out a plan, or refuses it when the cluster has changed since it was made.
 -spec commit(plan()) -> ok | error().
 commit(Plan) ->
@@ -199,6 +215,7 @@ help() ->
       "  leave()               go on alone with a copy of the cluster's data; leave(#{data => empty}) without\n"
       "  rollback()            take back what was done here last; what was written since is kept\n"
       "  reset()               go on with an empty database; the old one is kept\n"
+      "  forget(Node)          take a member that is gone for good out of the cluster\n"
       "  status()              who belongs, who runs, what is wrong\n"
       "  history()             what was done here, and what is kept since\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
@@ -206,8 +223,8 @@ help() ->
       "  format_error(Error)   an error in words\n"
       "\n"
       "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"
-      "Each takes a map of options behind it: dry_run, timeout, local_rows => archive | merge,\n"
-      "data => keep | empty, yes.\n"
+      "Each takes a map of options behind it: dry_run, timeout, local_rows => archive | merge, yes;\n"
+      "leave, too: data => keep | empty; forget: also => [Node], lose => all | [Table], quorum => false.\n"
       "This node's old database is kept in the folder easy_cluster of the Mnesia directory.\n").
 
 operate(Operation, Opts) ->

@@ -1,5 +1,5 @@
-%% Whether ejabberd could start again with the configuration that lies on disc now, found out by another VM: ejabberd has
-%% no check, only ejabberd_config:load/0, which replaces the configuration that runs.
+%% Whether ejabberd could start again with the configuration that lies on disc now. Where that is not certainly the one that it
+%% has read, another VM finds out: ejabberd has no check, only ejabberd_config:load/0, which replaces the configuration that runs.
 %%
 %%     1> easy_cluster_configuration:await(easy_cluster_configuration:start()).
 %%     valid
@@ -27,7 +27,7 @@
 %% They read and validate; the rest of what ejabberd starts is for serving.
 -define(NEEDED, [yconf, xmpp]).
 
-%% Begins; await/1 has the verdict, which takes some 0.4 s.
+%% Begins; await/1 has the verdict, which takes some 0.4 s where another VM is needed.
 -spec start() -> {pid(), reference()}.
 start() ->
     spawn_monitor(fun() -> exit({verdict, check(lists:keymember(ejabberd, 1, application:which_applications()))}) end).
@@ -43,6 +43,11 @@ check(false) ->
     undefined;
 check(true) ->
     Path = filename:absname(unicode:characters_to_list(config(path, []))),
+    check(easy_cluster_configuration_files:unchanged(Path), Path).
+
+check(true, _Path) ->
+    valid;
+check(false, Path) ->
     Now = erlang:monotonic_time(millisecond),
     Identity = identity(Path),
     case persistent_term:get(?MODULE, none) of

@@ -36,7 +36,7 @@
 -export([paths/2]).
 -export([mnesia_files/1]).
 %% There
--export([keep/2]).
+-export([keep/2, keep_member/2]).
 -export([delete_logs/1]).
 -export([commit_schema/2]).
 -export([replace_files/2]).
@@ -45,6 +45,7 @@
 -export([drop_staging/2, drop_backup/2]).
 -export([drop_kept/2]).
 -export([copy_kept/3]).
+-export([set_aside/2]).
 %% Looking
 -export([state_of_kept/2]).
 -export([kept/1]).
@@ -148,19 +149,28 @@ last_part(_NotUnicode) ->
 %% folder, with a fallback that the next start would install, with transactions that are only in the log.
 -spec keep(file:filename(), id()) -> result().
 keep(MnesiaDir, Id) ->
+    keep(MnesiaDir, Id, fun(Logs) -> dumped(MnesiaDir, Logs) end).
+
+%% The same of a member, to whose log the others write until it has stopped. It has that from them: a kill after
+%% delete_logs brings back a member that reads its tables from the others, if not the logs with it.
+-spec keep_member(file:filename(), id()) -> result().
+keep_member(MnesiaDir, Id) ->
+    keep(MnesiaDir, Id, fun(_Logs) -> ok end).
+
+keep(MnesiaDir, Id, CheckLogs) ->
     stopped(MnesiaDir, Id, fun(#{kept := Kept} = Paths) ->
         case manifest(Kept) of
             {ok, Manifest} -> still_kept(MnesiaDir, Paths, Manifest);
-            missing -> keep_all(MnesiaDir, Kept, Id);
+            missing -> keep_all(MnesiaDir, Kept, Id, CheckLogs);
             {error, _} = Error -> Error
         end
     end).
 
-keep_all(MnesiaDir, Kept, Id) ->
+keep_all(MnesiaDir, Kept, Id, CheckLogs) ->
     case mnesia_entries(MnesiaDir) of
         {ok, Entries} ->
             easy_cluster_files:in_order([
-                fun() -> keepable(MnesiaDir, Entries) end,
+                fun() -> keepable(MnesiaDir, Entries, CheckLogs) end,
                 fun() -> link_all(MnesiaDir, Kept, Entries) end,
                 fun() -> write_manifest(Kept, Id, Entries) end
             ]);
@@ -168,11 +178,11 @@ keep_all(MnesiaDir, Kept, Id) ->
             {error, Details}
     end.
 
-keepable(MnesiaDir, Entries) ->
+keepable(MnesiaDir, Entries, CheckLogs) ->
     Odd = [{Name, Type} || {Name, #file_info{type = Type}} <- Entries, Type =/= regular],
     Names = [Name || {Name, _} <- Entries],
     case {Odd, lists:member(?SCHEMA, Names), lists:member(?FALLBACK, Names)} of
-        {[], true, false} -> dumped(MnesiaDir, [Name || Name <- Names, is_log(Name)]);
+        {[], true, false} -> CheckLogs([Name || Name <- Names, is_log(Name)]);
         {[], true, true} -> coded(fallback_installed, MnesiaDir, ?FALLBACK, installed_at_next_start);
         {[], false, _} -> failed(MnesiaDir, ?SCHEMA, enoent);
         {[{Name, Type} | _], _, _} -> failed(MnesiaDir, Name, {not_a_file, Type})
@@ -244,6 +254,34 @@ write_manifest(Kept, Id, Entries) ->
     },
     Text = unicode:characters_to_binary(io_lib:format("%% coding: utf-8~n~tp.~n", [Manifest])),
     easy_cluster_files:write(filename:join(Kept, ?MANIFEST), Text).
+
+%% Moves every Mnesia file into the kept folder by a rename, the schema first, so that from its first step on there is no
+%% database here. Logs with transactions go along, and the whole is what it was. Done again, it moves what is left.
+-spec set_aside(file:filename(), id()) -> result().
+set_aside(MnesiaDir, Id) ->
+    stopped(MnesiaDir, Id, fun(#{kept := Kept}) ->
+        easy_cluster_files:in_order([
+            fun() -> easy_cluster_files:make_folder(Kept) end,
+            fun() -> move_aside(mnesia_files(MnesiaDir), MnesiaDir, Kept) end,
+            fun() -> described_aside(mnesia_entries(Kept), Kept, Id) end
+        ])
+    end).
+
+move_aside({error, _} = Error, _MnesiaDir, _Kept) ->
+    Error;
+move_aside({ok, Names}, MnesiaDir, Kept) ->
+    {Schema, Others} = lists:partition(fun(Name) -> Name =:= ?SCHEMA end, Names),
+    easy_cluster_files:in_order([
+        fun() -> move_each(MnesiaDir, Kept, Schema) end,
+        fun() -> easy_cluster_files:sync_folder(Kept) end,
+        fun() -> easy_cluster_files:sync_folder(MnesiaDir) end,
+        fun() -> move_each(MnesiaDir, Kept, Others) end,
+        fun() -> easy_cluster_files:sync_folder(Kept) end,
+        fun() -> easy_cluster_files:sync_folder(MnesiaDir) end
+    ]).
+
+described_aside({ok, Entries}, Kept, Id) -> write_manifest(Kept, Id, Entries);
+described_aside({error, _} = Error, _Kept, _Id) -> Error.
 
 -spec manifest(file:filename()) -> {ok, manifest()} | missing | easy_cluster_files:failure().
 manifest(Kept) ->
@@ -435,7 +473,8 @@ for_mnesia_files(Dir, Fun) ->
     end.
 
 %% Deletes the old files, known by being the kept ones, and moves the rest of staging in. A file that the
-%% directory has in the meantime under the name of one in staging was made by a Mnesia that ran as a member, and stays.
+%% directory has in the meantime under the name of one in staging was made by a Mnesia that ran as a member, and stays;
+%% the one in staging goes with its folder.
 -spec replace_files(file:filename(), id()) -> result().
 replace_files(MnesiaDir, Id) ->
     stopped(MnesiaDir, Id, fun(#{kept := Kept, staging := Staging} = Paths) ->
@@ -468,7 +507,7 @@ move_rest(Staging, MnesiaDir) ->
                 fun() -> sync_mnesia_files(Staging) end,
                 fun() -> for_mnesia_files(Staging, fun(Name) -> move_in(Staging, MnesiaDir, Name) end) end,
                 fun() -> easy_cluster_files:sync_folder(MnesiaDir) end,
-                fun() -> easy_cluster_files:sync_folder(Staging) end
+                fun() -> easy_cluster_files:delete_folder(Staging) end
             ]);
         missing ->
             ok;

@@ -2,6 +2,7 @@
 -module(easy_cluster_doctor).
 
 -export([examine/2]).
+-export([ways/3]).
 -export([places/0]).
 
 -type diagnosis() :: #{problems := [{Code :: atom(), Details :: map()}], text := unicode:chardata()}.
@@ -90,6 +91,12 @@ places() ->
 %% Not called by its name, as a build without ejabberd does not know it.
 config_path(Module) ->
     Module:path().
+
+%% How far From gets towards each of To; nothing when it does not answer.
+-spec ways(node(), [node()], pos_integer()) -> [map()].
+ways(From, To, Timeout) ->
+    Question = #{from => From, to => To},
+    pairs([{Question, {ok, ask(Question, Timeout)}}]).
 
 pairs(Answers) ->
     [#{from => From, to => To, failure => Failure} || {#{from := From}, {ok, {ok, Ways}}} <- Answers, {To, Failure} <- Ways].

@@ -94,6 +94,7 @@ run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{rep
 %% The plan, which is on disc since the beginning, has the copies already, and to make one twice does no harm: dozens of
 %% small ones need not wait for the disc each.
 record_intent({copy_table, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
+record_intent({copy_tables, _}, Journal, Events) -> easy_cluster_journal:write_all(Journal, Events);
 record_intent(_Action, Journal, Events) -> easy_cluster_journal:append_all(Journal, Events).
 
 %% A step that crashes has failed like any other: the way back has to run.
@@ -111,6 +112,10 @@ remember(Evidence, #{started := Started} = Context) ->
 failed(#{on_failure := keep} = Step, Reason, Journal, Context) ->
     finish(Journal, [{failed, maps:get(number, Step), Reason}], stopped, #{}),
     step_failed(Step, Reason, <<"What was done before is good in itself and stays">>, Context);
+failed(#{on_failure := resume, number := Number} = Step, Reason, Journal, Context) ->
+    ok = easy_cluster_journal:close(note(Journal, [{failed, Number, Reason}])),
+    easy_cluster_server:resume(),
+    step_failed(Step, Reason, <<"It cannot be taken back and goes on by itself as soon as it can">>, Context);
 failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan := #{undo := Undo}} = Context) ->
     Journal1 = note(Journal, [{failed, Number, Reason}]),
     WayBack = [Action || #{since := Since, action := Action} <- Undo, Since =< Number],

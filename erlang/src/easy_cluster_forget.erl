@@ -5,6 +5,7 @@
 -export([here/2]).
 -export([retry/2]).
 -export([fence/1]).
+-export([fence_cookie/0]).
 
 %% Has this node forgotten by the members, while Mnesia is stopped here. Members that cannot be asked now are `pending':
 %% even when others have forgotten it, one that was away brings it back.
@@ -58,9 +59,12 @@ fence(Node) ->
     _ = erlang:disconnect_node(Node),
     ok.
 
-%% Nobody's cookie, and the same in each VM, so that no more than one atom is ever made.
+%% Nobody's cookie, which cannot be guessed by who does not know the real one, and the same in each VM, so that no more than
+%% one atom is ever made.
+-spec fence_cookie() -> atom().
 fence_cookie() ->
-    'easy_cluster: pending forget'.
+    Digest = erlang:md5(["easy_cluster: refused ", atom_to_list(erlang:get_cookie())]),
+    binary_to_atom(base64:encode(Digest)).
 
 %% Tries again with a member that was away: when it is up and its Mnesia serves, it is told to forget this node. Tables
 %% that it does not load because it waits for the copy that was begun here are loaded first; nothing was written here.

@@ -6,6 +6,7 @@
 
 -export([snapshot/2]).
 -export([preflight/2]).
+-export([forgetting/2]).
 -export([release/1]).
 -export([until/2]).
 
@@ -38,6 +39,30 @@ preflight(Nodes, Timeout) ->
 
 configured(#{answer := {facts, Facts}} = Here, Verdict) -> Here#{answer := {facts, Facts#{configuration => Verdict}}};
 configured(#{answer := {silent, _}} = Here, _Verdict) -> Here.
+
+%% The snapshot for forgetting Nodes: it says, too, how far the other members get towards them, and which tables are in
+%% databases that were kept.
+-spec forgetting([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
+forgetting(Nodes, Timeout) ->
+    {#{members := Members} = Snapshot, Opened} = snapshot(Nodes, Timeout),
+    Others = [{Member, Directory} || #{node := Member, answer := {facts, #{directory := Directory}}} <- Members,
+                                     not lists:member(Member, Nodes)],
+    Look = fun({Member, Directory}) ->
+                   {easy_cluster_doctor:ways(Member, Nodes, Timeout), kept_files(Member, Directory, Timeout)}
+           end,
+    Looked = [Found || {_Member, {ok, Found}} <- easy_cluster_rpc:parallel(Look, Others, 2 * Timeout)],
+    {Snapshot#{ways => lists:append([Ways || {Ways, _} <- Looked]), kept => lists:append([Kept || {_, Kept} <- Looked])}, Opened}.
+
+%% By a function that every node has; a path that is no text is of no use to anybody who reads of it.
+kept_files(_Member, <<>>, _Timeout) ->
+    [];
+kept_files(Member, Directory, Timeout) ->
+    Folder = unicode:characters_to_list(Directory),
+    case easy_cluster_rpc:call(Member, filelib, wildcard, ["easy_cluster/kept/*/*.{DCD,DAT}", Folder], Timeout) of
+        {ok, Files} -> [#{node => Member, path => unicode:characters_to_binary(filename:join(Folder, File))}
+                        || File <- Files, io_lib:printable_unicode_list(File)];
+        {error, _Unasked} -> []
+    end.
 
 -spec release([node()]) -> ok.
 release(Opened) ->
@@ -178,6 +203,8 @@ sizes(Node, Definitions, WordSize, Timeout) ->
             {error, Reason}
     end.
 
+%% One that waits for another holder at the start is not there yet.
+size([Writers, undefined, _], _Storage, _WordSize, _RowBytes) -> {Writers, 0, 0};
 size([Writers, Size, Bytes], disc_only_copies, _WordSize, _RowBytes) -> {Writers, Size, Bytes};
 size([Writers, Size, Words], _Ets, WordSize, RowBytes) -> {Writers, Size, max(Words * WordSize, Size * RowBytes)}.
 
@@ -188,7 +215,7 @@ row_bytes(Node, Tables, Timeout) ->
         "[{Table, case ets:select(Table, [{'$1', [], ['$1']}], 20) of"
         "             {Rows, _More} -> erlang:external_size(Rows) div length(Rows);"
         "             '$end_of_table' -> 0"
-        "         end} || Table <- Tables]."),
+        "         end} || Table <- Tables, ets:whereis(Table) =/= undefined]."),
     {ok, Exprs} = erl_parse:parse_exprs(Tokens),
     case easy_cluster_rpc:call(Node, erl_eval, exprs, [Exprs, [{'Tables', Tables}]], Timeout) of
         {ok, {value, Sizes, _Bindings}} -> {ok, maps:from_list(Sizes)};

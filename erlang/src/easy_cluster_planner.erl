@@ -12,11 +12,11 @@
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
--type operation() :: {join | join_as_master | sync_node, node() | string() | binary()} | reset | leave | rollback.
+-type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()} | reset | leave | rollback.
 -export_type([error/0, plan/0, operation/0]).
 
 %% Those that name another node, and those that are about this node and its cluster.
--define(WITH_NODE, [join, join_as_master, sync_node]).
+-define(WITH_NODE, [join, join_as_master, sync_node, forget]).
 -define(OF_HERE, [reset, leave, rollback]).
 
 %% A plan, or what forbids it.
@@ -66,12 +66,28 @@ utf8(Chars, Typed) ->
     end.
 
 options(Opts) ->
-    Values = maps:from_list([{text(Key), option(Value)} || {Key, Value} <- maps:to_list(Opts)]),
-    easy_cluster_native:call(options, #{options => Values}).
+    case named(maps:get(also, Opts, none), []) of
+        {ok, Also} ->
+            Values = maps:from_list([{text(Key), option(Value)} || {Key, Value} <- maps:to_list(maps:merge(Opts, Also))]),
+            easy_cluster_native:call(options, #{options => Values});
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% The nodes that an option names; what is no list of them is refused with the other options.
+named(Typed, Nodes) when is_list(Typed) andalso Typed =/= [] ->
+    case node_name(hd(Typed)) of
+        {ok, Node} -> named(tl(Typed), [Node | Nodes]);
+        {error, Reason} -> {error, Reason}
+    end;
+named([], Nodes) -> {ok, #{also => lists:reverse(Nodes)}};
+named(_NoList, _Nodes) -> {ok, #{}}.
 
 option(Value) when is_boolean(Value) -> Value;
 option(Value) when is_integer(Value), abs(Value) < 1 bsl 60 -> Value;
 option(Value) when is_atom(Value) -> atom_to_binary(Value);
+option([_ | _] = Value) when not is_integer(hd(Value)), length(Value) > 0 -> [text(Name) || Name <- Value];
+option([]) -> [];
 option(Value) -> print(Value).
 
 print(Term) ->
@@ -81,6 +97,11 @@ with_node(Name, {ok, Node}, {ok, Options}) -> looked(Name, Node, Options);
 with_node(_Name, {error, Reason}, _Options) -> {error, Reason};
 with_node(_Name, _Node, {error, Reason}) -> {error, Reason}.
 
+looked(forget, Node, #{timeout := Timeout} = Options) ->
+    {Snapshot, Opened} = easy_cluster_gather:forgetting([Node | maps:get(also, Options)], Timeout),
+    Plan = compared({forget, Node}, Options, Snapshot),
+    easy_cluster_gather:release(Opened),
+    Plan;
 looked(_Name, Node, _Options) when Node =:= node() ->
     {error, {cannot_join_itself, #{node => Node}}};
 looked(Name, Node, #{timeout := Timeout} = Options) ->
@@ -234,11 +255,16 @@ on_disc() ->
 
 %% Whether a plan still fits the cluster, which is looked at again.
 -spec recheck(plan()) -> ok | error().
-recheck(#{operation := Operation, options := #{timeout := Timeout}} = Plan) ->
-    {Snapshot, Opened} = easy_cluster_gather:preflight(nodes_of(Operation), Timeout),
+recheck(#{operation := Operation, options := Options} = Plan) ->
+    {Snapshot, Opened} = look_again(Operation, Options),
     Answer = recheck(Plan, Snapshot, rows_again(Plan, Snapshot)),
     easy_cluster_gather:release(Opened),
     Answer.
+
+look_again({forget, Node}, #{timeout := Timeout, also := Also}) ->
+    easy_cluster_gather:forgetting([Node | Also], Timeout);
+look_again(Operation, #{timeout := Timeout}) ->
+    easy_cluster_gather:preflight(nodes_of(Operation), Timeout).
 
 recheck(Plan, Snapshot, {ok, Rows}) ->
     Again = #{plan => Plan, snapshot => Snapshot, rows => Rows},

@@ -8,6 +8,9 @@
 -export([before_mnesia/0]).
 -export([run/2]).
 
+%% Silent members cost a start no more than this.
+-define(ASK_TIMEOUT, 3000).
+
 %% Raises an error when an interrupted operation can be brought neither to its end nor back: a node that does not start
 %% loses nothing, one that serves half a database does.
 -spec before_mnesia() -> ok.
@@ -15,9 +18,31 @@ before_mnesia() ->
     _ = application:load(mnesia),
     %% A VM without a name is in no cluster: it reads the configuration for somebody else.
     case is_alive() andalso mnesia:system_info(is_running) =:= no andalso not is_own() of
-        true -> told(easy_cluster_executor:recover_offline(mnesia:system_info(directory)));
+        true -> recover(mnesia:system_info(directory));
         false -> ok
     end.
+
+recover(Directory) ->
+    reentered(easy_cluster_returning:reenter(Directory, ?ASK_TIMEOUT)),
+    told(easy_cluster_executor:recover_offline(Directory)),
+    is_member(easy_cluster_returning:check(Directory, ?ASK_TIMEOUT)).
+
+reentered(none) ->
+    ok;
+reentered({ok, Id}) ->
+    logger:notice(#{what => easy_cluster_reenter, kept => Id});
+reentered({error, Reason}) ->
+    refuse(Reason).
+
+%% Who was forgotten does not start: it would serve on its own what its cluster has gone on from, or be ended by Mnesia.
+is_member(ok) -> ok;
+is_member({error, {forgotten_here, _} = Reason}) -> refuse(Reason);
+is_member({error, Reason}) -> logger:error(#{what => easy_cluster_returning, reason => Reason}).
+
+-spec refuse({atom(), map()}) -> no_return().
+refuse(Reason) ->
+    logger:error("~ts", [easy_cluster:format_error(Reason)]),
+    error(Reason).
 
 %% Whether it is an operation of this VM that has stopped Mnesia.
 is_own() ->

@@ -6,14 +6,18 @@
 -export([start_link/0]).
 -export([run/2]).
 -export([pending/2]).
+-export([resume/0]).
 -export([state/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(RETRY_INTERVAL, 1000).
 -define(RETRY_TIMEOUT, 3000).
+-define(RESUME_INTERVAL, 10000).
 
 -record(state, {operation = none :: none | operation(),
-                pending = [] :: [{Id :: binary(), node()}]}).
+                pending = [] :: [{Id :: binary(), node()}],
+                %% Forgotten nodes that came back, with the last time.
+                returned = #{} :: #{node() => calendar:datetime()}}).
 -type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid(), tag := reference(),
                        step := term()}.
 
@@ -49,7 +53,12 @@ follow(Tag, Monitor, Report) ->
 pending(Id, Nodes) ->
     gen_server:cast(?MODULE, {pending, [{Id, Node} || Node <- Nodes]}).
 
--spec state() -> #{operation := none | map(), pending := [node()]}.
+%% The operation that has just failed goes on in a while.
+-spec resume() -> ok.
+resume() ->
+    gen_server:cast(?MODULE, resume).
+
+-spec state() -> #{operation := none | map(), pending := [node()], returned := #{node() => calendar:datetime()}}.
 state() ->
     gen_server:call(?MODULE, state).
 
@@ -72,11 +81,20 @@ handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
     {reply, {ok, Tag}, State#state{operation = Operation}};
 handle_call({run, _Plan}, _From, State) ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State};
-handle_call(state, _From, #state{operation = none, pending = Pending} = State) ->
-    {reply, #{operation => none, pending => nodes_of(Pending)}, State};
-handle_call(state, _From, #state{operation = Operation, pending = Pending} = State) ->
-    {reply, #{operation => maps:with([id, step], Operation), pending => nodes_of(Pending)}, State}.
+handle_call(state, _From, #state{operation = Operation, pending = Pending, returned = Returned} = State) ->
+    {reply, #{operation => shown(Operation), pending => nodes_of(Pending), returned => Returned}, State}.
 
+shown(none) -> none;
+shown(Operation) -> maps:with([id, step], Operation).
+
+%% Only nodes say this, of themselves; the last ones are enough.
+handle_cast({returned, Node}, #state{returned = Returned} = State) when is_atom(Node), map_size(Returned) < 100 ->
+    {noreply, State#state{returned = Returned#{Node => calendar:universal_time()}}};
+handle_cast({returned, _Node}, State) ->
+    {noreply, State};
+handle_cast(resume, State) ->
+    _ = erlang:send_after(?RESUME_INTERVAL, self(), recover),
+    {noreply, State};
 handle_cast({pending, []}, State) ->
     {noreply, State};
 handle_cast({pending, More}, #state{pending = Pending} = State) ->
@@ -103,6 +121,9 @@ handle_info(recover, #state{operation = none} = State) ->
             _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
             {noreply, State}
     end;
+handle_info(recover, State) ->
+    resume(),
+    {noreply, State};
 handle_info({_Tag, result, Result}, State) ->
     logger:notice(#{what => easy_cluster_recovered, result => print(Result)}),
     {noreply, State};

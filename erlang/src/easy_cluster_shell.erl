@@ -7,6 +7,8 @@
 -export([failed/1, problems/2, rendered/2]).
 
 -define(BAR_WIDTH, 24).
+%% 1970 in Gregorian seconds.
+-define(EPOCH, 62167219200).
 
 -spec tested({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
 tested({ok, #{text := Text}}) ->
@@ -56,9 +58,12 @@ diagnosed({error, Reason}) ->
     failed(Reason).
 
 %% What only this node knows: what is under way, pending, unfinished and kept.
-local(#{operation := Operation, pending := Pending, unfinished := Unfinished, kept := Kept}) ->
+local(#{operation := Operation, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->
     [[io_lib:format("  under way   ~ts~n", [maps:get(id, Operation)]) || Operation =/= none],
      [io_lib:format("  pending     ~ts has to forget this node when it is back~n", [Node]) || Node <- Pending],
+     [io_lib:format("  returned    ~ts was forgotten and came back with its old database at ~s; it does not start~n",
+                    [Node, calendar:system_time_to_rfc3339(calendar:datetime_to_gregorian_seconds(At) - ?EPOCH, [{offset, "Z"}])])
+      || {Node, At} <- maps:to_list(Returned)],
      [io_lib:format("  unfinished  ~ts~n", [Unfinished]) || Unfinished =/= undefined],
      [io_lib:format("  kept        ~ts, ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6])
       || #{id := Id, files := Files, bytes := Bytes} <- Kept]].

@@ -51,6 +51,8 @@ run({build_database, #{source := Source}}, Context) ->
     build_database(Source, Context);
 run(keep_database, Context) ->
     directory_step(keep, Context);
+run(keep_member, Context) ->
+    directory_step(keep_member, Context);
 run(delete_logs, #{directory := Directory}) ->
     evidence(easy_cluster_directory:delete_logs(Directory));
 run(commit_schema, Context) ->
@@ -75,12 +77,26 @@ run(drain, #{timeout := Timeout}) ->
     easy_cluster_drain:drain(Timeout);
 run(open_listeners, _Context) ->
     evidence(easy_cluster_drain:open());
+run({copy_tables, #{copies := Copies}}, Context) ->
+    copy_tables(Copies, Context);
 run({wait_for_tables, #{tables := Tables}}, Context) ->
     wait_for_tables(Tables, Context);
 run(clear_caches, _Context) ->
     clear_caches();
 run(verify, Context) ->
     verify(Context);
+run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:bar(Nodes, Members, Timeout);
+run({force_load, #{tables := Tables}}, Context) ->
+    force_load(Tables, Context);
+run({forget_node, #{node := Node}}, _Context) ->
+    easy_cluster_fence:forget(Node);
+run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:renew(Members, Timeout);
+run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:unbar(Nodes, Members, Timeout);
+run(ensure_fence, _Context) ->
+    easy_cluster_fence:ensure();
 run({forget_here, #{members := Members}}, Context) ->
     easy_cluster_forget:here(Members, maps:get(timeout, Context));
 run(restore_database, Context) ->
@@ -267,12 +283,24 @@ start_and_load(#{timeout := Timeout} = Context) ->
 
 %%% Tables
 
-copy_table(#{table := Table, storage := Storage, rows := Rows, bytes := Bytes}, #{progress := Progress} = Context) ->
-    Report = fun() -> Progress(maps:merge(#{table => Table, of_rows => Rows, of_bytes => Bytes}, arrived(Table))) end,
-    is_copied(add_copy(Table, node(), Storage, Report, Context), Table, Storage).
+copy_table(#{table := Table, storage := Storage} = Copy, Context) ->
+    is_copied(copied([Copy], Context, fun() -> mnesia:add_table_copy(Table, node(), Storage) end), Table, Storage).
+
+%% One transaction for all of them, or one each: what it had done is undone when it fails.
+copy_tables(Copies, Context) ->
+    case copied(Copies, Context, fun() -> easy_cluster_schema:add_copies(Copies) end) of
+        {atomic, ok} -> every([is_stored(Copy) || Copy <- Copies]);
+        {aborted, _Reason} -> every([copy_table(Copy, Context) || Copy <- Copies])
+    end.
+
+every(Results) ->
+    case [Error || {error, _} = Error <- Results] of
+        [] -> {ok, #{rows => lists:sum([Rows || {ok, #{rows := Rows}} <- Results])}};
+        [Error | _] -> Error
+    end.
 
 copy_table_to(#{table := Table, node := Node, storage := Storage}, #{timeout := Timeout} = Context) ->
-    case add_copy(Table, Node, Storage, fun() -> ok end, Context) of
+    case copied([], Context, fun() -> mnesia:add_table_copy(Table, Node, Storage) end) of
         {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
         {aborted, {already_exists, Table, Node}} -> is_held(Table, Node, Storage, Timeout);
         {aborted, Reason} -> {error, Reason}
@@ -290,10 +318,10 @@ is_held(Table, Node, Storage, Timeout) ->
 is_loaded(true, _Table) -> {ok, #{}};
 is_loaded(false, Table) -> {error, {not_loaded, Table}}.
 
-add_copy(Table, To, Storage, Report, #{plan := #{members := Members}}) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, mnesia:add_table_copy(Table, To, Storage)}) end),
+copied(Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, Fun()}) end),
     [true = erlang:monitor_node(Node, true) || Node <- Members],
-    Result = await_copy(Pid, Monitor, Report),
+    Result = await_copy(Pid, Monitor, fun() -> Progress(arrived(Copies)) end),
     [true = erlang:monitor_node(Node, false) || Node <- Members],
     Result.
 
@@ -311,12 +339,16 @@ await_copy(Pid, Monitor, Report) ->
         await_copy(Pid, Monitor, Report)
     end.
 
-arrived(Table) ->
-    case {ets:info(Table, size), ets:info(Table, memory)} of
-        {Rows, Words} when is_integer(Rows), is_integer(Words) ->
-            #{rows => Rows, bytes => Words * erlang:system_info(wordsize)};
-        _NotYet -> #{rows => 0, bytes => 0}
-    end.
+%% Of several tables, the sum, under the name of the last that has begun to arrive.
+arrived([#{table := First} | _] = Copies) ->
+    Here = [{Table, ets:info(Table, size), ets:info(Table, memory)} || #{table := Table} <- Copies],
+    Begun = [{Table, Rows, Words * erlang:system_info(wordsize)}
+             || {Table, Rows, Words} <- Here, is_integer(Rows), is_integer(Words)],
+    #{table => lists:last([First | [Table || {Table, _, _} <- Begun]]),
+      rows => lists:sum([Rows || {_, Rows, _} <- Begun]),
+      bytes => lists:sum([Bytes || {_, _, Bytes} <- Begun]),
+      of_rows => lists:sum([Rows || #{rows := Rows} <- Copies]),
+      of_bytes => lists:sum([Bytes || #{bytes := Bytes} <- Copies])}.
 
 is_copied({atomic, ok}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
@@ -324,6 +356,9 @@ is_copied({aborted, {already_exists, Table, _Node}}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);
 is_copied({aborted, Reason}, _Table, _Storage) ->
     {error, Reason}.
+
+is_stored(#{table := Table, storage := Storage}) ->
+    is_stored(mnesia:table_info(Table, storage_type), Table, Storage).
 
 is_stored(Storage, Table, Storage) ->
     case lists:member(node(), mnesia:table_info(Table, where_to_write)) of
@@ -358,6 +393,24 @@ wait_for_tables(Tables, #{timeout := Timeout}) ->
         {timeout, Waiting} -> {error, {timeout_waiting_for_tables, Waiting}};
         {error, Reason} -> {error, Reason}
     end.
+
+%% One that is loaded by now is left alone.
+force_load(Tables, #{timeout := Timeout} = Context) ->
+    Load = fun({Table, Holder}) ->
+                   case easy_cluster_rpc:call(Holder, mnesia, table_info, [Table, where_to_read], Timeout) of
+                       {ok, nowhere} -> is_loaded(easy_cluster_rpc:call(Holder, mnesia, force_load_table, [Table], infinity));
+                       {ok, _There} -> ok;
+                       {error, Reason} -> {error, Reason}
+                   end
+           end,
+    case all(Load, Tables) of
+        {ok, _} -> wait_for_tables([Table || {Table, _Holder} <- Tables], Context);
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_loaded({ok, yes}) -> ok;
+is_loaded({ok, Other}) -> {error, Other};
+is_loaded({error, Reason}) -> {error, Reason}.
 
 merge_rows([], _Context, Merged) ->
     {ok, #{merged => Merged}};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::model::request::{Data, LocalRows, Operation, Way};
 use crate::model::rows::RowDifference;
-use crate::plan::step::{Action, Source, Step};
+use crate::plan::step::{Action, Source, Step, TableCopy};
 use crate::plan::{Plan, estimate::Estimate};
 use crate::validate::problem::{Bytes, Milliseconds, Nodes};
 
@@ -27,6 +27,9 @@ pub fn plan(plan: &Plan) -> String {
     }
     for row in &plan.rows {
         rows(&mut text, row, plan);
+    }
+    for lost in &plan.lost {
+        let _ = writeln!(text, "  lost        {}", lost);
     }
     for warning in &plan.warnings {
         let _ = writeln!(text, "  warning     {warning}");
@@ -78,6 +81,11 @@ fn headline(plan: &Plan) -> String {
         Operation::SyncNode(_) => {
             format!("sync_node: {} gets the copies that it lacks of the tables of {members}", plan.node)
         }
+        Operation::Forget(node) => {
+            let all = [node].into_iter().chain(&plan.options.also).cloned().collect();
+            let members = plan.members.iter().chain([&plan.node]).cloned().collect();
+            format!("forget: {} forget {}", Nodes(members), Nodes(all))
+        }
         Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
         Operation::Leave => {
             let with = match plan.options.data {
@@ -111,12 +119,11 @@ fn estimate(estimate: &Estimate) -> String {
 }
 
 fn steps(text: &mut String, steps: &[Step]) {
-    let is_copy = |step: &&Step| matches!(step.action, Action::CopyTable { .. });
-    let copies: Vec<&Step> = steps.iter().filter(is_copy).collect();
+    let copies: Vec<&Step> = steps.iter().filter(|step| !step.action.copies().is_empty()).collect();
     let in_full = copies.len() <= COPIES_IN_FULL;
     for step in steps {
         match (&step.action, in_full) {
-            (Action::CopyTable { .. }, false) => {
+            (Action::CopyTable(_) | Action::CopyTables { .. }, false) => {
                 if copies.first().is_some_and(|first| first.number == step.number) {
                     many_copies(text, &copies);
                 }
@@ -130,11 +137,12 @@ fn steps(text: &mut String, steps: &[Step]) {
 
 fn many_copies(text: &mut String, copies: &[&Step]) {
     let (Some(first), Some(last)) = (copies.first(), copies.last()) else { return };
+    let tables: usize = copies.iter().map(|step| step.action.copies().len()).sum();
     let range = format!("{}-{}", first.number, last.number);
     let _ = writeln!(
         text,
         "{range:>8}  copy {} here, smallest first; the largest:",
-        counted(copies.len() as u64, "table")
+        counted(tables as u64, "table")
     );
     for step in copies.iter().rev().take(3) {
         let _ = writeln!(text, "          {}", action(&step.action));
@@ -168,18 +176,21 @@ pub fn action(action: &Action) -> String {
                 format!("copy the database that {id} has kept beside the files, and prove it")
             }
         },
-        Action::KeepDatabase => "keep the old database by hard links".into(),
+        Action::KeepDatabase | Action::KeepMember => "keep the old database by hard links".into(),
         Action::DeleteLogs => "delete the old logs".into(),
         Action::CommitSchema => "switch to the new schema by one rename".into(),
         Action::ReplaceFiles => "replace the old table files".into(),
         Action::StartMnesia { .. } => "start Mnesia as a member".into(),
-        Action::CopyTable { table, storage, rows, bytes } => {
-            let size = if *rows == 0 {
-                "empty".into()
-            } else {
-                format!("{}, {}", counted(*rows, "row"), Bytes(*bytes))
-            };
-            format!("copy {table} here as {} ({size})", storage.as_str())
+        Action::CopyTable(copy) => {
+            format!(
+                "copy {} here as {} ({})",
+                copy.table,
+                copy.storage.as_str(),
+                size(std::slice::from_ref(copy))
+            )
+        }
+        Action::CopyTables { copies } => {
+            format!("copy {} here at once ({})", counted(copies.len() as u64, "small table"), size(copies))
         }
         Action::CopyTableTo { table, node, storage, rows, bytes } => {
             let (rows, storage) = (counted(*rows, "row"), storage.as_str());
@@ -216,6 +227,20 @@ pub fn action(action: &Action) -> String {
         Action::StartApplication { application } => format!("start {application}"),
         Action::ClearCaches => "clear the caches that still know the old database".into(),
         Action::Verify => "verify: every member's view, copies, applications".into(),
+        Action::Bar { nodes, .. } => {
+            format!("refuse connections of {} on every member", Nodes(nodes.clone()))
+        }
+        Action::ForceLoad { tables } => {
+            let names: Vec<String> =
+                tables.iter().map(|(table, node)| format!("{table} from {node}")).collect();
+            format!("load as it is, newer or not: {}", names.join(", "))
+        }
+        Action::ForgetNode { node } => format!("take {node} out of the schema"),
+        Action::RenewFence { .. } => {
+            "make the fence anew, so that Mnesia turns away who has the old one".into()
+        }
+        Action::Unbar { nodes, .. } => format!("accept connections of {} again", Nodes(nodes.clone())),
+        Action::EnsureFence => "give every member the fence, by which forgotten nodes are turned away".into(),
         Action::ForgetHere { members } => {
             format!("have this node's name taken out on {}", Nodes(members.clone()))
         }
@@ -225,6 +250,14 @@ pub fn action(action: &Action) -> String {
         Action::RestoreRows { tables } => {
             format!("write the rows of {} in memory back", counted(tables.len() as u64, "table"))
         }
+    }
+}
+
+fn size(copies: &[TableCopy]) -> String {
+    let sum = |of: fn(&TableCopy) -> u64| copies.iter().fold(0_u64, |sum, copy| sum.saturating_add(of(copy)));
+    match sum(|copy| copy.rows) {
+        0 => "empty".into(),
+        rows => format!("{}, {}", counted(rows, "row"), Bytes(sum(|copy| copy.bytes))),
     }
 }
 

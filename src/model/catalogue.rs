@@ -1,9 +1,16 @@
 //! What is known about the tables of ejabberd: one line each, data only.
 
+use serde::{Deserialize, Serialize};
+
 use super::name::TableName;
 
+/// The fence: a table of no rows that every member knows. It is made anew when a node is forgotten, so that a node that
+/// still has the old one is turned away by Mnesia before it merges.
+pub const FENCE: &str = "easy_cluster_fence";
+
 /// What a table is for, which decides what becomes of its rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Its rows are the users' data. Unknown tables are durable.
     Durable,
@@ -15,6 +22,19 @@ pub enum Class {
     Derived,
 }
 
+impl Class {
+    /// The word that plans print.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Durable => "durable",
+            Self::OwnerKeyed => "rows of processes",
+            Self::Local => "local",
+            Self::Derived => "derived",
+        }
+    }
+}
+
 /// Tables that are not durable, from the `ejabberd_mnesia:create` calls of ejabberd 23.01 to 26.07.
 const KNOWN: &[(&str, Class)] = &[
     ("bosh", Class::OwnerKeyed),
@@ -22,6 +42,7 @@ const KNOWN: &[(&str, Class)] = &[
     ("caps_features", Class::Local),
     ("captcha", Class::OwnerKeyed),
     ("carboncopy", Class::OwnerKeyed),
+    (FENCE, Class::Derived),
     ("ejabberd_commands", Class::Local),
     ("http_bind", Class::OwnerKeyed),
     ("http_poll", Class::OwnerKeyed),

@@ -8,4 +8,5 @@ pub mod reach;
 pub mod request;
 pub mod rows;
 pub mod snapshot;
+pub mod store;
 pub mod table;

@@ -15,6 +15,8 @@ pub enum Operation {
     JoinAsMaster(NodeName),
     /// Copy every table of the cluster that this node lacks.
     SyncNode(NodeName),
+    /// Take a member that is gone for good out of the cluster of this node.
+    Forget(NodeName),
     /// Go on alone with an empty database.
     Reset,
     /// Leave the cluster and go on alone, with its data or without.
@@ -58,7 +60,7 @@ impl Operation {
     pub fn target(&self) -> Option<&NodeName> {
         match self {
             Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
-            Self::Reset | Self::Leave | Self::Rollback(_) => None,
+            Self::Reset | Self::Forget(_) | Self::Leave | Self::Rollback(_) => None,
         }
     }
 
@@ -67,7 +69,7 @@ impl Operation {
     pub fn replaces_database(&self) -> bool {
         match self {
             Self::Join(_) | Self::JoinAsMaster(_) => true,
-            Self::SyncNode(_) => false,
+            Self::SyncNode(_) | Self::Forget(_) => false,
             Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
@@ -78,7 +80,7 @@ impl Operation {
         match self {
             Self::Reset | Self::Leave => true,
             Self::Rollback(rollback) => matches!(rollback.way, Way::Kept { .. }),
-            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) => false,
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) | Self::Forget(_) => false,
         }
     }
 
@@ -89,6 +91,7 @@ impl Operation {
             Self::Join(_) => "join",
             Self::JoinAsMaster(_) => "join_as_master",
             Self::SyncNode(_) => "sync_node",
+            Self::Forget(_) => "forget",
             Self::Reset => "reset",
             Self::Leave => "leave",
             Self::Rollback(_) => "rollback",
@@ -118,6 +121,31 @@ pub enum Data {
     Empty,
 }
 
+/// Tables that may be lost, as their only copy is on a node that is to be forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lose {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those of these names. Text, as no atom is made of what was typed.
+    Tables(Vec<String>),
+    /// All of them.
+    All,
+}
+
+impl Lose {
+    /// Whether a table may be lost.
+    #[must_use]
+    pub fn covers(&self, table: &TableName) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Tables(names) => names.iter().any(|name| name == table.as_str()),
+            Self::All => true,
+        }
+    }
+}
+
 /// The options of an operation, all of them optional.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -132,10 +160,32 @@ pub struct Options {
     pub data: Data,
     /// Agree to what the plan would otherwise ask about.
     pub yes: bool,
+    /// Members that are gone for good, too, and are forgotten at once with the one that is named.
+    #[serde(default)]
+    pub also: Vec<NodeName>,
+    /// Tables that may go with a node that is forgotten.
+    #[serde(default)]
+    pub lose: Lose,
+    /// Whether those that forget have to be more than half of the members.
+    #[serde(default = "yes")]
+    pub quorum: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, timeout: 5_000, local_rows: LocalRows::Archive, data: Data::Keep, yes: false }
+        Self {
+            dry_run: false,
+            timeout: 5_000,
+            local_rows: LocalRows::Archive,
+            data: Data::Keep,
+            yes: false,
+            also: Vec::new(),
+            lose: Lose::Nothing,
+            quorum: true,
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::name::{AtomName, NodeName};
+use super::pair::Pair;
 use super::table::Table;
 
 /// The one layout of [`Snapshot`] that this version reads.
@@ -29,6 +30,30 @@ pub struct Snapshot {
     pub tables: Vec<Table>,
     /// Sorted sets of nodes.
     pub node_sets: Vec<Vec<NodeName>>,
+    /// Ways to a node that the members tried. Only for forgetting it.
+    #[serde(default)]
+    pub ways: Vec<Pair>,
+    /// Table files in the databases that were kept. Only for forgetting a node.
+    #[serde(default)]
+    pub kept: Vec<KeptFile>,
+}
+
+/// A table's file in a database that an earlier operation kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptFile {
+    /// The node on whose machine it is.
+    pub node: NodeName,
+    /// Where.
+    pub path: String,
+}
+
+impl KeptFile {
+    /// The name of the table: that of the file without its extension.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        let file = self.path.rsplit('/').next().unwrap_or_default();
+        file.rsplit_once('.').map_or(file, |(table, _)| table)
+    }
 }
 
 /// One node and what it answered.

@@ -33,7 +33,7 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
     let switch = [
         Action::DumpLog,
         Action::StopMnesia,
-        Action::KeepDatabase,
+        if members.is_empty() { Action::KeepDatabase } else { Action::KeepMember },
         Action::DeleteLogs,
         Action::CommitSchema,
         Action::ReplaceFiles,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::step::TableCopy;
 use crate::model::name::TableName;
 use crate::model::table::Storage;
 
@@ -22,6 +23,8 @@ pub struct Estimate {
 
 /// Creating an empty copy is one schema transaction.
 const SCHEMA_TRANSACTION_MS: u64 = 8;
+/// Each further table of the same transaction.
+const SHARED_TRANSACTION_MS: u64 = 2;
 /// 1,001,000 rows of 164 MB took 4.4 s: half of it goes with the rows, half with the bytes.
 const ROWS_PER_MS: u64 = 450;
 const BYTES_PER_MS: u64 = 75_000;
@@ -38,12 +41,29 @@ const STALL_PERCENT: u64 = 85;
 /// Duration of one table's copy and the longest stall of its transactions, milliseconds.
 #[must_use]
 pub fn copy(storage: Storage, rows: u64, bytes: u64) -> (u64, u64) {
+    let transfer = transfer(storage, rows, bytes);
+    (SCHEMA_TRANSACTION_MS + transfer, transfer.saturating_mul(STALL_PERCENT) / 100)
+}
+
+/// Duration of several tables' copies in one transaction, milliseconds.
+#[must_use]
+pub fn copies<'a>(copies: impl IntoIterator<Item = &'a TableCopy>) -> u64 {
+    copies.into_iter().fold(0, |sum, copy| {
+        sum.saturating_add(SHARED_TRANSACTION_MS).saturating_add(transfer(
+            copy.storage,
+            copy.rows,
+            copy.bytes,
+        ))
+    })
+}
+
+/// How long the rows of a table take, milliseconds.
+pub(super) fn transfer(storage: Storage, rows: u64, bytes: u64) -> u64 {
     let rows_per_ms = match storage {
         Storage::RamCopies | Storage::DiscCopies => ROWS_PER_MS,
         Storage::DiscOnlyCopies => DETS_ROWS_PER_MS,
     };
-    let transfer = rows / rows_per_ms + bytes / BYTES_PER_MS;
-    (SCHEMA_TRANSACTION_MS + transfer, transfer.saturating_mul(STALL_PERCENT) / 100)
+    rows / rows_per_ms + bytes / BYTES_PER_MS
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::step::{Action, OnFailure, Step, UndoStep};
-use super::{archive, copy_action, numbered};
+use super::{archive, copy, numbered};
 use crate::model::name::{AtomName, NodeName, TableName};
 use crate::model::request::Options;
 use crate::model::rows::RowDifference;
@@ -44,7 +44,7 @@ pub(super) fn steps(
         Action::ReplaceFiles,
         Action::StartMnesia { members: members.to_vec() },
     ]);
-    actions.extend(wanted.iter().map(copy_action));
+    actions.extend(copy::actions(wanted));
     actions.push(Action::WaitForTables { tables: needed(view, target, &merged) });
     actions.push(Action::ClearCaches);
     actions.extend(
@@ -60,7 +60,7 @@ pub(super) fn steps(
         // Clients may have asked for what was not there yet.
         last.extend([Action::MergeRows { tables: merged, rows }, Action::ClearCaches]);
     }
-    last.push(Action::Verify);
+    last.extend([Action::EnsureFence, Action::Verify]);
     let steps = numbered(
         actions
             .into_iter()

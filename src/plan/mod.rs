@@ -5,8 +5,11 @@
 
 mod alone;
 mod archive;
+pub mod boot;
+mod copy;
 pub mod estimate;
 pub mod fingerprint;
+pub mod forget;
 mod join;
 pub mod recover;
 pub mod rollback;
@@ -29,6 +32,7 @@ use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
 use crate::validate::{membership, operation as validate, restart};
 use alone::Alone;
+use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
 use step::{Action, OnFailure, Source, Step, UndoStep};
@@ -78,6 +82,9 @@ pub struct Plan {
     pub kept: Option<Kept>,
     /// Rows that the cluster lacks or has differently.
     pub rows: Vec<RowDifference>,
+    /// Tables that are deleted.
+    #[serde(default)]
+    pub lost: Vec<forget::LostTable>,
     /// The price.
     pub estimate: Estimate,
 }
@@ -99,15 +106,20 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    if matches!(operation, Operation::Forget(_)) {
+        return Ok(Vec::new());
+    }
     wanted(&view, operation, &Options::default(), 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) | Operation::Reset | Operation::Leave | Operation::Rollback(_) => {
-            Ok(Vec::new())
-        }
+        Operation::SyncNode(_)
+        | Operation::Reset
+        | Operation::Forget(_)
+        | Operation::Leave
+        | Operation::Rollback(_) => Ok(Vec::new()),
     }
 }
 
@@ -146,6 +158,7 @@ fn wanted<'a>(
             (Vec::new(), validate::leave(view, &members, &copies::of_cluster(view), options.data, archived))
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -193,6 +206,9 @@ fn local_rows<'a>(view: &View<'a>) -> impl Iterator<Item = &'a crate::model::tab
 /// Every problem that forbids it, outermost layer first.
 pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let view = View::new(&inputs.snapshot).map_err(|problem| vec![problem])?;
+    if let Operation::Forget(node) = &inputs.operation {
+        return forget::make(&view, node, inputs);
+    }
     let target = contact(&view, &inputs.operation);
     let rows = row_differences(&view, target, inputs);
     let archived =
@@ -207,7 +223,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
-        Operation::SyncNode(_) => sync::steps(&wanted),
+        Operation::SyncNode(_) => sync::steps(&view, &wanted),
+        Operation::Forget(_) => (Vec::new(), Vec::new()),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
         Operation::Rollback(Rollback { id, way: Way::Kept { rows, .. } }) => {
@@ -234,6 +251,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         Operation::JoinAsMaster(_)
         | Operation::SyncNode(_)
         | Operation::Reset
+        | Operation::Forget(_)
         | Operation::Leave
         | Operation::Rollback(_) => Vec::new(),
     };
@@ -259,6 +277,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         undo,
         warnings,
         rows,
+        lost: Vec::new(),
     };
     ask(&plan, &stalls)?;
     Ok(plan)
@@ -278,33 +297,13 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
         at: String::new(),
     })?;
     let steps = || {
-        let same = plan.undo == now.undo && plan.steps.iter().map(shape).eq(now.steps.iter().map(shape));
+        let same = Shape::of(&plan.steps, &plan.undo) == Shape::of(&now.steps, &now.undo);
         (!same).then(|| "what has to be done".to_owned())
     };
     match plan.fingerprint.changed(&now.fingerprint).or_else(steps) {
         None => Ok(()),
         Some(changed) => Err(vec![Problem::PlanChanged { id: plan.id.clone(), changed }]),
     }
-}
-
-/// A step without what changes all the time: sizes and times.
-fn shape(step: &Step) -> Step {
-    let mut step = Step { milliseconds: 0, stall: 0, ..step.clone() };
-    if let Action::CopyTable { rows, bytes, .. }
-    | Action::CopyTableTo { rows, bytes, .. }
-    | Action::ArchiveRows { rows, bytes, .. } = &mut step.action
-    {
-        (*rows, *bytes) = (0, 0);
-    }
-    if let Action::BackUp { rows, bytes, .. } = &mut step.action {
-        (*rows, *bytes) = (0, 0);
-    }
-    if let Action::MergeRows { rows, .. } | Action::BuildDatabase { source: Source::BackedUp { rows } } =
-        &mut step.action
-    {
-        *rows = 0;
-    }
-    step
 }
 
 /// Compared rows that differ, and those of tables that the cluster does not have at all.
@@ -330,11 +329,10 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
 fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
-    let planned = steps.iter().filter_map(|step| {
-        let (Action::CopyTable { table, .. } | Action::CopyTableTo { table, .. }) = &step.action else {
-            return None;
-        };
-        Some((table.clone(), step.stall))
+    let planned = steps.iter().filter_map(|step| match &step.action {
+        Action::CopyTable(copy) => Some((copy.table.clone(), step.stall)),
+        Action::CopyTableTo { table, .. } => Some((table.clone(), step.stall)),
+        _ => None,
     });
     let unplanned = at_start
         .iter()
@@ -411,14 +409,12 @@ fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
-        if let Action::CopyTable { table, rows, bytes, .. } | Action::CopyTableTo { table, rows, bytes, .. } =
-            &step.action
-        {
-            sum.rows = sum.rows.saturating_add(*rows);
-            sum.bytes = sum.bytes.saturating_add(*bytes);
+        for copy in step.action.copies() {
+            sum.rows = sum.rows.saturating_add(copy.rows);
+            sum.bytes = sum.bytes.saturating_add(copy.bytes);
             if step.stall > sum.longest_stall {
                 sum.longest_stall = step.stall;
-                sum.stalled_table = Some(table.clone());
+                sum.stalled_table = Some(copy.table.clone());
             }
         }
     }
@@ -439,10 +435,12 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    if let Action::CopyTable { storage, rows, bytes, .. } | Action::CopyTableTo { storage, rows, bytes, .. } =
-        action
-    {
-        return estimate::copy(*storage, *rows, *bytes);
+    match action {
+        Action::CopyTable(copy) => return estimate::copy(copy.storage, copy.rows, copy.bytes),
+        Action::CopyTableTo { storage, rows, bytes, .. } => return estimate::copy(*storage, *rows, *bytes),
+        // Those that share a step are small, and not one of them waits for longer than its own rows take.
+        Action::CopyTables { copies } => return (estimate::copies(copies), 0),
+        _ => {}
     }
     if let Action::BuildDatabase { source: Source::BackedUp { rows } } = action {
         return (1_000 + rows / estimate::BUILT_ROWS_PER_MS, 0);
@@ -461,14 +459,4 @@ fn cost(action: &Action) -> (u64, u64) {
         _ => 5,
     };
     (milliseconds, 0)
-}
-
-/// A copy as a step.
-fn copy_action(copy: &WantedCopy<'_>) -> Action {
-    Action::CopyTable {
-        table: copy.table.name.clone(),
-        storage: copy.storage,
-        rows: copy.rows,
-        bytes: copy.bytes,
-    }
 }

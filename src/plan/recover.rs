@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Plan;
 use super::step::{Action, OnFailure, Step, UndoStep};
 use crate::model::name::AtomName;
+use crate::model::request::Operation;
 
 /// How far an operation came, and what surrounds it now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,9 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
     if plan.undo.is_empty() {
         return forward(plan, *begun, false);
     }
+    if matches!(plan.operation, Operation::Forget(_)) {
+        return of_forgetting(plan, *begun, *undoing);
+    }
     let open = plan.steps.iter().any(|step| is_opening(&step.action) && step.number <= *begun);
     let reached = *reached || plan.operation.ends_alone();
     if open || (*committed && reached && !*undoing) {
@@ -62,6 +66,26 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
     } else {
         Recovery { direction: Direction::Back, offline: back(plan, *begun, *running), online: Vec::new() }
     }
+}
+
+/// Once a node may be out, the rest has to know it. The members refuse its connections as they did; the VM that does so here
+/// is new.
+fn of_forgetting(plan: &Plan, begun: u32, undoing: bool) -> Recovery {
+    let is_out = |step: &Step| matches!(step.action, Action::ForgetNode { .. }) && step.number <= begun;
+    if undoing || !plan.steps.iter().any(is_out) {
+        let undo = plan.undo.iter().filter(|undo| undo.since <= begun);
+        let offline = undo.map(|undo| undo.action.clone()).collect();
+        return Recovery { direction: Direction::Back, offline, online: Vec::new() };
+    }
+    let bar = plan.steps.iter().find_map(|step| {
+        let Action::Bar { nodes, .. } = &step.action else { return None };
+        Some(Action::Bar { nodes: nodes.clone(), members: vec![plan.node.clone()] })
+    });
+    let online = plan.steps.iter().cloned().map(|step| match step.on_failure {
+        OnFailure::Undo => Step { on_failure: OnFailure::Resume, ..step },
+        OnFailure::Keep | OnFailure::Resume => step,
+    });
+    Recovery { direction: Direction::Forward, offline: bar.into_iter().collect(), online: online.collect() }
 }
 
 /// From here on clients may write, or the former members count on this node no more.
@@ -136,7 +160,7 @@ fn around(plan: &Plan, running: bool, actions: Vec<Action>, start: impl Fn() -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::request::{Operation, Options};
+    use crate::model::request::Options;
     use crate::plan::estimate::Estimate;
     use crate::plan::fingerprint::Fingerprint;
 
@@ -195,6 +219,7 @@ mod tests {
             warnings: Vec::new(),
             kept: None,
             rows: Vec::new(),
+            lost: Vec::new(),
             estimate: Estimate::default(),
         };
         let begun = ACTIONS.iter().zip(1..).find(|(name, _)| **name == begun).map_or(0, |(_, number)| number);
@@ -235,6 +260,42 @@ mod tests {
     fn once_clients_were_let_in_there_is_only_the_way_forward() {
         let alone = Interrupted { reached: false, ..interrupted("start_application") };
         assert_eq!(recovery(&alone).direction, Direction::Forward);
+    }
+
+    /// A plan to forget a node, of which so many steps have begun.
+    fn forgetting(begun: u32) -> Interrupted {
+        let (nodes, members) = (vec!["c@x".into()], vec!["a@x".into(), "b@x".into()]);
+        let actions = [
+            (Action::Bar { nodes: nodes.clone(), members: members.clone() }, OnFailure::Undo),
+            (Action::ForgetNode { node: "c@x".into() }, OnFailure::Undo),
+            (Action::RenewFence { members: members.clone(), old: None }, OnFailure::Resume),
+            (Action::Verify, OnFailure::Keep),
+        ];
+        let mut interrupted = interrupted("");
+        let plan = &mut interrupted.plan;
+        plan.operation = Operation::Forget("c@x".into());
+        plan.steps = super::super::numbered(actions);
+        plan.undo = vec![UndoStep { since: 1, action: Action::Unbar { nodes, members } }];
+        Interrupted { begun, reached: false, ..interrupted }
+    }
+
+    #[test]
+    fn forgetting_goes_back_until_a_node_may_be_out_and_only_forward_then() {
+        assert_eq!(names(&recovery(&forgetting(0))), (Direction::Back, vec![], vec![]));
+        assert_eq!(names(&recovery(&forgetting(1))), (Direction::Back, vec!["unbar"], vec![]));
+        let undoing = Interrupted { undoing: true, ..forgetting(2) };
+        assert_eq!(names(&recovery(&undoing)), (Direction::Back, vec!["unbar"], vec![]));
+        for begun in [2, 3, 4] {
+            let found = recovery(&forgetting(begun));
+            let online = vec!["bar", "forget_node", "renew_fence", "verify"];
+            assert_eq!(names(&found), (Direction::Forward, vec!["bar"], online));
+            assert!(
+                matches!(found.offline.as_slice(), [Action::Bar { members, .. }] if *members == ["a@x".into()]),
+                "whoever does not answer keeps nobody from starting: {found:?}"
+            );
+            let kinds: Vec<_> = found.online.iter().map(|step| step.on_failure).collect();
+            assert_eq!(kinds[..3], [OnFailure::Resume; 3], "until it is whole, it goes on");
+        }
     }
 
     #[test]

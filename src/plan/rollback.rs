@@ -103,6 +103,7 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
             kept(last, plan)?
         }
         Operation::SyncNode(_) => Way::Copies { tables: copied(last, plan) },
+        Operation::Forget(_) => return Err(nothing("of a node that was forgotten, nothing is kept here")),
         Operation::Rollback(rollback) => match rollback.way {
             Way::Kept { .. } => kept(last, plan)?,
             Way::Copies { .. } => {
@@ -165,12 +166,7 @@ fn merged(past: &Past, plan: &Plan) -> Vec<TableName> {
 }
 
 fn copied(past: &Past, plan: &Plan) -> Vec<TableName> {
-    actions_begun(past, plan)
-        .filter_map(|action| match action {
-            Action::CopyTable { table, .. } => Some(table.clone()),
-            _ => None,
-        })
-        .collect()
+    actions_begun(past, plan).flat_map(|action| action.copies()).map(|copy| copy.table.clone()).collect()
 }
 
 fn actions_begun<'a>(past: &'a Past, plan: &'a Plan) -> impl Iterator<Item = &'a Action> {

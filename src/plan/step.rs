@@ -64,6 +64,9 @@ pub enum Action {
     },
     /// Hard-link each Mnesia file into the kept folder. Check: each link is the same file. Undo: nothing, it stays.
     KeepDatabase,
+    /// The same of a member. Others write to it until it stops, so that its log has what its table files lack; it is kept with
+    /// them. Check: each link is the same file. Undo: nothing, it stays.
+    KeepMember,
     /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
     /// Undo: [`Action::RestoreDatabase`].
     DeleteLogs,
@@ -81,15 +84,12 @@ pub enum Action {
     },
     /// Copy a table here (`mnesia:add_table_copy/3`). `already_exists` is success. Check: this node is among the
     /// holders of that storage type and takes writes. Undo: nothing; in a join the membership takes it along.
-    CopyTable {
-        /// The table.
-        table: TableName,
-        /// How the copy is stored.
-        storage: Storage,
-        /// Rows to come.
-        rows: u64,
-        /// Bytes to come, as the source holds them.
-        bytes: u64,
+    CopyTable(TableCopy),
+    /// Copy several small tables here in one schema transaction, or one after another where Mnesia cannot do that. Those that
+    /// are here already are left out. Check: as of [`Action::CopyTable`], of each. Undo: as of it.
+    CopyTables {
+        /// The tables, in order.
+        copies: Vec<TableCopy>,
     },
     /// Wait until the tables are loaded or can be read from a member (`mnesia:wait_for_tables/2`).
     /// Check: it returned `ok`. Undo: nothing.
@@ -156,6 +156,47 @@ pub enum Action {
     /// Take a snapshot again and compare it with the goal. Undo: nothing.
     Verify,
 
+    /// Refuse connections of the nodes that are to be forgotten on every member (another cookie for that one node), so that
+    /// none comes back while it is half forgotten. It lasts as long as the members' VMs. Check: the members answered.
+    /// Undo: [`Action::Unbar`].
+    Bar {
+        /// The nodes to be forgotten.
+        nodes: Vec<NodeName>,
+        /// Every other member, this node included.
+        members: Vec<NodeName>,
+    },
+    /// Load copies that wait for a node which will not come back (`mnesia:force_load_table/1` on the holder).
+    /// Check: each table can be read. Undo: nothing.
+    ForceLoad {
+        /// The tables, each with the member whose copy is taken.
+        tables: Vec<(TableName, NodeName)>,
+    },
+    /// Take a node out of the schema of all members (`mnesia:del_table_copy(schema, Node)`). One that is out is success.
+    /// Check: it is not in this node's `db_nodes`. Undo: nothing, what was deleted with it is gone.
+    ForgetNode {
+        /// The node to be forgotten.
+        node: NodeName,
+    },
+    /// Make the table anew by which Mnesia turns away whoever still has the old one. Check: every member has it.
+    /// Undo: nothing.
+    RenewFence {
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+        /// The cookie of the old one.
+        old: Option<String>,
+    },
+    /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
+    /// Check: those that answer do. Undo: nothing.
+    Unbar {
+        /// The nodes that were forgotten.
+        nodes: Vec<NodeName>,
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+    },
+    /// Give every member that runs a copy of the fence, and make it if there is none. Check: this node has it.
+    /// Undo: nothing, it harms nobody.
+    EnsureFence,
+
     /// Undo only. Take this node's name out of the members' schema (`del_table_copy(schema, Here)` on one of them),
     /// while Mnesia is stopped here. Check: it is in no reachable member's `db_nodes`; what cannot be reached stays
     /// pending in the journal.
@@ -188,7 +229,30 @@ pub enum Action {
     },
 }
 
+/// One table to be copied here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCopy {
+    /// The table.
+    pub table: TableName,
+    /// How the copy is stored.
+    pub storage: Storage,
+    /// Rows to come.
+    pub rows: u64,
+    /// Bytes to come, as the source holds them.
+    pub bytes: u64,
+}
+
 impl Action {
+    /// The tables that it copies here.
+    #[must_use]
+    pub fn copies(&self) -> &[TableCopy] {
+        match self {
+            Self::CopyTable(copy) => std::slice::from_ref(copy),
+            Self::CopyTables { copies } => copies,
+            _ => &[],
+        }
+    }
+
     /// The name that the executor and the journal know it by.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -204,11 +268,13 @@ impl Action {
             Self::CloseStaging => "close_staging",
             Self::BuildDatabase { .. } => "build_database",
             Self::KeepDatabase => "keep_database",
+            Self::KeepMember => "keep_member",
             Self::DeleteLogs => "delete_logs",
             Self::CommitSchema => "commit_schema",
             Self::ReplaceFiles => "replace_files",
             Self::StartMnesia { .. } => "start_mnesia",
-            Self::CopyTable { .. } => "copy_table",
+            Self::CopyTable(_) => "copy_table",
+            Self::CopyTables { .. } => "copy_tables",
             Self::WaitForTables { .. } => "wait_for_tables",
             Self::MergeRows { .. } => "merge_rows",
             Self::CopyTableTo { .. } => "copy_table_to",
@@ -219,6 +285,12 @@ impl Action {
             Self::StartApplication { .. } => "start_application",
             Self::ClearCaches => "clear_caches",
             Self::Verify => "verify",
+            Self::Bar { .. } => "bar",
+            Self::ForceLoad { .. } => "force_load",
+            Self::ForgetNode { .. } => "forget_node",
+            Self::RenewFence { .. } => "renew_fence",
+            Self::Unbar { .. } => "unbar",
+            Self::EnsureFence => "ensure_fence",
             Self::ForgetHere { .. } => "forget_here",
             Self::RestoreDatabase => "restore_database",
             Self::DropStaging => "drop_staging",
@@ -271,6 +343,8 @@ pub enum OnFailure {
     Undo,
     /// What was done so far is good in itself and stays; the operation can be asked for again.
     Keep,
+    /// What was done so far is half of it and cannot be taken back: the operation goes on by itself as soon as it can.
+    Resume,
 }
 
 /// One part of the way back: run when step `since` or a later one has begun.

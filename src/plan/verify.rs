@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Plan;
 use super::step::Action;
+use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};
 use crate::model::snapshot::{Running, Snapshot};
 use crate::model::table::{Storage, Table};
@@ -28,8 +29,16 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
     }
     let tables: HashMap<&TableName, &Table> = view.tables_of(&plan.node).map(|t| (&t.name, t)).collect();
     for step in &plan.steps {
-        if let Action::CopyTable { table, storage, .. } = &step.action {
-            problems.extend(of_copy(&view, table, *storage, tables.get(table).copied()));
+        problems.extend(
+            step.action.copies().iter().filter_map(|copy| {
+                of_copy(&view, &copy.table, copy.storage, tables.get(&copy.table).copied())
+            }),
+        );
+        if let Action::ForgetNode { node } = &step.action {
+            problems.extend(of_forgotten(&view, node));
+        }
+        if let Action::RenewFence { members, old } = &step.action {
+            problems.extend(of_fence(&view, members, old.as_deref()));
         }
         if let Action::DeleteCopies { tables: deleted } = &step.action {
             let left =
@@ -83,6 +92,34 @@ fn of_copy(view: &View<'_>, name: &TableName, storage: Storage, table: Option<&T
     }
     (!table.local_content && !view.has_here(table.active))
         .then(|| failed(expected(), format!("it is loaded on {}", view.nodes(table.active))))
+}
+
+/// No copy is left on a node that was forgotten.
+fn of_forgotten(view: &View<'_>, node: &NodeName) -> Vec<Problem> {
+    let named = |table: &&Table| view.holders(table).0.contains(node);
+    view.tables_of(view.here())
+        .filter(named)
+        .map(|table| failed(format!("no copy of {} on {node}", table.name), view.holders(table).to_string()))
+        .collect()
+}
+
+/// Every member has the new fence, which is another table than the old one.
+fn of_fence(view: &View<'_>, members: &[NodeName], old: Option<&str>) -> Vec<Problem> {
+    let expected = || format!("a new table {} on {}", catalogue::FENCE, Nodes(members.to_vec()));
+    let of_member = |member: &NodeName| {
+        let fence = view.tables_of(member).find(|table| table.name.as_str() == catalogue::FENCE);
+        match fence {
+            None => Some(failed(expected(), format!("none on {member}"))),
+            Some(table) if Some(table.cookie.as_str()) == old => {
+                Some(failed(expected(), format!("the old one on {member}")))
+            }
+            Some(table) if view.holders(table).0 != members => {
+                Some(failed(expected(), format!("copies on {}", view.holders(table))))
+            }
+            Some(_) => None,
+        }
+    };
+    members.iter().filter_map(of_member).collect()
 }
 
 fn failed(expected: String, found: String) -> Problem {

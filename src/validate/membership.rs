@@ -85,7 +85,9 @@ pub fn of_cluster(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
     if contact.mnesia != Running::Yes {
         return vec![not_running(target, contact)];
     }
-    let others = || view.set(contact.db_nodes).iter().filter(|node| *node != view.here());
+    // Who wants to join is no part of it; who looks at its own cluster is.
+    let others =
+        || view.set(contact.db_nodes).iter().filter(|node| target == view.here() || *node != view.here());
     let up: Vec<&NodeName> =
         others().filter(|node| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes)).collect();
     others().filter_map(|node| of_member(view, target, contact, &up, node)).collect()
@@ -105,6 +107,9 @@ fn of_member(
     };
     if facts.mnesia != Running::Yes {
         return down("its Mnesia does not run".into());
+    }
+    if target == view.here() && !view.has_here(facts.db_nodes) {
+        return Some(Problem::ForgottenHere { here: target.clone(), node: node.clone() });
     }
     if facts.db_nodes != contact.db_nodes {
         return Some(Problem::MembersDisagree {
@@ -190,7 +195,7 @@ fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec
     found
 }
 
-fn not_running(node: &NodeName, facts: &Facts) -> Problem {
+pub(super) fn not_running(node: &NodeName, facts: &Facts) -> Problem {
     let state = match facts.mnesia {
         Running::Yes => "yes",
         Running::No => "no",

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::model::request::{Data, LocalRows, Options};
+use crate::model::request::{Data, LocalRows, Lose, Options};
 
 /// The options that exist, as they are listed to whoever asks for another.
-const KNOWN: &str = "dry_run, timeout, local_rows, data, yes";
+const KNOWN: &str = "dry_run, timeout, local_rows, data, yes, also, lose, quorum";
 /// A day; more is a mistake.
 const MAX_TIMEOUT: u64 = 86_400_000;
 
@@ -22,6 +22,8 @@ pub enum Value {
     Number(i64),
     /// An atom, a string, or any other term in print.
     Text(String),
+    /// Names.
+    List(Vec<String>),
 }
 
 impl std::fmt::Display for Value {
@@ -30,6 +32,7 @@ impl std::fmt::Display for Value {
             Self::Flag(flag) => flag.fmt(f),
             Self::Number(number) => number.fmt(f),
             Self::Text(text) => text.fmt(f),
+            Self::List(names) => names.join(", ").fmt(f),
         }
     }
 }
@@ -53,7 +56,7 @@ fn set(options: &mut Options, key: &str, value: &Value) -> Result<(), Problem> {
     };
     let flag = || match value {
         Value::Flag(flag) => Ok(*flag),
-        Value::Number(_) | Value::Text(_) => Err(bad("true or false")),
+        Value::Number(_) | Value::Text(_) | Value::List(_) => Err(bad("true or false")),
     };
     match key {
         "dry_run" => options.dry_run = flag()?,
@@ -61,7 +64,7 @@ fn set(options: &mut Options, key: &str, value: &Value) -> Result<(), Problem> {
         "timeout" => {
             options.timeout = match value {
                 Value::Number(n) => u64::try_from(*n).ok().filter(|n| (1..=MAX_TIMEOUT).contains(n)),
-                Value::Flag(_) | Value::Text(_) => None,
+                Value::Flag(_) | Value::Text(_) | Value::List(_) => None,
             }
             .ok_or_else(|| bad("milliseconds from 1 to 86400000"))?;
         }
@@ -69,14 +72,35 @@ fn set(options: &mut Options, key: &str, value: &Value) -> Result<(), Problem> {
             options.local_rows = match value {
                 Value::Text(text) if text == "archive" => LocalRows::Archive,
                 Value::Text(text) if text == "merge" => LocalRows::Merge,
-                Value::Flag(_) | Value::Number(_) | Value::Text(_) => return Err(bad("archive or merge")),
+                Value::Flag(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                    return Err(bad("archive or merge"));
+                }
+            }
+        }
+        "quorum" => options.quorum = flag()?,
+        "lose" => {
+            options.lose = match value {
+                Value::Text(text) if text == "all" => Lose::All,
+                Value::List(tables) => Lose::Tables(tables.clone()),
+                Value::Flag(_) | Value::Number(_) | Value::Text(_) => {
+                    return Err(bad("all, or a list of tables"));
+                }
+            }
+        }
+        // What was typed has been through `node_name::parse`.
+        "also" => {
+            options.also = match value {
+                Value::List(nodes) => nodes.iter().map(|node| node.as_str().into()).collect(),
+                Value::Flag(_) | Value::Number(_) | Value::Text(_) => return Err(bad("a list of nodes")),
             }
         }
         "data" => {
             options.data = match value {
                 Value::Text(text) if text == "keep" => Data::Keep,
                 Value::Text(text) if text == "empty" => Data::Empty,
-                Value::Flag(_) | Value::Number(_) | Value::Text(_) => return Err(bad("keep or empty")),
+                Value::Flag(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                    return Err(bad("keep or empty"));
+                }
             }
         }
         _ => return Err(Problem::UnknownOption { option: key.into(), known: KNOWN.into() }),
@@ -107,9 +131,14 @@ mod tests {
             ("timeout".to_owned(), Value::Number(1)),
             ("data".to_owned(), Value::Text("empty".into())),
             ("yes".to_owned(), Value::Flag(true)),
+            ("quorum".to_owned(), Value::Flag(false)),
+            ("lose".to_owned(), Value::List(vec!["t".into()])),
+            ("also".to_owned(), Value::List(vec!["c@third.host".into()])),
         ]);
         let options = parse(&map).unwrap_or_default();
         assert_eq!((options.local_rows, options.timeout, options.yes), (LocalRows::Merge, 1, true));
         assert_eq!(options.data, Data::Empty);
+        assert_eq!((options.quorum, options.lose), (false, Lose::Tables(vec!["t".into()])));
+        assert_eq!(options.also, ["c@third.host".into()]);
     }
 }

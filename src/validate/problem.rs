@@ -28,6 +28,28 @@ impl fmt::Display for Nodes {
     }
 }
 
+/// Tables, the first of them printed by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tables(pub Vec<TableName>);
+
+impl Tables {
+    const NAMED: usize = 12;
+}
+
+impl fmt::Display for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().take(Self::NAMED).map(TableName::as_str).collect();
+        write!(
+            f,
+            "{} {} ({}",
+            self.0.len(),
+            if self.0.len() == 1 { "table" } else { "tables" },
+            names.join(", ")
+        )?;
+        f.write_str(if self.0.len() > Self::NAMED { ", …)" } else { ")" })
+    }
+}
+
 /// Bytes, printed in the unit that reads best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes(pub u64);
@@ -233,6 +255,11 @@ problems! {
     Request Error CannotJoinItself = "cannot_join_itself" { node: NodeName }
     evidence "{node} is this node"
     fix "name another node: the one whose database the cluster shall keep"
+
+    /// A node was asked to forget itself.
+    Request Error CannotForgetItself = "cannot_forget_itself" { node: NodeName }
+    evidence "{node} is this node"
+    fix "forget it on another member, while it is stopped; a node that runs leaves by itself: easy_cluster:leave()"
 
     /// An option that does not exist.
     Request Error UnknownOption = "unknown_option" { option: String, known: String }
@@ -499,6 +526,36 @@ problems! {
     evidence "{node} belongs to the cluster of {listed_by} and does not take part: {reason}"
     fix "start {node}, or take it out of the cluster on {listed_by} if it is gone for good"
 
+    /// The node that is to be forgotten is not in this node's cluster.
+    Membership Error NoSuchMember = "no_such_member" { node: NodeName, members: Nodes }
+    evidence "{node} is not in this node's cluster: {members}"
+    fix "see easy_cluster:status() for how the members are written; one that was forgotten already needs nothing more"
+
+    /// A node that runs cannot be forgotten: it goes on with the database of the cluster, and comes back.
+    Membership Error NodeIsAlive = "node_is_alive" { node: NodeName, seen_by: Nodes, how: String }
+    evidence "{node} is alive: {how}"
+    fix "if it is to leave, call easy_cluster:leave() there, or stop it for good first; if it died a moment ago without a word, wait until the tick time (net_ticktime, 60 s) has passed"
+
+    /// Another member that is down during a forget would bring the forgotten node back, or be turned away itself.
+    Membership Error OtherMemberDown = "other_member_down" { node: NodeName, forgotten: NodeName, reason: String }
+    evidence "{node} does not take part either, and would bring {forgotten} back or be turned away with it: {reason}"
+    fix "start {node} first; if it is gone for good as well, forget both at once: easy_cluster:forget('{forgotten}', #{{also => ['{node}']}})"
+
+    /// The members that are left are not more than half of all: those that are missing may serve elsewhere.
+    Membership Error NoQuorum = "no_quorum" { forgotten: Nodes, rest: Nodes, members: u64 }
+    evidence "of {members} members only {rest} would be left without {forgotten}, which is no majority: what is missing here may be running elsewhere, behind a cut"
+    fix "see on the machines of {forgotten} that they are stopped and will stay so, then say so: easy_cluster:forget(Node, #{{quorum => false}})"
+
+    /// A node was forgotten and came back with its old database, which would bring deleted tables back.
+    Membership Error ForgottenReturned = "forgotten_returned" { between: String }
+    evidence "a node that its cluster has forgotten came back with its old database, and Mnesia turned it away: the fence is {between}"
+    fix "on the node that does not start: touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master(Node) there"
+
+    /// A node that died before the cluster had a fence is not turned away by it.
+    Membership Warning NotFenced = "not_fenced" { node: NodeName }
+    evidence "{node} does not know the table easy_cluster_fence, so that Mnesia would let it in if it was started with its old database"
+    fix "move its database aside before anybody starts it; sync_node on any member gives a cluster its fence, which then keeps out whoever is forgotten later"
+
     /// Members list different clusters.
     Membership Error MembersDisagree = "members_disagree" { node: NodeName, lists: Nodes, other: NodeName, other_lists: Nodes }
     evidence "{node} lists {lists}, but {other} lists {other_lists}"
@@ -517,7 +574,7 @@ problems! {
     /// This node lists members that do not list it.
     Membership Error ForgottenHere = "forgotten_here" { here: NodeName, node: NodeName }
     evidence "{here} lists {node} as a member, but {node} does not list {here}"
-    fix "restarting {here} would bring it back uninvited; move its database aside and let it join as a new node"
+    fix "it can come back as a new member: on {here}, touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master('{node}') there"
 
     /// A member prefers copies on certain nodes at load; a dead one there keeps tables from loading.
     Membership Warning MasterNodesSet = "master_nodes_set" { node: NodeName, masters: Nodes }
@@ -614,6 +671,16 @@ problems! {
     evidence "table {table} has {item} {here} here and {there} in the cluster"
     fix "bring both nodes to the same version of the module that owns {table}, or delete the table on the side where its rows are not needed"
 
+    /// Forgetting a node deletes each table that nobody else has a copy of.
+    Tables Error OnlyCopyOnDeadNode = "only_copy_on_dead_node" { node: NodeName, tables: Tables, known: String, kept: String }
+    evidence "{node} has the only copy of {tables}, which would be gone with it. {known}. {kept}"
+    fix "start {node} once more, if it can be, and copy them: easy_cluster:sync_node('{node}'); to lose them: easy_cluster:forget('{node}', #{{lose => [Table, ...]}}) with each of their names, or #{{lose => all}}"
+
+    /// Tables wait for the node that is to be forgotten, which was the last to stop.
+    Tables Error ForceLoadNeeded = "force_load_needed" { node: NodeName, tables: Tables, holders: String }
+    evidence "{tables} wait for {node}, whose rows may be newer. Without it these copies are taken as they are, and what was written elsewhere since is given up: {holders}"
+    fix "start {node} once more, if it can be; otherwise forget it on the member that was stopped last of those that are left, whose own copies are taken, and agree to that: easy_cluster:forget('{node}', #{{yes => true}})"
+
     /// A table of the cluster that no member has loaded.
     Tables Error TableNotLoaded = "table_not_loaded" { table: TableName, holders: Nodes }
     evidence "no copy of {table} is loaded; it should be on {holders}"
@@ -638,6 +705,46 @@ problems! {
     Tables Error WaitingForTables = "waiting_for_tables" { tables: String }
     evidence "the node waits for tables: {tables}"
     fix "start the member that was stopped last; clear dead master nodes with mnesia:set_master_nodes([]); only if that member is gone for good: mnesia:force_load_table(Table)"
+
+    /// Tables were stopped on this node before they were on another one, which may have newer rows: they wait for it.
+    Tables Error TablesWait = "tables_wait" { here: NodeName, tables: Tables, nodes: Nodes, seen: String }
+    evidence "on {here} wait {tables}: {nodes} may have newer rows{seen}"
+    fix "start {nodes}; if it is gone for good, see first what would be given up, then go on without it: easy_cluster:force_boot()"
+
+    /// The master nodes that a node was told to load tables from are down: until one comes, even the newest copy is not loaded.
+    Tables Error DeadMasterNodes = "dead_master_nodes" { node: NodeName, masters: Nodes, tables: Tables }
+    evidence "{node} loads {tables} from its master nodes only, which are {masters}, and none of them is there"
+    fix "start one of {masters}; or, where {node} runs, clear them: mnesia:set_master_nodes([]), and start it again"
+
+    /// The node that was last is not among those that could be looked at: tables wait for it.
+    Tables Error LastNodeMissing = "last_node_missing" { nodes: Nodes, tables: Tables, best: NodeName }
+    evidence "without {nodes}, which may have newer rows, there wait {tables}; of what is there the copies on {best} are the newest"
+    fix "start {nodes}, or give its directory, too; if it is gone for good, start {best} and go on without it there: easy_cluster:force_boot()"
+
+    /// The only copies of tables are on a node that is not among those that could be looked at.
+    Tables Error OnlyCopyMissing = "only_copy_missing" { nodes: Nodes, tables: Tables }
+    evidence "on disc only {nodes} has a copy of {tables}"
+    fix "start {nodes}; if it is gone for good, restore a backup of these tables"
+
+    /// No node saw all the others go: they were killed at once, or stopped and started in turns.
+    Tables Warning NobodyLast = "nobody_was_last" { nodes: Nodes, tables: Tables, from: NodeName, hint: String }
+    evidence "none of {nodes} saw all others go down, so {tables} load when all of them are up, from the disc of {from}, and what another one alone had written is replaced{hint}"
+    fix "copy the directories first, then start all of {nodes}, as none of them serves these tables before; to keep another one's rows, start that one alone and have it go on: easy_cluster:force_boot()"
+
+    /// A record that a node went down is older than that node's own: it has run since, and may have newer rows than the node that will not wait for it.
+    Tables Error RanSince = "ran_since" { node: NodeName, other: NodeName, down: String, ran: String }
+    evidence "{other} saw {node} go down at {down}, and {node} has run since, at {ran} (each by its own clock): {other} does not wait for it"
+    fix "copy both directories; if the clocks were right, start {node} alone and have it go on: easy_cluster:force_boot(), then start {other}"
+
+    /// Two nodes have each a record that the other one went first: they ran apart, and each may have rows of its own.
+    Tables Error BothOutlived = "both_outlived" { node: NodeName, other: NodeName, down: String, other_down: String }
+    evidence "{node} saw {other} go down at {down}, and {other} saw {node} go down at {other_down} (each by its own clock)"
+    fix "copy both directories, then start first the one whose rows shall stay: the other one's are replaced by them"
+
+    /// A transaction was prepared on a node, and only another one knows whether it was committed: Mnesia asks before it starts.
+    Tables Warning UnclearTransaction = "unclear_transaction" { node: NodeName, nodes: Nodes }
+    evidence "{node} does not know how a transaction ended, and waits with its start until {nodes} can say so"
+    fix "start {nodes} along with {node}"
 
     /// The schema cannot be changed while a node that holds a copy is down: a dead node is still a member.
     Tables Error ReplicasNotActive = "replicas_not_active" { table: TableName, nodes: Nodes }
@@ -1043,6 +1150,26 @@ problems! {
     Machine Error MnesiaSchemaDamaged = "mnesia_schema_damaged" { directory: String, reason: String }
     evidence "schema.DAT in {directory} cannot be read: {reason}"
     fix "keep a copy of {directory}, then restore a backup, or move it aside and join the cluster anew"
+
+    /// What was given is not the database of a node.
+    Machine Error NotADatabase = "not_a_database" { directory: String, reason: String }
+    evidence "{directory} is not the database of a node: {reason}"
+    fix "name a Mnesia directory, the one with schema.DAT in it, /var/lib/ejabberd in most cases, as a user who may read it"
+
+    /// A log of Mnesia is damaged: what it said about the other nodes may be lost, and Mnesia repairs or deletes it at the start.
+    Machine Warning MnesiaLogDamaged = "mnesia_log_damaged" { path: String, reason: String }
+    evidence "{path} cannot be read as a whole: {reason}"
+    fix "keep a copy of the directory before the node is started; without its records the node waits for more others than it has to"
+
+    /// A directory is of another cluster than those before it.
+    Machine Error ForeignDatabase = "foreign_database" { directory: String, node: NodeName, lists: Nodes, other: NodeName }
+    evidence "{directory} is the database of {node}, whose cluster is {lists}: neither it nor {other} lists the other"
+    fix "give the directories of one cluster at a time"
+
+    /// Two directories are of one node: a copy, or an old one.
+    Machine Error DatabaseTwice = "database_twice" { node: NodeName, directory: String, other: String }
+    evidence "{directory} and {other} are both the database of {node}; the second one is left aside"
+    fix "give the directory that {node} starts from, and no copy of it"
 
     /// ejabberd's user cannot write its own database.
     Machine Error MnesiaDirectoryOwner = "mnesia_directory_owner" { directory: String, owner: String, user: String }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::problem::{Nodes, Problem};
 use crate::model::name::NodeName;
-use crate::model::snapshot::{Answer, FORMAT, Facts, SetIndex, Snapshot};
+use crate::model::pair::Pair;
+use crate::model::snapshot::{Answer, FORMAT, Facts, KeptFile, SetIndex, Snapshot};
 use crate::model::table::{Storage, Table};
 
 /// A snapshot whose indexes are known to be in range, with its members by name.
@@ -58,6 +59,18 @@ impl<'a> View<'a> {
         }
         let here_in = snapshot.node_sets.iter().map(|set| set.contains(&snapshot.node)).collect();
         Ok(Self { snapshot, answers, here_facts, here_in })
+    }
+
+    /// Ways to a node that the members tried.
+    #[must_use]
+    pub fn ways(&self) -> &'a [Pair] {
+        &self.snapshot.ways
+    }
+
+    /// Table files in the databases that were kept.
+    #[must_use]
+    pub fn kept(&self) -> &'a [KeptFile] {
+        &self.snapshot.kept
     }
 
     /// The node that made the snapshot.

@@ -32,6 +32,7 @@ directory_test_() ->
         with("nothing is done while Mnesia runs", fun refuses_running/1),
         with("a bad id touches nothing", fun refuses_ids/1),
         with("a kept file that is gone stops the restore before it has begun", fun refuses_incomplete_restore/1),
+        with("a database that is set aside is whole, and nothing is left", fun sets_aside/1),
         with("dropping", fun drops/1),
         with("a folder that is a link is not followed when dropped", fun does_not_follow/1),
         with("the directory can be written to, and nothing is left", fun knows_writable/1),
@@ -46,7 +47,9 @@ killed_test_() ->
         {"a kill anywhere on the way there leaves the old node or a member, and the way goes on",
             {timeout, 300, fun() -> with_directory(fun kill_on_the_way_there/1) end}},
         {"a kill anywhere on the way back leaves something that ends as the old node",
-            {timeout, 300, fun() -> with_directory(fun kill_on_the_way_back/1) end}}
+            {timeout, 300, fun() -> with_directory(fun kill_on_the_way_back/1) end}},
+        {"a kill anywhere while a database is set aside leaves none here, and it goes on",
+            {timeout, 300, fun() -> with_directory(fun kill_while_set_aside/1) end}}
     ].
 
 with(Title, Fun) ->
@@ -260,7 +263,7 @@ replaces(#{dir := Dir, old := Old, peer := Peer} = Context) ->
     Staged = contents(staging_folder(Dir)),
     there(Context),
     ?assertEqual(Staged, contents(Dir)),
-    ?assertEqual(#{}, contents(staging_folder(Dir))),
+    ?assertEqual({error, enoent}, file:list_dir(staging_folder(Dir))),
     {disc_copies, Written} = call(Peer, ?MODULE, boot_and_write, [Dir, rows(member, 3) ++ rows(here, 3)]),
     ?assertEqual([{here, rows(here, 3)}, {member, rows(member, 3)}], Written),
     ?assertEqual(Old, contents(kept_folder(Dir))),
@@ -523,6 +526,29 @@ clone(Dir, Root, Name) ->
 kill_on_the_way_there(#{dir := Dir} = Context) ->
     Points = each_kill(Dir, steps(), 1, Context, fun(Step, Killed) -> after_kill_there(Step, Killed, Context) end),
     ?assert(Points > 20).
+
+sets_aside(#{dir := Dir, old := Old} = Context) ->
+    ?assertEqual(ok, run(Context, set_aside, Dir)),
+    is_aside(Old, Dir),
+    ?assertMatch([#{id := ?ID, shared := false}], easy_cluster_directory:kept(Dir)),
+    ?assertEqual(ok, run(Context, set_aside, Dir)),
+    is_aside(Old, Dir),
+    boots_as(old_tables(), Context, kept_folder(Dir)).
+
+is_aside(Old, Dir) ->
+    ?assertEqual({ok, []}, easy_cluster_directory:mnesia_files(Dir)),
+    ?assertEqual(Old, contents(kept_folder(Dir))).
+
+%% The schema goes first: no kill leaves one that Mnesia would start with.
+kill_while_set_aside(#{dir := Dir, old := Old} = Context) ->
+    Changes = each_kill(Dir, [set_aside], 1, Context, fun(set_aside, Killed) ->
+        case easy_cluster_directory:mnesia_files(Killed) of
+            {ok, Left} -> ?assert(not lists:member("schema.DAT", Left) orelse contents(Killed) =:= Old)
+        end,
+        ?assertEqual(ok, run(Context, set_aside, Killed)),
+        is_aside(Old, Killed)
+    end),
+    ?assert(Changes > map_size(Old)).
 
 %% For each change that the steps make, a clone in which they were killed instead of making it.
 each_kill(Dir, Steps, Number, #{root := Root, peer := Peer} = Context, Check) ->

@@ -110,7 +110,8 @@ every_request_is_answered_test_() ->
                         fun(Answer) -> Answer =:= {ok, <<"ejabberd@foo.bar">>} end},
           options => {#{options => #{timeout => 7, <<"local_rows">> => <<"merge">>}},
                       fun(Answer) ->
-                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, data => keep, yes => false}}
+                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, data => keep, yes => false,
+                                                also => [], lose => nothing, quorum => true}}
                       end},
           probe => {#{nodes => [], cookies => [], timeout_ms => 1, epmd_port => 4369, here => 'ejabberd@hello.world'},
                     fun(Answer) -> Answer =:= {ok, #{reaches => [], problems => [], texts => []}} end},
@@ -123,6 +124,9 @@ every_request_is_answered_test_() ->
           takes_back => {#{history => []}, fun({error, {nothing_to_roll_back, #{}}}) -> true end},
           recover => {#{plan => Plan, begun => 0, undoing => false, committed => false, reached => true, running => false},
                       fun(Answer) -> Answer =:= {ok, #{direction => back, offline => [], online => []}} end},
+          returning => {#{here => 'a@x.y', known => [#{node => 'b@x.y', members => ['b@x.y']}]},
+                        fun({error, {forgotten_here, #{here := 'a@x.y', node := 'b@x.y'}}}) -> true end},
+          reentering => {#{here => 'a@x.y', known => []}, fun(Answer) -> Answer =:= {ok, #{}} end},
           questions => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, Questions}) -> is_list(Questions) end},
           diagnose => {#{examination => #{node => element(2, Operation), snapshot => Snapshot, reaches => [], pairs => [],
                                           unanswered => []}},
@@ -158,7 +162,7 @@ without_the_library_test_() ->
     Plan = #{id => <<"any">>, operation => {join, nonode@nohost}, options => #{timeout => 100}, steps => [], undo => [],
              members => [], node => nonode@nohost},
     Calls = [{Function, [Node | Opts]}
-             || Function <- [test_node, doctor, join, join_as_master, sync_node], Opts <- [[], [#{}]]] ++
+             || Function <- [test_node, doctor, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
         [{Function, Opts} || Function <- [reset, leave, rollback], Opts <- [[], [#{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],

@@ -1,10 +1,13 @@
 """The measurements of docs/performance.md that need real ejabberd nodes: `make bench`.
 
-Three ways to join, in turn, on the same data, each by a node whose database is new:
+Three ways to join, in turn, on the same data, each by a node whose database is new and whose configuration is some seconds older
+than it, as on any machine in use:
   ours   easy_cluster:join_as_master/1, from the call to its return
   stock  what `ejabberdctl join_cluster` does (ejabberd_cluster:join/1)
   2012   the procedure of 2012: delete the schema, join, copy each table, start ejabberd
 and the time that it takes to keep an old database of 1 MB and of 1 GB.
+
+`bench.py --timeline` shows instead where one join of ours spends its time, by the clock of its journal.
 """
 
 import statistics
@@ -46,6 +49,20 @@ PROCEDURE_2012 = """
     pong = net_adm:ping('{target}'),
     {{Micros, ok}} = timer:tc(Join), Micros"""
 
+# Milliseconds of planning, of each step, and from the last one to the return.
+TIMELINE = """
+    Name = fun({{Action, #{{table := Table}}}}) -> {{Action, Table}}; ({{Action, #{{}}}}) -> Action; (Action) -> Action end,
+    Begin = os:system_time(microsecond),
+    ok = easy_cluster:join_as_master('{target}'),
+    End = os:system_time(microsecond),
+    Directory = mnesia:system_info(directory),
+    {{ok, #{{events := Events}}}} = easy_cluster_journal:read(Directory, lists:last(easy_cluster_journal:list(Directory))),
+    [{{_, Begun, _}} | _] = Events,
+    Intents = [{{Number, Name(Action), At}} || {{_, At, {{intent, Number, Action}}}} <- Events],
+    Steps = [{{Step, At - Since}} || {{Number, Step, Since}} <- Intents, {{_, At, {{done, Done, _}}}} <- Events, Done =:= Number],
+    {{_, Last, _}} = lists:last(Events),
+    [{{Step, Micros / 1000}} || {{Step, Micros}} <- [{{plan_and_recheck, Begun - Begin}}] ++ Steps ++ [{{after_the_last, End - Last}}]]"""
+
 WAYS = {"ours": OURS, "stock": STOCK, "2012": PROCEDURE_2012}
 
 KEEP = """
@@ -64,6 +81,7 @@ KEEP = """
 def one_join(lab, target, way: str) -> float:
     """Seconds that a new node needs to join in this way; afterwards the target is alone again."""
     node = lab.host("hello.world").ejabberd()
+    node.age()
     lab.start(node)
     try:
         if way == "ours":
@@ -98,6 +116,20 @@ def joins(lab):
     return ours / statistics.median(times["stock"]), ours / statistics.median(times["2012"])
 
 
+def timeline(lab):
+    target = lab.host("foo.bar").ejabberd()
+    lab.start(target)
+    assert target.eval(MAKE_TABLES, timeout=300) == "ok"
+    node = lab.host("hello.world").ejabberd()
+    node.age()
+    lab.start(node)
+    node.load_easy_cluster()
+    total = 0.0
+    for step, milliseconds in node.eval(TIMELINE.format(target=target.name), timeout=300):
+        total += milliseconds
+        print(f"  {total:8.1f} ms  +{milliseconds:7.1f}  {step if isinstance(step, str) else ' '.join(step)}")
+
+
 def keeping(lab):
     node = lab.host("third.host").mnesia(name="keeper", disc=False)
     lab.start(node)
@@ -115,6 +147,10 @@ def keeping(lab):
 
 
 def main():
+    if "--timeline" in sys.argv[1:]:
+        with Lab() as lab:
+            timeline(lab)
+        return 0
     with Lab() as lab:
         stock, procedure = joins(lab)
         # Last, as the gigabyte that it writes keeps the disk busy for a while.

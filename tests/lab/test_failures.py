@@ -20,8 +20,8 @@ DATABASE = """
 
 #: The steps of a join between two plain Mnesia nodes with the four tables above.
 STEPS = ["connect", "archive_rows", "dump_log", "stop_mnesia", "open_staging", "join_schema", "schema_to_disc", "close_staging",
-         "keep_database", "delete_logs", "commit_schema", "replace_files", "start_mnesia", "copy_table", "copy_table",
-         "copy_table", "copy_table", "wait_for_tables", "clear_caches", "verify"]  # fmt: skip
+         "keep_database", "delete_logs", "commit_schema", "replace_files", "start_mnesia", "copy_tables", "copy_table",
+         "wait_for_tables", "clear_caches", "ensure_fence", "verify"]  # fmt: skip
 FIRST_WITHOUT_A_WAY_BACK = STEPS.index("wait_for_tables") + 1
 
 
@@ -81,22 +81,24 @@ def test_the_steps_are_those_of_the_plan(plain_nodes):
     assert [action[0] if isinstance(action, tuple) else action for action in actions] == STEPS
 
 
-def test_a_copy_that_fails_here_takes_everything_back(pair):
+@pytest.mark.parametrize("rows, step", [(1, "copy_tables"), (5000, "copy_table")], ids=["small", "large"])
+def test_a_copy_that_fails_here_takes_everything_back(pair, rows, step):
     hello, foo = pair
     hello.load_easy_cluster()
     hello.register("alice", "secret")
     foo.register("bob", "secret")
-    foo.eval("{atomic, ok} = mnesia:create_table(unlucky, [{disc_only_copies, [node()]}]), mnesia:dirty_write({unlucky, 1, 1})")
+    foo.eval("{atomic, ok} = mnesia:create_table(unlucky, [{disc_only_copies, [node()]}]), "
+             f"[ok = mnesia:dirty_write({{unlucky, I, 1}}) || I <- lists:seq(1, {rows})]")  # fmt: skip
     # A folder where the table's file has to be: dets cannot open it.
     answer = hello.eval(f"""
         {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{foo.name}'}}),
         Directory = mnesia:system_info(directory),
         Answer = easy_cluster_executor:commit(Plan, fun
-            ({{step, begun, #{{action := {{copy_table, #{{table := unlucky}}}}}}, _}}) ->
-                ok = file:make_dir(filename:join(Directory, "unlucky.DAT"));
+            ({{step, begun, #{{action := {{{step}, #{{}}}}}}, _}}) ->
+                _ = file:make_dir(filename:join(Directory, "unlucky.DAT"));
             (_Event) -> ok
         end), _ = file:del_dir(filename:join(Directory, "unlucky.DAT")), Answer""", timeout=60)  # fmt: skip
-    assert code(answer) == "step_failed" and details(answer)["step"] == b"copy_table", answer
+    assert code(answer) == "step_failed" and details(answer)["step"] == step.encode(), answer
     assert b"this node is what it was" in details(answer)["outcome"]
     assert serves(hello) and exists(hello, "alice") and not exists(hello, "bob")
     assert db_nodes(hello) == {hello.name} and db_nodes(foo) == {foo.name}

@@ -153,7 +153,7 @@ def installed(pair):
     return hello, foo
 
 
-STEPS = ["connect", "back_up", "build_database", "drain", "stop_application", "dump_log", "stop_mnesia", "keep_database",
+STEPS = ["connect", "back_up", "build_database", "drain", "stop_application", "dump_log", "stop_mnesia", "keep_member",
          "delete_logs", "commit_schema", "replace_files", "forget_here", "reopen_mnesia", "clear_caches", "start_application",
          "drop_back_up", "verify"]  # fmt: skip
 SWITCH = STEPS.index("commit_schema")

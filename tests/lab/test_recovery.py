@@ -58,8 +58,8 @@ def test_before_the_switch_it_is_what_it_was(installed, name, moment):
     join(hello, foo)
 
 
-AFTER = [("commit_schema", "done"), ("replace_files", "done"), ("start_mnesia", "done"), ("copy_table", "done"),
-         ("wait_for_tables", "done"), ("start_application", "begun"), ("start_application", "done"), ("verify", "begun")]  # fmt: skip
+AFTER = [("commit_schema", "done"), ("replace_files", "done"), ("start_mnesia", "done"), ("copy_tables", "begun"),
+         ("copy_tables", "done"), ("wait_for_tables", "done"), ("start_application", "begun"), ("start_application", "done"), ("verify", "begun")]  # fmt: skip
 
 
 @pytest.mark.parametrize("name, moment", AFTER, ids=lambda value: value)

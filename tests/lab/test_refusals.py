@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cluster import call, code, db_nodes, details, join, serves, settled_checksums, until, words
 from lab import wait_until
+from lab.roots import release_root
 
 
 @contextlib.contextmanager
@@ -461,6 +462,7 @@ def test_a_configuration_that_has_become_invalid(hello, pair, old, new, says):
 def test_the_check_of_the_configuration_leaves_no_trace(hello):
     settled_checksums(hello)
     folders, names = [hello.spool, hello.logs, hello.config_folder], hello.host.registered()
+    configure(hello, "loglevel: info", "loglevel: info")  # written anew
     before = everything(*folders)
     assert hello.eval(VERDICT) == "valid"
     configure(hello, "loglevel: info", "loglevel: nonsense")
@@ -522,6 +524,142 @@ def command_line(pid: str) -> str:
         return ""
 
 
+# Without another VM, where ejabberd has read these very files
+
+
+@pytest.fixture
+def aged(lab, request):
+    """Makes and starts a node whose configuration, also what `prepare` makes of it, is older than it."""
+    made = []
+
+    def make(prepare, release="23.01"):
+        node = lab.host("hello.world").ejabberd(root=release_root(release))
+        made.append(node)
+        prepare(node)
+        node.age()
+        lab.start(node)
+        node.load_easy_cluster()
+        return node
+
+    yield make
+    for node in made:
+        node.destroy()
+        if node.config_folder.is_symlink():
+            node.config_folder.unlink()
+        shutil.rmtree(node.config_folder.with_name("etc.old"), ignore_errors=True)
+
+
+def asks_another_vm(node) -> bool:
+    """Where none can be started, it is told that it was needed."""
+    folder = node.text('os:getenv("BINDIR")')
+    node.eval('os:putenv("BINDIR", "/nowhere")')
+    verdict = node.eval(VERDICT)
+    node.eval(f'os:putenv("BINDIR", "{folder}")')
+    assert verdict == "valid" or verdict[0] == "unchecked", verdict
+    return verdict != "valid"
+
+
+def named_file(node) -> Path:
+    """A file that ejabberd.yml names, with the certificate that it has to be."""
+    path = node.config_folder / "tls" / "ca.pem"
+    path.parent.mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9", "-subj",
+                    "/CN=lab", "-keyout", "/dev/null", "-out", path], check=True, capture_output=True)  # fmt: skip
+    configure(node, "loglevel: info", f'loglevel: info\nca_file: "{path}"')
+    return path
+
+
+def module_configuration(node):
+    (node.config_folder / "modules.d" / "mod_own.yml").write_text("acl:\n  own:\n    user: someone\n")
+
+
+def included(node):
+    (node.config_folder / "more.yml").write_text("log_burst_limit_count: 501\n")
+    configure(node, "loglevel: info", f'loglevel: info\ninclude_config_file: "{node.config_folder}/more.yml"')
+
+
+def rewritten(path: Path):
+    path.write_bytes(path.read_bytes())
+
+
+def exchanged(path: Path):
+    """The same bytes in another file or folder, with all the times that a copy can keep."""
+    copy = path.with_name("copy")
+    subprocess.run(["cp", "-a", path, copy], check=True)
+    path.rename(path.with_name(f"{path.name}.old"))
+    copy.rename(path)
+
+
+def linked(path: Path):
+    old = path.with_name(f"{path.name}.old")
+    path.rename(old)
+    path.symlink_to(old)
+
+
+def yml(node) -> Path:
+    return node.config_folder / "ejabberd.yml"
+
+
+@pytest.mark.parametrize("release", ["23.01", *(pytest.param(each, marks=pytest.mark.releases) for each in ["24.12", "26.07"])])
+def test_a_configuration_that_ejabberd_has_read_is_not_read_again(aged, release):
+    node = aged(lambda node: (named_file(node), module_configuration(node)), release)
+    assert not asks_another_vm(node)
+
+
+@pytest.mark.parametrize("change", [
+    lambda node: rewritten(yml(node)),
+    lambda node: yml(node).touch(),
+    lambda node: subprocess.run(["touch", "-d", "2020-01-01", yml(node)], check=True),
+    lambda node: exchanged(yml(node)),
+    lambda node: linked(yml(node)),
+    lambda node: exchanged(node.config_folder),
+    lambda node: linked(node.config_folder),
+    lambda node: (node.config_folder / "tls" / "ca.pem").unlink(),
+    lambda node: rewritten(node.config_folder / "tls" / "ca.pem"),
+    lambda node: exchanged(node.config_folder / "tls" / "ca.pem"),
+    lambda node: exchanged(node.config_folder / "tls"),
+    lambda node: rewritten(node.config_folder / "modules.d" / "mod_own.yml"),
+    lambda node: (node.config_folder / "modules.d" / "mod_own.yml").unlink(),
+    lambda node: (node.config_folder / "modules.d" / "mod_new.yml").touch(),
+    lambda node: (node.modules / "mod_new" / "conf").mkdir(parents=True),
+    lambda node: node.eval('os:putenv("EJABBERD_CONFIG_PATH", "/etc/ejabberd/ejabberd.yml")'),
+    lambda node: node.eval('os:putenv("EJABBERD_MACRO_LEVEL", "info")'),
+    lambda node: node.eval(f'application:set_env(ejabberd, config, "{yml(node)}")'),
+], ids=["written", "touched", "times_set_back", "exchanged", "linked", "folder_exchanged", "folder_linked", "named_file_gone",
+        "named_file_written", "named_file_exchanged", "folder_of_the_named_file_exchanged", "module_written", "module_gone",
+        "module_came", "module_installed", "other_path", "macro", "configured_path"])  # fmt: skip
+def test_a_configuration_that_may_have_changed_is_read_by_another_vm(aged, change):
+    node = aged(lambda node: (named_file(node), module_configuration(node)))
+    assert not asks_another_vm(node)
+    change(node)
+    assert asks_another_vm(node)
+
+
+@pytest.mark.parametrize("prepare", [
+    included,
+    lambda node: configure(node, "loglevel: info", 'loglevel: info\ndefine_macro:\n  ALL: "/etc/ssl/certs/*.pem"'),
+    lambda node: configure(node, "loglevel: info", "loglevel: info\ndefine_macro:\n  OWN: ca.pem"),
+    lambda node: configure(node, "loglevel: info", 'loglevel: info\ndefine_macro:\n  WHERE: "some/where"'),
+], ids=["include", "glob", "relative", "macro"])  # fmt: skip
+def test_a_configuration_that_may_name_other_files_is_read_by_another_vm(aged, prepare):
+    assert asks_another_vm(aged(prepare))
+
+
+def test_a_configuration_that_is_as_young_as_the_vm_is_read_by_another_one(hello):
+    assert asks_another_vm(hello)
+
+
+def test_a_named_file_that_is_gone_refuses_a_join(aged, lab):
+    node = aged(named_file)
+    other = lab.host("foo.bar").ejabberd()
+    lab.start(other)
+    (node.config_folder / "tls" / "ca.pem").unlink()
+    try:
+        assert b"ca_file" in refused(node, master(other.name), "configuration_invalid")["reason"]
+    finally:
+        other.destroy()
+
+
 @pytest.mark.releases
 @pytest.mark.parametrize("release", ["24.12", "26.07"])
 def test_what_would_not_survive_or_start_again_is_known_of_newer_releases(nodes_of, release):
@@ -544,6 +682,7 @@ def test_a_configuration_that_becomes_invalid_after_the_plan(hello, pair):
 
 def test_a_configuration_that_cannot_be_checked_is_told(hello, pair):
     folder = hello.text('os:getenv("BINDIR")')
+    configure(hello, "loglevel: info", "loglevel: info")  # written anew
     hello.eval('os:putenv("BINDIR", "/nowhere")')
     plan = call(hello, f"plan({{join_as_master, '{pair[1].name}'}})")[1]
     assert [warning[0] for warning in plan["warnings"]] == ["configuration_unchecked"]

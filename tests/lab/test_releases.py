@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from cluster import call, code, db_nodes, details, exists, join, serves, until
+from lab import wait_until
 from lab.node import REPOSITORY
 from lab.roots import RELEASES
 from test_failures import KILL_TARGET
@@ -161,3 +162,20 @@ def test_the_target_dies_at_the_switch_and_both_come_out_as_they_were(strangers)
     until(one, "maps:get(pending, easy_cluster_server:state()) =:= []")
     join(one, two, options="#{yes => true}")
     assert one.members() == {one.name, two.name}
+
+
+@pairs(*ALIKE, *NEWER_JOINS)
+def test_a_forgotten_node_is_turned_away(strangers):
+    one, two = strangers
+    join(one, two, options="#{yes => true}")
+    two.kill()
+    until(one, "mnesia:system_info(running_db_nodes) =:= [node()]")
+    assert code(call(one, f"forget('{two.name}')")) == "no_quorum"
+    assert call(one, f"forget('{two.name}', #{{quorum => false}})") == "ok"
+
+    two.launch()
+
+    wait_until(lambda: "Bad cookie in table definition easy_cluster_fence" in two.log_tail(400), 40, "it to be turned away")
+    assert db_nodes(one) == one.members() == {one.name}
+    with one.xmpp("bob", "secret"):
+        pass

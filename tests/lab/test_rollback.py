@@ -144,7 +144,7 @@ def test_tables_and_rows_in_memory_come_back_and_what_only_this_node_has_goes_to
     assert rows(two, "new") == rows(two, "shared") == [1]
 
 
-STEPS = ["connect", "build_database", "drain", "stop_application", "dump_log", "stop_mnesia", "keep_database", "delete_logs",
+STEPS = ["connect", "build_database", "drain", "stop_application", "dump_log", "stop_mnesia", "keep_member", "delete_logs",
          "commit_schema", "replace_files", "forget_here", "reopen_mnesia", "clear_caches", "start_application",
          "verify"]  # fmt: skip
 SWITCH = STEPS.index("commit_schema")

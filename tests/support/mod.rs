@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
+use easy_cluster::model::pair::Pair;
+use easy_cluster::model::reach::ReachFailure;
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
-use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
+use easy_cluster::model::snapshot::{Answer, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot};
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::Inputs;
 
@@ -31,6 +33,8 @@ impl Lab {
                 members: Vec::new(),
                 tables: Vec::new(),
                 node_sets: Vec::new(),
+                ways: Vec::new(),
+                kept: Vec::new(),
             },
         };
         lab.member(HERE, &[HERE]);
@@ -105,6 +109,36 @@ impl Lab {
         let member = self.snapshot.members.iter_mut().find(|m| m.node.as_str() == node).expect("a member");
         member.answer = Answer::Silent("timeout".into());
         self
+    }
+
+    /// A member that is down, as the others know it.
+    pub fn kill(&mut self, node: &str) -> &mut Self {
+        let answers = |member: &&Member| matches!(member.answer, Answer::Facts(_));
+        let left: Vec<String> = self
+            .snapshot
+            .members
+            .iter()
+            .filter(answers)
+            .map(|member| member.node.to_string())
+            .filter(|member| member != node)
+            .collect();
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
+        let running = self.set(&left);
+        for member in &left {
+            let facts = self.facts(member);
+            (facts.running_db_nodes, facts.connected) = (running, running);
+        }
+        self.silence(node)
+    }
+
+    /// What a node found when it tried to reach another one.
+    pub fn way(&mut self, from: &str, to: &str, failure: Option<ReachFailure>) {
+        self.snapshot.ways.push(Pair { from: from.into(), to: to.into(), failure });
+    }
+
+    /// A table's file in a kept database.
+    pub fn kept(&mut self, node: &str, path: &str) {
+        self.snapshot.kept.push(KeptFile { node: node.into(), path: path.into() });
     }
 
     /// A loaded `set` of `storage` on `holders`, in the schema of `seen_by`.

@@ -13,11 +13,12 @@ use easy_cluster::model::name::NodeName;
 use easy_cluster::model::reach::Reach;
 use easy_cluster::probe::machine::{self as machine_files, Gathered};
 use easy_cluster::probe::{self, Cookie, Family, ProbeRequest, Target};
-use easy_cluster::validate::problem::{Problem, Severity};
+use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::{machine as validate, node_name, reach};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::findings::{Finding, exit_code, findings};
 use crate::places::Whereabouts;
 
 /// A report has the hosts file in it, and some more.
@@ -54,19 +55,6 @@ struct Report<'r> {
     findings: Vec<Finding>,
 }
 
-/// A problem with everything that the catalogue says about it.
-#[derive(Serialize)]
-struct Finding {
-    code: &'static str,
-    layer: &'static str,
-    severity: &'static str,
-    evidence: String,
-    cause: &'static str,
-    fix: String,
-    link: String,
-    details: Value,
-}
-
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Gathered { mut machine, cookie } = machine_files::gather(&arguments.places.places());
     let other = arguments.compare.as_ref().map(|path| read_report(path));
@@ -90,11 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     // Who closed the pipe does not want to read it.
     let _nobody_reads = io::stdout().write_all(text.as_bytes());
-    match problems.first().map(Problem::severity) {
-        None => ExitCode::SUCCESS,
-        Some(Severity::Error) => ExitCode::from(1),
-        Some(Severity::Warning) => ExitCode::from(3),
-    }
+    exit_code(&problems)
 }
 
 /// The hosts whose addresses the checks want to know.
@@ -238,26 +222,8 @@ fn words(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
 }
 
 fn json(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
-    let findings = problems.iter().map(finding).collect();
+    let findings = findings(problems);
     let report = Report { format: FORMAT, machine, reaches, findings };
     serde_json::to_string_pretty(&report)
         .map_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"), |text| text + "\n")
-}
-
-fn finding(problem: &Problem) -> Finding {
-    // A problem serialises as its code with its details inside.
-    let details = match serde_json::to_value(problem) {
-        Ok(Value::Object(fields)) => fields.into_iter().next().map(|(_, details)| details),
-        Ok(_) | Err(_) => None,
-    };
-    Finding {
-        code: problem.code(),
-        layer: problem.layer().as_str(),
-        severity: problem.severity().as_str(),
-        evidence: problem.to_string(),
-        cause: problem.cause(),
-        fix: problem.fix(),
-        link: problem.link(),
-        details: details.unwrap_or_default(),
-    }
 }

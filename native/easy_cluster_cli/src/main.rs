@@ -1,7 +1,9 @@
 //! `easy-cluster`: the core in a terminal, before ejabberd starts.
 
+mod boot_order;
 mod doctor;
 mod explain;
+mod findings;
 mod places;
 
 use std::process::ExitCode;
@@ -18,12 +20,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    BootOrder(boot_order::Arguments),
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::BootOrder(arguments) => boot_order::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
     }

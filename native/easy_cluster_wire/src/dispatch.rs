@@ -18,6 +18,7 @@ use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
+use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, node_name, options, reach};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,14 @@ enum Request {
         snapshot: Snapshot,
     },
     Recover(Interrupted),
+    Returning {
+        here: NodeName,
+        known: Vec<Known>,
+    },
+    Reentering {
+        here: NodeName,
+        known: Vec<Known>,
+    },
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
@@ -177,6 +186,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::TakesBack { history } => Answer::Operations(rollback::takes_back(&history)?),
         Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
+        Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
+        Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
@@ -209,6 +220,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
+}
+
+fn nothing_if_none(problems: Vec<Problem>) -> Result<Answer, Vec<Problem>> {
+    if problems.is_empty() { Ok(Answer::Nothing {}) } else { Err(problems) }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
-use easy_cluster::model::request::{Data, LocalRows, Operation, Options, Rollback, Way};
+use easy_cluster::model::request::{Data, LocalRows, Lose, Operation, Options, Rollback, Way};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
     Answer, Configuration, FORMAT, Facts, Member, Obstacle, Running, Snapshot,
@@ -11,7 +12,8 @@ use easy_cluster::model::snapshot::{
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
-use easy_cluster::plan::step::{Action, OnFailure, Source, Step, UndoStep};
+use easy_cluster::plan::forget::LostTable;
+use easy_cluster::plan::step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 use easy_cluster::plan::{Inputs, Kept, Plan};
 use easy_cluster::validate::problem::{Bytes, Milliseconds, Nodes, Problem};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
@@ -48,13 +50,8 @@ fn a_request_of_a_real_erlang_is_answered_with_a_plan() {
     let plan = plan_of_the_fixture();
     assert_eq!(plan.id, "20260101T000000.000000Z-join_as_master");
     assert_eq!(plan.members, ["ejabberd@foo.bar".into(), "ejabberd@third.host".into()]);
-    let copies: Vec<&Action> = plan
-        .steps
-        .iter()
-        .map(|step| &step.action)
-        .filter(|action| matches!(action, Action::CopyTable { .. }))
-        .collect();
-    let copy = |table: &str| Action::CopyTable {
+    let copies: Vec<&TableCopy> = plan.steps.iter().flat_map(|step| step.action.copies()).collect();
+    let copy = |table: &str| TableCopy {
         table: table.into(),
         storage: Storage::DiscCopies,
         rows: 3,
@@ -227,7 +224,7 @@ prop_compose! {
         tables in vec(table(), 0..4),
         node_sets in vec(nodes(), 0..4),
     ) -> Snapshot {
-        Snapshot { format, node, members, tables, node_sets }
+        Snapshot { format, node, members, tables, node_sets, ways: Vec::new(), kept: Vec::new() }
     }
 }
 
@@ -247,6 +244,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         node().prop_map(Operation::Join),
         node().prop_map(Operation::JoinAsMaster),
         node().prop_map(Operation::SyncNode),
+        node().prop_map(Operation::Forget),
         Just(Operation::Reset),
         Just(Operation::Leave),
         (any::<String>(), way()).prop_map(|(id, way)| Operation::Rollback(Rollback { id, way })),
@@ -259,9 +257,15 @@ prop_compose! {
         timeout in any::<u64>(),
         local_rows in select(vec![LocalRows::Archive, LocalRows::Merge]),
         data in select(vec![Data::Keep, Data::Empty]),
-        yes in any::<bool>(),
+        [yes, quorum] in any::<[bool; 2]>(),
+        also in nodes(),
+        lose in prop_oneof![
+            Just(Lose::Nothing),
+            Just(Lose::All),
+            vec(any::<String>(), 0..3).prop_map(Lose::Tables)
+        ],
     ) -> Options {
-        Options { dry_run, timeout, local_rows, data, yes }
+        Options { dry_run, timeout, local_rows, data, yes, also, lose, quorum }
     }
 }
 
@@ -280,11 +284,13 @@ fn action() -> impl Strategy<Value = Action> {
         Action::SchemaToDisc,
         Action::CloseStaging,
         Action::KeepDatabase,
+        Action::KeepMember,
         Action::DeleteLogs,
         Action::CommitSchema,
         Action::ReplaceFiles,
         Action::ClearCaches,
         Action::Verify,
+        Action::EnsureFence,
         Action::RestoreDatabase,
         Action::DropStaging,
         Action::ReopenMnesia,
@@ -308,9 +314,6 @@ fn action() -> impl Strategy<Value = Action> {
         (node(), nodes()).prop_map(|(node, members)| Action::JoinSchema { node, members }),
         nodes().prop_map(|members| Action::StartMnesia { members }),
         nodes().prop_map(|members| Action::ForgetHere { members }),
-        (table_name(), storage(), any::<[u64; 2]>()).prop_map(|(table, storage, [rows, bytes])| {
-            Action::CopyTable { table, storage, rows, bytes }
-        }),
         (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
             |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
         ),
@@ -319,19 +322,39 @@ fn action() -> impl Strategy<Value = Action> {
         any::<u64>().prop_map(|rows| Action::BuildDatabase { source: Source::BackedUp { rows } }),
         (any::<String>(), table_names()).prop_map(|(id, tables)| Action::RestoreArchive { id, tables }),
         any::<String>().prop_map(|id| Action::BuildDatabase { source: Source::Kept { id } }),
+        table_copy().prop_map(Action::CopyTable),
+        vec(table_copy(), 0..4).prop_map(|copies| Action::CopyTables { copies }),
+        (nodes(), nodes()).prop_map(|(nodes, members)| Action::Bar { nodes, members }),
+        (nodes(), nodes()).prop_map(|(nodes, members)| Action::Unbar { nodes, members }),
+        node().prop_map(|node| Action::ForgetNode { node }),
+        (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
+        vec((table_name(), node()), 0..3).prop_map(|tables| Action::ForceLoad { tables }),
     ]
 }
 
+fn table_copy() -> impl Strategy<Value = TableCopy> {
+    (table_name(), storage(), any::<[u64; 2]>()).prop_map(|(table, storage, [rows, bytes])| TableCopy {
+        table,
+        storage,
+        rows,
+        bytes,
+    })
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    (any::<u32>(), action(), select(vec![OnFailure::Undo, OnFailure::Keep]), any::<[u64; 2]>()).prop_map(
-        |(number, action, on_failure, [milliseconds, stall])| Step {
+    (
+        any::<u32>(),
+        action(),
+        select(vec![OnFailure::Undo, OnFailure::Keep, OnFailure::Resume]),
+        any::<[u64; 2]>(),
+    )
+        .prop_map(|(number, action, on_failure, [milliseconds, stall])| Step {
             number,
             action,
             on_failure,
             milliseconds,
             stall,
-        },
-    )
+        })
 }
 
 fn undo_step() -> impl Strategy<Value = UndoStep> {
@@ -377,6 +400,12 @@ fn kept() -> impl Strategy<Value = Kept> {
     })
 }
 
+fn lost() -> impl Strategy<Value = LostTable> {
+    let class = select(vec![Class::Durable, Class::OwnerKeyed, Class::Local, Class::Derived]);
+    (table_name(), class, any::<String>(), vec(any::<String>(), 0..3))
+        .prop_map(|(table, class, storage, kept)| LostTable { table, class, storage, kept })
+}
+
 prop_compose! {
     fn plan()(
         id in any::<String>(),
@@ -389,11 +418,11 @@ prop_compose! {
         undo in vec(undo_step(), 0..4),
         warnings in vec(problem(), 0..4),
         kept in option::of(kept()),
-        (rows, estimate) in (rows(), estimate()),
+        (rows, lost, estimate) in (rows(), vec(lost(), 0..3), estimate()),
     ) -> Plan {
         let [membership, software, tables] = fingerprint;
         let fingerprint = Fingerprint { membership, software, tables };
-        Plan { id, operation, options, node, members, fingerprint, steps, undo, warnings, kept, rows, estimate }
+        Plan { id, operation, options, node, members, fingerprint, steps, undo, warnings, kept, rows, lost, estimate }
     }
 }
 
@@ -489,9 +518,12 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
     ];
     inputs.operation = match inputs.operation {
         Operation::Join(_) => Operation::Join(other),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset => {
-            Operation::JoinAsMaster(other)
-        }
+        Operation::JoinAsMaster(_)
+        | Operation::SyncNode(_)
+        | Operation::Forget(_)
+        | Operation::Reset
+        | Operation::Leave
+        | Operation::Rollback(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }

@@ -10,6 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Captures, Regex};
 
+use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};
 use crate::validate::problem::{Nodes, Problem};
 
@@ -105,9 +106,9 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
 
         // Membership
         "Bad cookie in table definition ", r"<table>: ?<node> =(?:[^\n]*?\}, ?<other> = ?\{cstruct)?"
-            => f => Problem::BadTableCookie { table: f.table("table"), between: f.between() };
+            => f => bad_cookie(f, f.between());
         "Bad cookies. Cannot merge definitions of table ", r"<table>\."
-            => f => Problem::BadTableCookie { table: f.table("table"), between: "one here and one on another member".into() };
+            => f => bad_cookie(f, "one here and one on another member".into());
         "Cannot merge definitions of table ", r"<table>\. Local"
             => f => Problem::CannotMergeDefinitions { table: f.table("table") };
         "Cannot merge storage type for node ", "<node> in cstruct"
@@ -178,6 +179,16 @@ fn merge_failed(facts: &Facts<'_>) -> Option<Problem> {
     let plain = reason.trim_start_matches(['"', '\'', '<', '~', 'c']);
     let known = ["Bad cookie", "Cannot merge ", "Incompatible schema "];
     (!known.iter().any(|text| plain.starts_with(text))).then_some(Problem::MergeSchemaFailed { reason })
+}
+
+/// The fence does not differ by accident.
+fn bad_cookie(facts: &Facts<'_>, between: String) -> Problem {
+    let table = facts.table("table");
+    if table.as_str() == catalogue::FENCE {
+        Problem::ForgottenReturned { between }
+    } else {
+        Problem::BadTableCookie { table, between }
+    }
 }
 
 fn waits() -> Problem {

@@ -4,7 +4,10 @@
 
 pub mod arguments;
 pub mod cookie;
+pub mod decisions;
+pub mod disk_log;
 pub mod ejabberd_yml;
+mod etf;
 pub mod hosts;
 pub mod schema;
 pub mod settings;

@@ -1,38 +1,80 @@
-//! Whose database a directory holds, read from its `schema.DAT` without Mnesia.
+//! What a directory's `schema.DAT` says without Mnesia: whose database it is, and which tables are held where.
 //!
 //! The file is a dets table of version 9. Its objects are `{schema, Table, Properties}` in external term format; each
 //! group of them has a size and a mark in front that tells living ones from those that were freed.
 
-use crate::model::name::NodeName;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::etf::{Reading, Terms};
+use crate::model::name::{NodeName, TableName};
 
 /// What stands in a dets file behind the pointer to its free space.
 const DETS: u32 = 0x00ab_cdef;
 /// Marks a group of objects that is in use.
 const ACTIVE: u32 = 0x1234_5678;
-/// Of the term formats.
-const MAX_DEPTH: u32 = 32;
 
-/// The nodes that hold the schema, which are the members of the cluster. One that is alone names itself only.
+/// Who holds a table, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holders {
+    /// In memory only.
+    pub ram: Vec<NodeName>,
+    /// On disc in any way.
+    pub disc: Vec<NodeName>,
+    /// Whether every node has its own rows.
+    pub local_content: bool,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+}
+
+impl Holders {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &NodeName> {
+        self.ram.iter().chain(&self.disc)
+    }
+}
+
+/// A schema.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The nodes that hold the schema, which are the members of the cluster. One that is alone names itself only.
+    pub members: Vec<NodeName>,
+    /// The tables but the schema itself.
+    pub tables: BTreeMap<TableName, Holders>,
+}
+
+/// The nodes that hold the schema.
 ///
 /// # Errors
 /// Why the file does not tell it.
 pub fn parse(bytes: &[u8]) -> Result<Vec<NodeName>, String> {
+    read(bytes).map(|schema| schema.members)
+}
+
+/// The whole of it.
+///
+/// # Errors
+/// Why the file does not tell who its members are.
+pub fn read(bytes: &[u8]) -> Result<Schema, String> {
     if word(bytes, 4) != Some(DETS) {
         return Err("it is not a dets file".into());
     }
+    let mut schema = Schema::default();
     let mut at = 8;
     // Marks may overlap in a file that was made to. An honest one is read once.
     let mut budget = bytes.len();
     // Every offset is tried: a file that was cut or written over still has the other objects.
     while let Some(mark) = word(bytes, at) {
-        if mark == ACTIVE
-            && let Some(members) = group(bytes, at, &mut budget)
-        {
-            return Ok(members);
+        if mark == ACTIVE {
+            let _ends_somewhere = group(bytes, at, &mut budget, &mut schema);
         }
         at += 1;
     }
-    Err("it has no definition of the table schema: it was cut off or is damaged".into())
+    if schema.members.is_empty() {
+        return Err("it has no definition of the table schema: it was cut off or is damaged".into());
+    }
+    Ok(schema)
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -40,132 +82,58 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     <[u8; 4]>::try_from(four).ok().map(u32::from_be_bytes)
 }
 
-/// The members that the group whose mark stands at `mark` names, if the schema's definition is in it.
-fn group(bytes: &[u8], mark: usize, budget: &mut usize) -> Option<Vec<NodeName>> {
+/// Adds the definitions of the group whose mark stands at `mark`, as far as it can be read.
+fn group(bytes: &[u8], mark: usize, budget: &mut usize, schema: &mut Schema) -> Option<()> {
     let size = usize::try_from(word(bytes, mark.checked_sub(4)?)?).ok()?;
     let start = mark + 4;
-    let group = bytes.get(start..start.checked_add(size)?.min(bytes.len()))?;
-    let mut rest = group;
+    let mut rest = bytes.get(start..start.checked_add(size)?.min(bytes.len()))?;
     loop {
         *budget = budget.checked_sub(4)?;
         let length = usize::try_from(word(rest, 0)?).ok()?;
         let object = rest.get(4..length.checked_add(4)?)?;
-        if let Some(members) = members(object, budget) {
-            return Some(members);
+        if let Some((name, holders)) = definition(object, budget) {
+            add(name, holders, schema);
         }
         rest = rest.get(length + 4..)?;
     }
 }
 
-fn members(object: &[u8], budget: &mut usize) -> Option<Vec<NodeName>> {
-    let Reading::Tuple(parts) = (Terms { bytes: object.strip_prefix(&[131])?, budget }).term(0)? else {
-        return None;
-    };
-    let [Reading::Atom(table), Reading::Atom(name), Reading::List(properties)] = parts.as_slice() else {
-        return None;
-    };
-    if table != "schema" || name != "schema" {
-        return None;
+/// The first definition of a table is the one.
+fn add(name: String, holders: Holders, schema: &mut Schema) {
+    if name != "schema" {
+        schema.tables.entry(TableName::from(name)).or_insert(holders);
+    } else if schema.members.is_empty() {
+        schema.members = holders.all().cloned().collect();
+        schema.members.sort_unstable();
+        schema.members.dedup();
     }
-    let mut members = Vec::new();
-    for property in properties {
-        let Reading::Tuple(pair) = property else { continue };
-        let [Reading::Atom(key), Reading::List(nodes)] = pair.as_slice() else { continue };
-        if ["disc_copies", "ram_copies", "disc_only_copies"].contains(&key.as_str()) {
-            members.extend(nodes.iter().filter_map(|node| match node {
-                Reading::Atom(node) => Some(NodeName::from(node.as_str())),
-                Reading::Tuple(_) | Reading::List(_) | Reading::Other => None,
-            }));
-        }
-    }
-    members.sort_unstable();
-    members.dedup();
-    (!members.is_empty()).then_some(members)
 }
 
-/// A term, as far as it is looked at.
-enum Reading {
-    Atom(String),
-    Tuple(Vec<Reading>),
-    List(Vec<Reading>),
-    Other,
+fn definition(object: &[u8], budget: &mut usize) -> Option<(String, Holders)> {
+    let term = Terms::new(object, budget)?.next()?;
+    let [table, name, properties] = term.tuple()? else { return None };
+    if table.atom() != Some("schema") {
+        return None;
+    }
+    let mut holders = Holders::default();
+    for property in properties.list()? {
+        let Some([key, value]) = property.tuple() else { continue };
+        match key.atom() {
+            Some("ram_copies") => holders.ram.extend(value.nodes()),
+            Some("disc_copies" | "disc_only_copies") => holders.disc.extend(value.nodes()),
+            Some("external_copies") => holders.disc.extend(external(value)),
+            Some("local_content") => holders.local_content = value.atom() == Some("true"),
+            Some("access_mode") => holders.read_only = value.atom() == Some("read_only"),
+            Some(_) | None => {}
+        }
+    }
+    Some((name.atom()?.to_owned(), holders))
 }
 
-/// External term format. Lengths are believed only as far as there are bytes: every element takes one at least.
-struct Terms<'b, 'l> {
-    bytes: &'b [u8],
-    /// Terms, and four times objects, that may still be read.
-    budget: &'l mut usize,
-}
-
-impl<'b> Terms<'b, '_> {
-    fn take(&mut self, count: usize) -> Option<&'b [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(count)?;
-        self.bytes = rest;
-        Some(taken)
-    }
-
-    fn number(&mut self, width: usize) -> Option<usize> {
-        let number = self.take(width)?.iter().fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
-        usize::try_from(number).ok()
-    }
-
-    fn term(&mut self, depth: u32) -> Option<Reading> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        *self.budget = self.budget.checked_sub(1)?;
-        let tag = *self.take(1)?.first()?;
-        let (length_width, tail) = match tag {
-            // Small and large integers, floats, the empty list.
-            97 => (0, 1),
-            98 => (0, 4),
-            70 => (0, 8),
-            99 => (0, 31),
-            106 => return Some(Reading::List(Vec::new())),
-            // Atoms in Latin-1 and UTF-8.
-            100 | 118 => return self.atom(2),
-            115 | 119 => return self.atom(1),
-            104 => return self.elements(1, depth).map(Reading::Tuple),
-            105 => return self.elements(4, depth).map(Reading::Tuple),
-            108 => {
-                let elements = self.elements(4, depth)?;
-                self.term(depth + 1)?;
-                return Some(Reading::List(elements));
-            }
-            // Strings, binaries, big numbers with their sign.
-            107 => (2, 0),
-            109 => (4, 0),
-            110 => (1, 1),
-            111 => (4, 1),
-            116 => {
-                let pairs = self.number(4)?;
-                for _ in 0..pairs.checked_mul(2)? {
-                    self.term(depth + 1)?;
-                }
-                return Some(Reading::Other);
-            }
-            // Pids, references and functions have no place in a definition that matters.
-            _other_tag => return None,
-        };
-        let length = if length_width == 0 { 0 } else { self.number(length_width)? };
-        self.take(length.checked_add(tail)?)?;
-        Some(Reading::Other)
-    }
-
-    fn atom(&mut self, width: usize) -> Option<Reading> {
-        let length = self.number(width)?;
-        Some(Reading::Atom(String::from_utf8_lossy(self.take(length)?).into_owned()))
-    }
-
-    fn elements(&mut self, width: usize, depth: u32) -> Option<Vec<Reading>> {
-        let count = self.number(width)?;
-        let mut elements = Vec::new();
-        for _ in 0..count {
-            elements.push(self.term(depth + 1)?);
-        }
-        Some(elements)
-    }
+/// `[{{Alias, Module}, Nodes}]`.
+fn external(value: &Reading) -> Vec<NodeName> {
+    let backends = value.list().unwrap_or_default().iter().filter_map(Reading::tuple);
+    backends.filter_map(|pair| pair.get(1)).flat_map(Reading::nodes).collect()
 }
 
 #[cfg(test)]
@@ -215,6 +183,30 @@ mod tests {
         assert!(parse(&other).is_err());
         let own = file("own@foo.bar", false, ACTIVE);
         assert_eq!(parse(&[other, own].concat()), Ok(vec!["own@foo.bar".into()]));
+    }
+
+    #[test]
+    fn the_tables_and_their_holders_are_read_as_every_release_writes_them() {
+        for release in [25, 27, 29] {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/boot");
+            let read = read(&std::fs::read(format!("{folder}/otp{release}/b/schema.DAT")).unwrap()).unwrap();
+            let all = ["a@localhost", "b@localhost", "c@localhost"].map(NodeName::from);
+            let [a, b, c] = all.clone();
+            assert_eq!(read.members, all);
+            let table = |ram: &[NodeName], disc: &[NodeName], local_content| {
+                let (ram, disc) = (ram.to_vec(), disc.to_vec());
+                Holders { ram, disc, local_content, read_only: false }
+            };
+            let expected = [
+                ("log", table(&[], &[a.clone(), b.clone()], false)),
+                ("mixed", table(&[a, c.clone()], &[b], false)),
+                ("online", table(&all, &[], false)),
+                ("only_c", table(&[], &[c], false)),
+                ("own", table(&[], &all, true)),
+                ("users", table(&[], &all, false)),
+            ];
+            assert_eq!(read.tables, expected.into_iter().map(|(name, table)| (name.into(), table)).collect());
+        }
     }
 
     #[test]

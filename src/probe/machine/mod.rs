@@ -1,6 +1,7 @@
 //! From files and sockets to the facts of a machine. Nothing is decided here.
 
 mod files;
+mod store;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -26,9 +27,10 @@ use crate::model::machine::{
 use crate::model::name::NodeName;
 pub use files::read;
 use files::{CONFIGURATION, Root, state, words};
+pub use store::store;
 
 /// A schema of 10,000 tables has some megabytes.
-const SCHEMA: u64 = 64 << 20;
+pub(crate) const SCHEMA: u64 = 64 << 20;
 
 /// Where to look.
 #[derive(Debug, Clone, Deserialize)]

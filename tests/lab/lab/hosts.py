@@ -169,6 +169,8 @@ class Host:
     def open(self) -> None:
         """Starts the host's epmd."""
         self.set_cookie(self.cookie)
+        # Now, so that the folder does not change when the first node is started.
+        (self.folder / "control.log").touch()
         with open(self.folder / "epmd.log", "ab") as log:
             # Relaxed: `epmd -kill` works while nodes live.
             self._epmd = self.popen(self.command("epmd", "-port", str(self.ground.epmd_port(self)), "-relaxed_command_check"),

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from pathlib import Path
 
 from .control import ErlangError, NodeDown
@@ -257,6 +258,11 @@ class EjabberdNode(Node):
         for module in without:
             text = re.sub(rf"  {module}:.*\n(?:    .*\n)*", "", text)
         (self.config_folder / "ejabberd.yml").write_text(config + text)
+
+    def age(self) -> None:
+        """Waits until the configuration is older than a node that is started now by more than its times can be wrong."""
+        changed = max(path.lstat().st_ctime for path in [self.host.folder, self.config_folder, *self.config_folder.rglob("*")])
+        wait_until(lambda: time.time() > changed + 3.5, 10, "time to pass")
 
     @property
     def c2s_port(self) -> int:

@@ -1,0 +1,94 @@
+%% Keeps nodes that were forgotten out. Mnesia itself lets a node that was taken out of the schema come back with its old
+%% directory, with all that was deleted since. The fence is a table without rows that every member knows: when a node is
+%% forgotten it is made anew, and Mnesia refuses to merge two tables of one name (`Bad cookie'), which ends the Mnesia of the
+%% one that starts. While the table is between old and new, members refuse connections of the nodes in question.
+-module(easy_cluster_fence).
+
+-export([ensure/0]).
+-export([renew/2]).
+-export([forget/1]).
+-export([bar/3, unbar/3]).
+
+-define(TABLE, easy_cluster_fence).
+
+-type result() :: {ok, map()} | {error, term()}.
+
+%% Gives every member that runs the fence. Its rows, of which there are none, belong to each node alone, so that it is
+%% loaded whoever is down.
+-spec ensure() -> result().
+ensure() ->
+    case {on_disc(mnesia:system_info(running_db_nodes)), lists:member(?TABLE, mnesia:system_info(tables))} of
+        {[], _} -> {ok, #{}};
+        {Nodes, true} -> add_copies(Nodes -- mnesia:table_info(?TABLE, disc_copies));
+        {Nodes, false} -> created(mnesia:create_table(?TABLE, definition(Nodes)))
+    end.
+
+%% A node with its schema in memory has no old directory to come back with.
+on_disc(Nodes) ->
+    OnDisc = mnesia:table_info(schema, disc_copies),
+    [Node || Node <- Nodes, lists:member(Node, OnDisc)].
+
+definition(Nodes) ->
+    [{disc_copies, Nodes}, {local_content, true}].
+
+created({atomic, ok}) -> {ok, #{}};
+%% Another member was faster.
+created({aborted, {already_exists, ?TABLE}}) -> ensure();
+created({aborted, Reason}) -> {error, Reason}.
+
+add_copies([]) ->
+    {ok, #{}};
+add_copies([Node | Nodes]) ->
+    case mnesia:add_table_copy(?TABLE, Node, disc_copies) of
+        {atomic, ok} -> add_copies(Nodes);
+        {aborted, {already_exists, ?TABLE, Node}} -> add_copies(Nodes);
+        {aborted, Reason} -> {error, Reason}
+    end.
+
+%% Makes the fence anew on exactly these members.
+-spec renew([node()], timeout()) -> result().
+renew([], _Timeout) ->
+    {ok, #{}};
+renew(Members, Timeout) ->
+    Renewed = fun() -> renewed(mnesia:delete_table(?TABLE), Members) =:= ok end,
+    case easy_cluster_gather:until(Renewed, Timeout) of
+        ok -> {ok, #{}};
+        timeout -> {error, {not_renewed, renewed(mnesia:delete_table(?TABLE), Members)}}
+    end.
+
+renewed({atomic, ok}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));
+renewed({aborted, {no_exists, ?TABLE}}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));
+renewed({aborted, Reason}, _Members) -> {error, Reason}.
+
+made({atomic, ok}) -> ok;
+made({aborted, Reason}) -> {error, Reason}.
+
+%% Takes a node out of the schema of all members, in one transaction. To have done so already is success.
+-spec forget(node()) -> result().
+forget(Node) ->
+    case lists:member(Node, mnesia:system_info(db_nodes)) andalso mnesia:del_table_copy(schema, Node) of
+        false -> {ok, #{}};
+        {atomic, ok} -> {ok, #{}};
+        {aborted, Reason} -> {error, Reason}
+    end.
+
+%% Has the members refuse connections of these nodes; to them, the nodes are just down.
+-spec bar([node()], [node()], timeout()) -> result().
+bar(_Nodes, [], _Timeout) ->
+    {ok, #{}};
+bar(Nodes, [Member | Members], Timeout) ->
+    Cookie = easy_cluster_forget:fence_cookie(),
+    Calls = lists:append([[{erlang, set_cookie, [Node, Cookie]}, {erlang, disconnect_node, [Node]}] || Node <- Nodes]),
+    case easy_cluster_rpc:batch(Member, Calls, Timeout) of
+        {ok, _Done} -> bar(Nodes, Members, Timeout);
+        {error, Reason} -> {error, {Member, Reason}}
+    end.
+
+%% A member that does not answer has forgotten of it when its VM is another one.
+-spec unbar([node()], [node()], timeout()) -> result().
+unbar(Nodes, Members, Timeout) ->
+    Calls = [{erlang, set_cookie, [Node, erlang:get_cookie()]} || Node <- Nodes],
+    Answers = [{Member, easy_cluster_rpc:batch(Member, Calls, Timeout)} || Member <- Members],
+    [logger:warning(#{what => easy_cluster_unbar, member => Member, reason => Reason, refuses => Nodes})
+     || {Member, {error, Reason}} <- Answers],
+    {ok, #{}}.

@@ -1,0 +1,111 @@
+%% A node that starts with a database of its own asks those whom it knows from there whether they still know it, before its
+%% Mnesia starts: once it has merged, it is too late. And the way back in for one that was forgotten: its database is moved
+%% aside, so that it starts empty and can join as a new node.
+-module(easy_cluster_returning).
+
+-include_lib("kernel/include/file.hrl").
+
+-export([check/2]).
+-export([reenter/2]).
+-export([marker/1]).
+
+-define(SCHEMA, "schema.DAT").
+
+%% Whether this node is still a member where it believes to be one. Those that do not answer, or whose Mnesia does not run
+%% yet, say nothing.
+-spec check(file:filename(), timeout()) -> ok | easy_cluster_planner:error().
+check(Directory, Timeout) ->
+    Known = known(Directory, Timeout),
+    case easy_cluster_native:call(returning, #{here => node(), known => Known}) of
+        {ok, _Member} -> ok;
+        {error, Reason} ->
+            lists:foreach(fun(#{node := Node}) ->
+                                  tell(Node, Timeout),
+                                  _ = erlang:disconnect_node(Node)
+                          end, Known),
+            {error, Reason}
+    end.
+
+%% What the others say whose Mnesia runs. The connections stay: a member needs them in a moment.
+known(Directory, Timeout) ->
+    Others = [Node || Node <- members(Directory), Node =/= node()],
+    Calls = [{mnesia, system_info, [is_running]}, {mnesia, system_info, [db_nodes]}],
+    Answers = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_rpc:batch(Node, Calls, Timeout) end, Others, 2 * Timeout),
+    [#{node => Node, members => Members} || {Node, {ok, {ok, [yes, Members]}}} <- Answers].
+
+%% Into the log of a member, whatever it has installed, and into the status of one that has easy_cluster.
+tell(Node, Timeout) ->
+    Text = "easy_cluster: " ++ atom_to_list(node()) ++ " was forgotten by this cluster and came back with its old database; "
+           "it does not start until that is moved aside",
+    ok = gen_server:cast({easy_cluster_server, Node}, {returned, node()}),
+    case easy_cluster_rpc:call(Node, logger, warning, [Text], Timeout) of
+        {ok, ok} -> ok;
+        {error, Reason} -> logger:notice(#{what => easy_cluster_returning, not_told => Node, reason => Reason})
+    end.
+
+%% The members that the schema on disc lists, read while Mnesia is stopped. One that cannot be read is Mnesia's to complain of.
+members(Directory) ->
+    File = filename:join(Directory, ?SCHEMA),
+    case filelib:is_regular(File) andalso dets:open_file(make_ref(), [{file, File}, {access, read}, {keypos, 2}, {repair, false}]) of
+        {ok, Table} ->
+            Definition = dets:lookup(Table, schema),
+            ok = dets:close(Table),
+            listed(Definition);
+        false -> [];
+        {error, Reason} ->
+            logger:notice(#{what => easy_cluster_returning, schema => File, reason => Reason}),
+            []
+    end.
+
+listed([{schema, schema, Properties}]) ->
+    lists:usort(lists:append([proplists:get_value(Kind, Properties, []) || Kind <- [ram_copies, disc_copies]]));
+listed(_Nothing) ->
+    [].
+
+%%% Coming in again
+
+%% Moves the database aside when the operator has asked for it by a file. Each file is moved by a rename, the schema first:
+%% from then on there is no database, and a start after a kill moves the rest.
+%% Not while the others count on this node: they have to forget it first.
+-spec reenter(file:filename(), timeout()) -> none | {ok, Id :: binary()} | easy_cluster_planner:error().
+reenter(Directory, Timeout) ->
+    case file:read_file_info(marker(Directory), [{time, posix}, raw]) of
+        {error, _NotAsked} -> none;
+        {ok, Info} -> allowed(easy_cluster_native:call(reentering, #{here => node(), known => known(Directory, Timeout)}), Directory, Info)
+    end.
+
+allowed({ok, _Forgotten}, Directory, #file_info{mtime = Time}) -> moved(Directory, id(Time));
+allowed({error, Reason}, _Directory, _Info) -> {error, Reason}.
+
+%% The file by which it is asked for: below the Mnesia directory, as a node that does not start can be told in no other way.
+-spec marker(file:filename()) -> file:filename().
+marker(Directory) ->
+    filename:join([Directory, "easy_cluster", "reenter"]).
+
+%% By the time of the file, so that it stays the same until all is moved.
+id(Time) ->
+    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Time, second),
+    iolist_to_binary(io_lib:format("~4..0w~2..0w~2..0wT~2..0w~2..0w~2..0wZ-reenter", [Year, Month, Day, Hour, Minute, Second])).
+
+moved(Directory, Id) ->
+    Steps = [fun() -> begun(easy_cluster_journal:create(Directory, Id, {begun, #{operation => {reenter, node()}, steps => []}})) end,
+             fun() -> easy_cluster_directory:set_aside(Directory, Id) end,
+             fun() -> ended(easy_cluster_journal:open(Directory, Id)) end,
+             fun() -> easy_cluster_files:delete(marker(Directory)) end],
+    case easy_cluster_files:in_order(Steps) of
+        ok -> {ok, Id};
+        {error, #{path := _} = Details} -> {error, {directory_error, Details}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+begun({ok, Journal}) -> easy_cluster_journal:close(Journal);
+begun({error, {journal_exists, _}}) -> ok;
+begun({error, Reason}) -> {error, Reason}.
+
+ended({ok, Journal}) ->
+    case easy_cluster_journal:append(Journal, {outcome, done, #{}}) of
+        {ok, Written} -> easy_cluster_journal:close(Written);
+        {error, Reason} -> {error, Reason}
+    end;
+ended({error, Reason}) ->
+    {error, Reason}.

@@ -1,0 +1,228 @@
+%% Ends the VM in the middle of an operation, exactly: just before the change with the number that was asked for.
+%%
+%% A change is a call of `file' by a module of easy_cluster that does more than look, or any call that the caller of
+%% instrument_loaded/2 names. The modules' own code is compiled once more with these calls going through call/3; nothing else in them
+%% differs. Each change that was made, and each sync, is written to a trace, from which a power loss can be made.
+-module(lab_faults).
+
+%% Before
+-export([instrument_files/1, instrument_loaded/2]).
+-export([arm/1, disarm/0]).
+%% In the middle
+-export([call/3]).
+%% After
+-export([finished/1]).
+
+-type plan() :: #{trace := file:filename(),
+                  %% The change that is not made any more; 0 for none.
+                  kill_at := non_neg_integer(),
+                  %% How long after the change before it the VM is ended, if that is not later; milliseconds.
+                  early := non_neg_integer() | infinity,
+                  %% Where files that lose their name get another one; none when nobody will ask.
+                  shadow := file:filename() | none}.
+
+%% What looks only. Whatever else the modules call in `file' is taken for a change.
+-define(LOOKS, [close, consult, format_error, get_cwd, list_dir, list_dir_all, native_name_encoding, open_for_reading, position,
+                pread, read, read_file, read_file_info, read_line, read_link, read_link_all, read_link_info]).
+-define(SYNCS, [sync, datasync]).
+%% Files that are made and deleted to see whether that is possible; see easy_cluster_directory:writable/1.
+-define(PROBE, ".easy_cluster-").
+
+%%% Before
+
+%% Has the installed modules in Folder count from the next start of the VM on.
+-spec instrument_files(file:filename()) -> ok.
+instrument_files(Folder) ->
+    Beams = filelib:wildcard(filename:join(Folder, "easy_cluster*.beam")),
+    true = Beams =/= [],
+    lists:foreach(fun(Beam) ->
+                          {_Module, Binary} = instrumented(Beam, fun is_file_change/3),
+                          ok = file:write_file(Beam, Binary)
+                  end, Beams).
+
+%% Loads Module with calls to Changes counted. Nothing is written.
+-spec instrument_loaded(module(), [{module(), atom()}]) -> ok.
+instrument_loaded(Module, Changes) ->
+    {Module, Binary} = instrumented(code:which(Module), fun(M, F, _Arity) -> lists:member({M, F}, Changes) end),
+    {module, Module} = code:load_binary(Module, atom_to_list(Module), Binary),
+    ok.
+
+is_file_change(file, Function, _Arity) -> not lists:member(Function, ?LOOKS);
+is_file_change(_Module, _Function, _Arity) -> false.
+
+instrumented(Beam, IsChange) ->
+    {ok, {Module, [{abstract_code, {_Version, Forms}}]}} = beam_lib:chunks(Beam, [abstract_code]),
+    {ok, Module, Binary} = compile:forms(rewrite(Forms, IsChange), [debug_info]),
+    {Module, Binary}.
+
+rewrite({call, Line, {remote, _, {atom, _, Module}, {atom, _, Function}} = Called, Args}, IsChange) ->
+    Rewritten = rewrite(Args, IsChange),
+    case IsChange(Module, Function, length(Args)) of
+        true -> through(Line, Module, Function, Rewritten);
+        false -> {call, Line, Called, Rewritten}
+    end;
+rewrite({'fun', Line, {function, {atom, _, Module}, {atom, _, Function}, {integer, _, Arity}}} = Fun, IsChange) ->
+    case IsChange(Module, Function, Arity) of
+        true ->
+            Args = [{var, Line, list_to_atom("Arg" ++ integer_to_list(N))} || N <- lists:seq(1, Arity)],
+            {'fun', Line, {clauses, [{clause, Line, Args, [], [through(Line, Module, Function, Args)]}]}};
+        false -> Fun
+    end;
+rewrite(Form, IsChange) when is_tuple(Form) -> list_to_tuple(rewrite(tuple_to_list(Form), IsChange));
+rewrite([Head | Tail], IsChange) -> [rewrite(Head, IsChange) | rewrite(Tail, IsChange)];
+rewrite(Form, _IsChange) -> Form.
+
+through(Line, Module, Function, Args) ->
+    List = lists:foldr(fun(Arg, Rest) -> {cons, Line, Arg, Rest} end, {nil, Line}, Args),
+    {call, Line, {remote, Line, {atom, Line, ?MODULE}, {atom, Line, call}}, [{atom, Line, Module}, {atom, Line, Function}, List]}.
+
+-spec arm(plan()) -> ok.
+arm(#{kill_at := KillAt, early := _, trace := _, shadow := _} = Plan) ->
+    ok = persistent_term:put(?MODULE, Plan#{count => counters:new(1, [])}),
+    ok = end_early(Plan, KillAt =:= 1).
+
+-spec disarm() -> ok.
+disarm() ->
+    persistent_term:put(?MODULE, off).
+
+%% A VM that was not armed by a call is armed by the file beside this module, if there is one: that is how a recovery is
+%% killed. A VM without a name reads the configuration for somebody else.
+plan() ->
+    case persistent_term:get(?MODULE, undefined) of
+        undefined ->
+            File = filename:join(filename:dirname(code:which(?MODULE)), "lab_faults.plan"),
+            case is_alive() andalso file:consult(File) of
+                {ok, [Plan]} -> arm(Plan);
+                _NoFile -> disarm()
+            end,
+            plan();
+        Plan -> Plan
+    end.
+
+%%% In the middle
+
+-spec call(module(), atom(), [term()]) -> term().
+call(Module, Function, Args) ->
+    Paths = paths(Module, Function, Args),
+    case {plan(), kind(Module, Function, Args), lists:any(fun is_probe/1, Paths)} of
+        {off, _, _} -> done(Function, Args, apply(Module, Function, Args));
+        {_, _, true} -> done(Function, Args, apply(Module, Function, Args));
+        {_, look, _} -> done(Function, Args, apply(Module, Function, Args));
+        {Plan, sync, _} -> traced(Plan, 0, Function, Paths, #{}, Args, apply(Module, Function, Args));
+        {Plan, change, _} ->
+            Number = next(Plan),
+            Known = before(Plan, Number, Module, Function, Args, Paths),
+            traced(Plan, Number, Function, Paths, Known, Args, apply(Module, Function, Args))
+    end.
+
+kind(file, open, [_Path, Modes]) ->
+    case lists:member(write, Modes) of
+        true -> change;
+        false -> look
+    end;
+kind(file, Function, _Args) ->
+    case lists:member(Function, ?SYNCS) of
+        true -> sync;
+        false -> change
+    end;
+kind(_Module, _Function, _Args) ->
+    change.
+
+next(#{count := Count, kill_at := KillAt}) ->
+    ok = counters:add(Count, 1, 1),
+    case counters:get(Count, 1) of
+        KillAt -> halted();
+        Number -> Number
+    end.
+
+paths(file, Function, [From, To]) when Function =:= rename; Function =:= make_link; Function =:= copy -> [text(From), text(To)];
+paths(file, Function, [File | _]) when Function =:= pwrite; Function =:= write; Function =:= truncate; Function =:= sync;
+                                       Function =:= datasync -> [get({?MODULE, File})];
+paths(file, _Function, [Path | _]) -> [text(Path)];
+paths(Module, _Function, Args) -> [text(io_lib:format("~p ~0P", [Module, Args, 12]))].
+
+text(Path) ->
+    unicode:characters_to_binary(Path).
+
+is_probe(Path) ->
+    string:prefix(filename:basename(Path), ?PROBE) =/= nomatch.
+
+%% What can no more be known afterwards.
+before(Plan, Number, file, rename, [_From, To], _Paths) ->
+    #{existed => shadowed(Plan, Number, To)};
+before(Plan, Number, file, delete, [Path | _], _Paths) ->
+    #{existed => shadowed(Plan, Number, Path)};
+before(_Plan, _Number, file, copy, [_From, To], _Paths) ->
+    #{existed => filelib:is_file(To)};
+before(_Plan, _Number, file, Function, [Path | _], _Paths) when Function =:= open; Function =:= write_file ->
+    #{existed => filelib:is_file(Path)};
+before(_Plan, _Number, file, pwrite, [_File, Offset, Data], [Path]) ->
+    #{offset => Offset, events => events(Path, iolist_to_binary(Data))};
+before(_Plan, _Number, _Module, _Function, _Args, _Paths) ->
+    #{}.
+
+shadowed(#{shadow := none}, _Number, Path) ->
+    filelib:is_file(Path);
+shadowed(#{shadow := Shadow}, Number, Path) ->
+    file:make_link(Path, filename:join(Shadow, integer_to_list(Number))) =:= ok.
+
+%% The names of the events in a piece of a journal.
+events(Path, Data) ->
+    case filename:extension(Path) of
+        <<".journal">> -> [text(name(Event)) || Event <- frames(Data)];
+        _Other -> []
+    end.
+
+frames(Data) ->
+    Size = easy_cluster_frame:header_size(),
+    case easy_cluster_frame:next(Data) of
+        {ok, {_Sequence, _At, Event}, Rest} -> [Event | frames(Rest)];
+        done -> [];
+        bad when byte_size(Data) > Size -> frames(binary:part(Data, Size, byte_size(Data) - Size));
+        bad -> []
+    end.
+
+name({begun, _Plan}) -> "begun";
+name({intent, Number, {Name, _}}) -> io_lib:format("intent ~b ~s", [Number, Name]);
+name({intent, Number, Name}) -> io_lib:format("intent ~b ~s", [Number, Name]);
+name({done, Number, _}) -> io_lib:format("done ~b", [Number]);
+name({outcome, Outcome, _}) -> io_lib:format("outcome ~s", [Outcome]);
+name(Event) -> io_lib:format("~0P", [Event, 5]).
+
+traced(#{trace := Trace, kill_at := KillAt} = Plan, Number, Function, Paths, Known, Args, Result) ->
+    Facts = Known#{ok => is_ok(Result), at => erlang:monotonic_time(millisecond)},
+    Entry = term_to_binary({Number, Function, Paths, Facts}),
+    ok = file:write_file(Trace, [<<(byte_size(Entry)):32>>, Entry], [append, raw]),
+    ok = end_early(Plan, Number > 0 andalso Number =:= KillAt - 1),
+    done(Function, Args, Result).
+
+end_early(#{early := Early}, true) when is_integer(Early) ->
+    _ = spawn(fun() -> receive after Early -> halted() end end),
+    ok;
+end_early(_Plan, _IsLastChange) ->
+    ok.
+
+%% As SIGKILL: nothing is flushed, nobody is told.
+halted() ->
+    erlang:halt(137, [{flush, false}]).
+
+is_ok(ok) -> true;
+is_ok({ok, _}) -> true;
+is_ok(_) -> false.
+
+%% An open file knows no name.
+done(open, [Path | _], {ok, File}) ->
+    put({?MODULE, File}, text(Path)),
+    {ok, File};
+done(_Function, _Args, Result) ->
+    Result.
+
+%%% After
+
+%% The last point of all: everything is done, and nobody knows yet.
+-spec finished(term()) -> term().
+finished(Answer) ->
+    #{} = Plan = plan(),
+    _ = next(Plan),
+    ok = disarm(),
+    Answer.

@@ -1,0 +1,48 @@
+%% Writes numbered records, one a transaction, and knows which of them were acknowledged.
+-module(lab_numbers).
+
+-export([make_table/0, start/0, stop/0, missing/1]).
+
+-define(TABLE, lab_numbers).
+-define(PACE, 5).
+
+-spec make_table() -> ok.
+make_table() ->
+    {atomic, ok} = mnesia:create_table(?TABLE, [{disc_copies, [node()]}]),
+    ok.
+
+%% Begins with 1; what an earlier one has written is gone.
+-spec start() -> ok.
+start() ->
+    {atomic, ok} = mnesia:clear_table(?TABLE),
+    Pid = spawn(fun() -> write(1) end),
+    true = register(?MODULE, Pid),
+    ok.
+
+%% Aborted is not acknowledged, and tried again.
+write(Number) ->
+    case mnesia:transaction(fun() -> mnesia:write({?TABLE, Number, <<Number:64>>}) end) of
+        {atomic, ok} -> next(Number);
+        {aborted, _Reason} -> next(Number - 1)
+    end.
+
+next(Acknowledged) ->
+    receive {stop, Asker} -> Asker ! {?MODULE, Acknowledged}
+    after ?PACE -> write(Acknowledged + 1)
+    end.
+
+%% The last number that was acknowledged.
+-spec stop() -> non_neg_integer().
+stop() ->
+    Monitor = monitor(process, ?MODULE),
+    ?MODULE ! {stop, self()},
+    receive
+        {?MODULE, Acknowledged} ->
+            demonitor(Monitor, [flush]),
+            Acknowledged
+    end.
+
+%% The acknowledged numbers that cannot be read on this node.
+-spec missing(non_neg_integer()) -> [pos_integer()].
+missing(Acknowledged) ->
+    [Number || Number <- lists:seq(1, Acknowledged), mnesia:dirty_read(?TABLE, Number) =/= [{?TABLE, Number, <<Number:64>>}]].

@@ -1,0 +1,89 @@
+"""Kills a node just before the change that was asked for; see `erlang/lab_faults.erl` for how."""
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+from lab import EjabberdNode, Lab
+from lab.etf import decode
+
+from .points import Change
+
+_SOURCES = Path(__file__).with_name("erlang")
+_PLAN = "lab_faults.plan"
+
+
+def compiled(lab: Lab) -> Path:
+    """The folder with this package's Erlang modules, compiled."""
+    folder = lab.folder / "faults"
+    if not folder.exists():
+        folder.mkdir()
+        subprocess.run(["erlc", "-o", folder, *_SOURCES.glob("*.erl")], check=True)
+    return folder
+
+
+def load(node: EjabberdNode, *modules: str) -> None:
+    """Loads modules of this package into a running node."""
+    for module in modules:
+        node.eval(f'{{module, {module}}} = code:load_abs("{compiled(node.host.lab)}/{module}")')
+
+
+class Killer:
+    """What kills one node, as often as it is asked to."""
+
+    def __init__(self, node: EjabberdNode):
+        self.node = node
+        self.folder = node.host.folder / "faults"
+        self.shadow = self.folder / "shadow"
+        self._installed = node.modules / "easy_cluster" / "ebin"
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in [self.folder, self.shadow]:
+            folder.mkdir()
+            shutil.chown(folder, "ejabberd", "ejabberd")
+
+    def instrument_installed(self) -> None:
+        """Has the installed easy_cluster count from the node's next start on."""
+        shutil.copy(compiled(self.node.host.lab) / "lab_faults.beam", self._installed)
+        load(self.node, "lab_faults")
+        self.node.eval(f'lab_faults:instrument_files("{self._installed}")', timeout=60)
+
+    def run(self, prepare: str, expression: str, kill_at: int, timeout: float, early: int | None = None, power: bool = False) -> object:
+        """The answer of the expression, or None when the node was killed in it; `early` milliseconds after the change before at the latest."""
+        plan = self._plan("operation", kill_at, early, power)
+        text = f"{prepare} ok = lab_faults:arm({plan}), lab_faults:finished(begin {expression} end)"
+        if kill_at == 0:
+            return self.node.eval(text, timeout)
+        self.node.eval_until_it_dies(text, timeout)
+        return None
+
+    def at_start(self, kill_at: int) -> None:
+        """Has the next start of the node count, and be killed at that change of its recovery."""
+        (self._installed / _PLAN).write_text(self._plan("recovery", kill_at) + ".\n")
+
+    def forget_start(self) -> None:
+        """Later starts neither count nor are killed."""
+        (self._installed / _PLAN).unlink(missing_ok=True)
+
+    def _plan(self, name: str, kill_at: int, early: int | None = None, power: bool = False) -> str:
+        trace = self.folder / name
+        trace.unlink(missing_ok=True)
+        for path in self.shadow.iterdir():
+            path.unlink()
+        shadow = f'"{self.shadow}"' if power else "none"
+        moment = "infinity" if early is None else early
+        return f'#{{kill_at => {kill_at}, early => {moment}, trace => "{trace}", shadow => {shadow}}}'
+
+    def changes(self, name: str = "operation") -> list[Change]:
+        """What the operation, or the recovery, has changed and synced, in order. Paths in the spool are relative to it."""
+        trace = self.folder / name
+        return list(_entries(trace.read_bytes(), f"{self.node.spool}/")) if trace.exists() else []
+
+
+def _entries(data: bytes, spool: str):
+    at = 0
+    while at < len(data):
+        size = struct.unpack_from(">I", data, at)[0]
+        number, function, paths, facts = decode(data[at + 4:at + 4 + size])
+        yield Change(number, str(function), tuple(path.decode().removeprefix(spool) for path in paths), facts)
+        at += 4 + size

@@ -1,0 +1,43 @@
+"""The operations whose kill points are tried. A new one is a line in `OPERATIONS`."""
+
+from dataclasses import dataclass
+
+from .scenes import MEMBERS, STRANGERS, Scene
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What is done on the node that is killed, `{here}`, about the other one, `{other}`.
+
+    `expression` is Erlang; it plans, commits, and returns `ok`. `forward` says that there is no way back: every end but the
+    uninterrupted one is a loss.
+    """
+
+    name: str
+    scene: Scene
+    expression: str
+    forward: bool = False
+    #: Not ours: its losses are counted and are no failure.
+    baseline: bool = False
+
+    @property
+    def prepare(self) -> str:
+        """What is done before the counting begins."""
+        return _COUNT_CALLS if self.baseline else ""
+
+
+#: ejabberd's own code loaded once more, so that its calls are counted: nothing else in it changes.
+_COUNT_CALLS = """
+    ok = lab_faults:instrument_loaded(ejabberd_cluster_mnesia,
+                                      [{application, stop}, {application, start}]
+                                      ++ [{mnesia, Function} || Function <- [delete_schema, change_config, change_table_copy_type,
+                                                                             add_table_copy, wait_for_tables]]),"""
+
+OPERATIONS = [
+    Operation("join", STRANGERS, "easy_cluster:join('{other}')"),
+    Operation("join_as_master", STRANGERS, "easy_cluster:join_as_master('{other}')"),
+    Operation("sync_node", MEMBERS, "easy_cluster:sync_node('{other}')", forward=True),
+    Operation("join_cluster", STRANGERS, "ejabberd_cluster:join('{other}')", baseline=True),
+]
+
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
