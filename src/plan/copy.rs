@@ -88,14 +88,16 @@ impl Shape {
 
 fn without_sizes(step: &Step) -> Step {
     let mut step = Step { number: 0, milliseconds: 0, stall: 0, ..step.clone() };
-    match &mut step.action {
-        Action::ArchiveRows { rows, bytes, .. }
-        | Action::CopyTableTo { rows, bytes, .. }
-        | Action::BackUp { rows, bytes, .. } => (*rows, *bytes) = (0, 0),
-        Action::MergeRows { rows, .. } | Action::BuildDatabase { source: Source::BackedUp { rows } } => {
-            *rows = 0;
-        }
-        _ => {}
+    if let Action::ArchiveRows { rows, bytes, .. }
+    | Action::CopyTableTo { rows, bytes, .. }
+    | Action::BackUp { rows, bytes, .. } = &mut step.action
+    {
+        (*rows, *bytes) = (0, 0);
+    }
+    if let Action::MergeRows { rows, .. } | Action::BuildDatabase { source: Source::BackedUp { rows } } =
+        &mut step.action
+    {
+        *rows = 0;
     }
     step
 }

@@ -35,7 +35,7 @@ use alone::Alone;
 use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
-use step::{Action, OnFailure, Source, Step, UndoStep};
+use step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 
 /// A stall above this is told, milliseconds.
 const STALL_TO_TELL: u64 = 1_000;
@@ -329,10 +329,12 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
 fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
-    let planned = steps.iter().filter_map(|step| match &step.action {
-        Action::CopyTable(copy) => Some((copy.table.clone(), step.stall)),
-        Action::CopyTableTo { table, .. } => Some((table.clone(), step.stall)),
-        _ => None,
+    let planned = steps.iter().filter_map(|step| {
+        let (Action::CopyTable(TableCopy { table, .. }) | Action::CopyTableTo { table, .. }) = &step.action
+        else {
+            return None;
+        };
+        Some((table.clone(), step.stall))
     });
     let unplanned = at_start
         .iter()
@@ -383,10 +385,9 @@ fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
         Problem::ConsentNeeded { reason }
     });
     let joins = matches!(plan.operation, Operation::Join(_) | Operation::JoinAsMaster(_));
-    let asked = |warning: &&Problem| match warning {
-        Problem::EjabberdReleasesDiffer { .. } => joins,
-        Problem::MergedRowsStay { .. } => true,
-        _ => false,
+    let asked = |warning: &&Problem| {
+        matches!(warning, Problem::EjabberdReleasesDiffer { .. }) && joins
+            || matches!(warning, Problem::MergedRowsStay { .. })
     };
     let problems: Vec<Problem> = plan.warnings.iter().filter(asked).cloned().chain(stalled).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -435,12 +436,14 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    match action {
-        Action::CopyTable(copy) => return estimate::copy(copy.storage, copy.rows, copy.bytes),
-        Action::CopyTableTo { storage, rows, bytes, .. } => return estimate::copy(*storage, *rows, *bytes),
-        // Those that share a step are small, and not one of them waits for longer than its own rows take.
-        Action::CopyTables { copies } => return (estimate::copies(copies), 0),
-        _ => {}
+    if let Action::CopyTable(TableCopy { storage, rows, bytes, .. })
+    | Action::CopyTableTo { storage, rows, bytes, .. } = action
+    {
+        return estimate::copy(*storage, *rows, *bytes);
+    }
+    // Those that share a step are small, and not one of them waits for longer than its own rows take.
+    if let Action::CopyTables { copies } = action {
+        return (estimate::copies(copies), 0);
     }
     if let Action::BuildDatabase { source: Source::BackedUp { rows } } = action {
         return (1_000 + rows / estimate::BUILT_ROWS_PER_MS, 0);

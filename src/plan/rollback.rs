@@ -148,21 +148,19 @@ fn kept(past: &Past, plan: &Plan) -> Result<Way, Problem> {
 
 /// The tables in memory whose rows it has archived: its own way back would have written them back.
 fn in_memory(plan: &Plan) -> Vec<TableName> {
-    let rows = plan.undo.iter().filter_map(|undo| match &undo.action {
-        Action::RestoreRows { tables } => Some(tables.clone()),
-        _ => None,
+    let rows = plan.undo.iter().filter_map(|undo| {
+        let Action::RestoreRows { tables } = &undo.action else { return None };
+        Some(tables.clone())
     });
     rows.flatten().collect()
 }
 
 fn merged(past: &Past, plan: &Plan) -> Vec<TableName> {
-    actions_begun(past, plan)
-        .filter_map(|action| match action {
-            Action::MergeRows { tables, .. } => Some(tables.clone()),
-            _ => None,
-        })
-        .flatten()
-        .collect()
+    let merged = actions_begun(past, plan).filter_map(|action| {
+        let Action::MergeRows { tables, .. } = action else { return None };
+        Some(tables.clone())
+    });
+    merged.flatten().collect()
 }
 
 fn copied(past: &Past, plan: &Plan) -> Vec<TableName> {

@@ -246,11 +246,10 @@ impl Action {
     /// The tables that it copies here.
     #[must_use]
     pub fn copies(&self) -> &[TableCopy] {
-        match self {
-            Self::CopyTable(copy) => std::slice::from_ref(copy),
-            Self::CopyTables { copies } => copies,
-            _ => &[],
+        if let Self::CopyTable(copy) = self {
+            return std::slice::from_ref(copy);
         }
+        if let Self::CopyTables { copies } = self { copies } else { &[] }
     }
 
     /// The name that the executor and the journal know it by.

@@ -208,3 +208,21 @@ def test_a_member_that_dies_meanwhile_is_told_when_it_is_back_or_has_its_member_
         foo.start()
         wait_until(lambda: foo.members() == hello.members() == {hello.name, foo.name}, 20, "the cluster")
     assert exists(foo, "bob")
+
+
+def test_a_member_that_starts_is_told_without_seeing_the_one_that_left(plain_nodes):
+    one, two = plain_nodes("one", "two")
+    one.load_easy_cluster()
+    join(one, two)
+    one.eval(f"easy_cluster_forget:fence('{two.name}'), ok")
+    two.eval("application:stop(mnesia)")
+    two.eval("""
+        Self = self(),
+        Watch = fun Watch(Seen) ->
+                    receive {nodeup, Node, _} -> Watch([Node | Seen]); {seen, To} -> To ! {seen, Seen}; _ -> Watch(Seen) end
+                end,
+        register(watcher, spawn(fun() -> ok = net_kernel:monitor_nodes(true, [{node_type, all}]), Self ! watching, Watch([]) end)),
+        receive watching -> ok end""")  # fmt: skip
+    assert one.eval(f"easy_cluster_forget:retry('{two.name}', 5000)") == ("pending", "mnesia_not_running")
+    seen = two.eval("watcher ! {seen, self()}, receive {seen, Seen} -> Seen end")
+    assert one.name not in seen and any(name.startswith("easy_cluster_asks@") for name in seen), seen
