@@ -3,9 +3,10 @@
 mod support;
 
 use easy_cluster::explain;
-use easy_cluster::model::request::{LocalRows, Operation};
+use easy_cluster::model::request::{Data, LocalRows, Operation, Rollback, Way};
 use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
 use easy_cluster::model::table::{Storage, TableType};
+use easy_cluster::plan::rollback::{self, Kept as KeptState, Outcome, Past};
 use easy_cluster::plan::step::{Action, OnFailure, Step};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
@@ -646,4 +647,211 @@ fn ejabberd_is_not_stopped_when_it_could_not_start_again() {
     lab.facts(HERE).configuration = Some(Configuration::Unchecked { reason: reason.clone() });
     let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(plan.warnings, [Problem::ConfigurationUnchecked { reason }]);
+}
+
+fn past(plan: &Plan, outcome: Outcome, kept: KeptState) -> Past {
+    let begun = plan.steps.iter().map(|step| step.number).collect();
+    Past { id: plan.id.clone(), outcome, plan: Some(plan.clone()), begun, kept }
+}
+
+fn whole(plan: &Plan) -> Past {
+    past(plan, Outcome::Done, KeptState::Whole { bytes: 1_000 })
+}
+
+fn undoing(history: &[Past]) -> Result<Vec<Operation>, Vec<&'static str>> {
+    rollback::takes_back(history).map_err(|problems| problems.iter().map(Problem::code).collect())
+}
+
+/// A join that was done, with rows in memory here and rows that were merged.
+fn joined_and_merged() -> Plan {
+    let mut lab = Lab::new(&[THERE]);
+    lab.table("online", Storage::RamCopies, &[HERE], &[HERE], 7);
+    lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 1);
+    lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 5);
+    let mut inputs = lab.inputs(join_as_master());
+    inputs.rows = vec![only_here("passwd", 1)];
+    inputs.options.local_rows = LocalRows::Merge;
+    plan::make(&inputs).expect("a plan")
+}
+
+#[test]
+fn a_join_is_taken_back_to_what_it_kept_and_rows_that_it_merged_stay() {
+    let join = joined_and_merged();
+    let way = Way::Kept {
+        bytes: 1_000,
+        rows: vec!["online".into()],
+        merged: vec!["online".into(), "passwd".into()],
+    };
+    let rollback = Operation::Rollback(Rollback { id: join.id.clone(), way });
+    assert_eq!(undoing(&[whole(&join)]), Ok(vec![rollback.clone()]));
+
+    let lab = Lab::joined(&[THERE]);
+    assert_eq!(codes(&lab.inputs(rollback.clone())), ["merged_rows_stay"], "it has to be agreed to");
+    let mut agreed = lab.inputs(rollback);
+    agreed.options.yes = true;
+    let plan = plan::make(&agreed).expect("a plan");
+    let expected = [
+        "connect",
+        "build_database",
+        "drain",
+        "stop_application",
+        "dump_log",
+        "stop_mnesia",
+        "keep_member",
+        "delete_logs",
+        "commit_schema",
+        "replace_files",
+        "forget_here",
+        "reopen_mnesia",
+        "restore_archive",
+        "clear_caches",
+        "start_application",
+        "verify",
+    ];
+    assert_eq!(actions(&plan), expected);
+    let kept: Vec<_> = plan.steps.iter().filter(|step| step.on_failure == OnFailure::Keep).collect();
+    assert_eq!(kept.first().map(|step| step.action.name()), Some("forget_here"), "the point of no return");
+    let back: Vec<_> = plan.undo.iter().map(|undo| undo.action.name()).collect();
+    assert_eq!(
+        back,
+        [
+            "restore_database",
+            "drop_staging",
+            "reopen_mnesia",
+            "clear_caches",
+            "start_application",
+            "open_listeners"
+        ]
+    );
+    assert_eq!(rollback::recheck(&plan, &[whole(&join)]), Ok(()));
+    let gone = [past(&join, Outcome::Done, KeptState::Missing)];
+    assert_eq!(rollback::recheck(&plan, &gone), Err(vec![Problem::KeptDatabaseGone { id: join.id.clone() }]));
+    assert_eq!(plan::verify::goal(&plan, &Lab::new(&[THERE]).snapshot()), Ok(()));
+    let still = plan::verify::goal(&plan, &Lab::joined(&[THERE]).snapshot()).expect_err("still a member");
+    assert!(still.iter().all(|problem| problem.code() == "verify_failed"), "{still:?}");
+}
+
+#[test]
+fn a_database_of_a_member_is_not_put_back_but_the_node_joins_again_as_what_it_was() {
+    let master = joined_and_merged();
+    let slave = plan::make(&Lab::new(&[THERE]).inputs(Operation::Join(THERE.into()))).expect("a plan");
+    let mut leaving = Lab::joined(&[THERE, THIRD]).inputs(Operation::Leave);
+    leaving.options.data = Data::Empty;
+    let leave = plan::make(&leaving).expect("a plan");
+    let again = |join: fn(_) -> Operation| Ok(vec![join(THERE.into()), join(THIRD.into())]);
+    assert_eq!(undoing(&[whole(&master), whole(&leave)]), again(Operation::JoinAsMaster));
+    assert_eq!(undoing(&[whole(&slave), whole(&leave)]), again(Operation::Join));
+    assert_eq!(undoing(&[whole(&leave)]), again(Operation::JoinAsMaster), "it was in no cluster of ours");
+    let failed = past(&slave, Outcome::Undone, KeptState::Missing);
+    assert_eq!(undoing(&[whole(&master), failed, whole(&leave)]), again(Operation::JoinAsMaster));
+}
+
+#[test]
+fn what_takes_back_depends_on_the_last_operation_that_changed_something() {
+    let reset = plan::make(&Lab::new(&[]).inputs(Operation::Reset)).expect("a plan");
+    let way = Way::Kept { bytes: 1_000, rows: Vec::new(), merged: Vec::new() };
+    let operation = Operation::Rollback(Rollback { id: reset.id.clone(), way });
+    let undone = past(&joined_and_merged(), Outcome::Undone, KeptState::Missing);
+    assert_eq!(undoing(&[whole(&reset), undone.clone()]), Ok(vec![operation.clone()]));
+    let plan = plan::make(&Lab::new(&[]).inputs(operation)).expect("a plan");
+    assert!(!actions(&plan).contains(&"forget_here") && !actions(&plan).contains(&"drain"));
+    let again = undoing(&[whole(&reset), whole(&plan)]).expect("a rollback of the rollback");
+    assert!(
+        matches!(again.as_slice(), [Operation::Rollback(Rollback { id, .. })] if *id == plan.id),
+        "{again:?}"
+    );
+
+    assert_eq!(undoing(&[]), Err(vec!["nothing_to_roll_back"]));
+    assert_eq!(undoing(&[undone]), Err(vec!["nothing_to_roll_back"]));
+    let damaged = KeptState::Damaged { path: "passwd.DCD".into(), reason: "enoent".into() };
+    assert_eq!(undoing(&[past(&reset, Outcome::Done, damaged)]), Err(vec!["kept_database_damaged"]));
+    for outcome in [Outcome::Unfinished, Outcome::Unreadable] {
+        let unknown = Past { plan: None, ..past(&reset, outcome, KeptState::Missing) };
+        assert_eq!(undoing(&[whole(&reset), unknown]), Err(vec!["unfinished_operation"]));
+    }
+}
+
+#[test]
+fn copies_that_a_sync_has_made_are_deleted_where_another_is_loaded() {
+    let mut lab = Lab::joined(&[THERE]);
+    let both = [HERE, THERE];
+    lab.table("elsewhere", Storage::DiscCopies, &both, &[THERE], 1);
+    lab.table("own", Storage::DiscCopies, &both, &[THERE], 1).local_content = true;
+    let sync = plan::make(&lab.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    let [operation] = undoing(&[past(&sync, Outcome::Stopped, KeptState::Missing)])
+        .expect("copies")
+        .try_into()
+        .expect("one");
+
+    let mut after = Lab::joined(&[THERE]);
+    after.table("elsewhere", Storage::DiscCopies, &both, &both, 1);
+    after.table("own", Storage::DiscCopies, &both, &both, 1).local_content = true;
+    let plan = plan::make(&after.inputs(operation.clone())).expect("a plan");
+    let expected = Action::DeleteCopies { tables: vec!["elsewhere".into()] };
+    assert_eq!(
+        plan.steps.first().map(|step| &step.action),
+        Some(&expected),
+        "each has its own rows of the other"
+    );
+    assert_eq!(plan.undo, []);
+    assert_eq!(plan.kept, None);
+    let goal = plan::verify::goal(&plan, &after.snapshot()).expect_err("still here");
+    assert!(goal.iter().any(|problem| problem.to_string().contains("no copy of elsewhere")), "{goal:?}");
+    assert_eq!(plan::verify::goal(&plan, &lab.snapshot()), Ok(()));
+
+    let mut only = Lab::joined(&[THERE]);
+    only.table("elsewhere", Storage::DiscCopies, &both, &[HERE], 1);
+    assert_eq!(codes(&only.inputs(operation.clone())), ["only_copy_here"]);
+    assert_eq!(codes(&lab.inputs(operation)), ["nothing_to_roll_back"]);
+}
+
+#[test]
+fn a_node_that_leaves_hands_over_what_only_it_has_smallest_first_to_the_fullest_member() {
+    let mut lab = Lab::joined(&[THERE, THIRD]);
+    let all = [HERE, THERE, THIRD];
+    lab.table("shared", Storage::DiscCopies, &all, &[HERE, THIRD], 5);
+    lab.table("big", Storage::DiscOnlyCopies, &all, &[HERE], 500);
+    lab.table("small", Storage::RamCopies, &all, &[HERE], 5);
+    lab.table("session", Storage::RamCopies, &all, &[HERE], 5);
+    lab.table("own", Storage::DiscCopies, &all, &[HERE], 5).local_content = true;
+    let mut inputs = lab.inputs(Operation::Leave);
+    inputs.options.data = Data::Empty;
+    let plan = plan::make(&inputs).expect("a plan");
+    let handed: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.action {
+            Action::CopyTableTo { table, node, storage, .. } => {
+                Some((table.as_str(), node.as_str(), *storage))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(handed, [("small", THIRD, Storage::RamCopies), ("big", THIRD, Storage::DiscOnlyCopies)]);
+    let names = actions(&plan);
+    let at = |name: &str| names.iter().position(|n| *n == name);
+    assert!(at("copy_table_to") < at("drain") && at("drain") < at("stop_application"), "{names:?}");
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains("copy big to ejabberd@third.host as disc_only_copies"), "{words}");
+
+    let mut waiting = Lab::joined(&[THERE, THIRD]);
+    let here = waiting.set(&[HERE]);
+    waiting.table("passwd", Storage::DiscCopies, &all, &[HERE, THERE], 5).active = here;
+    assert_eq!(codes(&waiting.inputs(Operation::Leave)), ["only_copy_here"]);
+}
+
+#[test]
+fn only_a_member_of_a_whole_cluster_leaves() {
+    assert_eq!(codes(&Lab::new(&[THERE]).inputs(Operation::Leave)), ["not_in_a_cluster"]);
+    let mut down = Lab::joined(&[THERE, THIRD]);
+    down.silence(THIRD);
+    assert_eq!(codes(&down.inputs(Operation::Leave)), ["member_down"]);
+    let mut split = Lab::joined(&[THERE, THIRD]);
+    let alone = split.set(&[THIRD]);
+    split.facts(THIRD).running_db_nodes = alone;
+    assert_eq!(codes(&split.inputs(Operation::Leave)), ["partitioned"]);
+    let mut fallback = Lab::joined(&[THERE]);
+    fallback.facts(THERE).fallback = true;
+    fallback.facts(HERE).unfinished = Some("1".into());
+    assert_eq!(codes(&fallback.inputs(Operation::Leave)), ["unfinished_operation", "fallback_installed"]);
 }

@@ -32,6 +32,8 @@
 -export([join_as_master/1, join_as_master/2]).
 -export([sync_node/1, sync_node/2]).
 -export([reset/0, reset/1]).
+-export([leave/0, leave/1]).
+-export([rollback/0, rollback/1]).
 -export([forget/1, forget/2]).
 -export([commit/1, resume/0]).
 -export([drop_kept/1, drop_kept/2]).
@@ -41,10 +43,11 @@
 -export([format_error/1]).
 
 -type node_name() :: node() | string() | binary().
--type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset.
+-type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset | leave | rollback.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
                      local_rows => archive | merge,
+                     data => keep | empty,
                      yes => boolean(),
                      also => [node_name()],
                      lose => all | [atom() | string() | binary()],
@@ -148,6 +151,27 @@ reset() ->
 reset(Opts) ->
     operate(reset, Opts).
 
+%% Leaves the cluster, after the clients of this node were sent to the others, and goes on alone with a copy of the cluster's
+%% data. Tables that only this node has are copied to a member first. What this node had as a member is kept.
+-spec leave() -> ok | {ok, plan()} | error().
+leave() ->
+    leave(#{}).
+
+%% Options: data (keep, or empty), dry_run, timeout, yes.
+-spec leave(options()) -> ok | {ok, plan()} | error().
+leave(Opts) ->
+    operate(leave, Opts).
+
+%% Takes back what was done here last, as history/0 has it: this node returns to the database that the operation has kept, to
+%% its cluster, or to the tables that it had. What was written since is kept in its turn.
+-spec rollback() -> ok | {ok, plan()} | error().
+rollback() ->
+    rollback(#{}).
+
+-spec rollback(options()) -> ok | {ok, plan()} | error().
+rollback(Opts) ->
+    operate(rollback, Opts).
+
 %% Takes Node, which is gone for good, out of this node's cluster. What only Node has goes with it; one that comes back with
 %% its old database is turned away. On any member.
 -spec forget(node_name()) -> ok | {ok, plan()} | error().
@@ -237,12 +261,15 @@ help() ->
       "\n"
       "  test_node(Node)       can Node be joined? names, DNS, epmd, port, cookie, Mnesia\n"
       "  plan({join_as_master, Node})\n"
-      "                        what would be done; also {join, Node}, {sync_node, Node}\n"
+      "                        what would be done; also {join, Node}, {sync_node, Node},\n"
+      "                        leave, rollback, reset\n"
       "  commit(Plan)          do it, if nothing has changed since\n"
       "  join(Node)            become a slave: tables are read where they are, except those that\n"
       "                        ejabberd's modules copy when they start\n"
       "  join_as_master(Node)  become a full replica: either node can fail\n"
       "  sync_node(Node)       copy every table that is missing here\n"
+      "  leave()               go on alone with a copy of the cluster's data; leave(#{data => empty}) without\n"
+      "  rollback()            take back what was done here last; what was written since is kept\n"
       "  reset()               go on with an empty database; the old one is kept\n"
       "  forget(Node)          take a member that is gone for good out of the cluster\n"
       "  status()              who belongs, who runs, what is wrong\n"
@@ -255,7 +282,7 @@ help() ->
       "\n"
       "Node is an atom, a string or a binary, as in 'ejabberd@foo.bar', \"foo.bar\".\n"
       "Each takes a map of options behind it: dry_run, timeout, local_rows => archive | merge, yes;\n"
-      "forget, too: also => [Node], lose => all | [Table], quorum => false.\n"
+      "leave, too: data => keep | empty; forget: also => [Node], lose => all | [Table], quorum => false.\n"
       "This node's old database is kept in the folder easy_cluster of the Mnesia directory.\n").
 
 operate(Operation, Opts) ->

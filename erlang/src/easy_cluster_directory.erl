@@ -36,16 +36,18 @@
 -export([paths/2]).
 -export([mnesia_files/1]).
 %% There
--export([keep/2]).
+-export([keep/2, keep_member/2]).
 -export([delete_logs/1]).
 -export([commit_schema/2]).
 -export([replace_files/2]).
 %% And back
 -export([restore/2]).
--export([drop_staging/2]).
+-export([drop_staging/2, drop_backup/2]).
 -export([drop_kept/2]).
+-export([copy_kept/3]).
 -export([set_aside/2]).
 %% Looking
+-export([state_of_kept/2]).
 -export([kept/1]).
 -export([is_committed/2]).
 -export([is_restoring/2]).
@@ -70,6 +72,7 @@
     kept := file:filename(),
     staging := file:filename(),
     archive := file:filename(),
+    backup := file:filename(),
     journal := file:filename()
 }.
 -type kept() :: #{
@@ -99,6 +102,7 @@ paths(MnesiaDir, Id) ->
         kept => below(MnesiaDir, "kept", Id),
         staging => below(MnesiaDir, "staging", Id),
         archive => below(MnesiaDir, "archive", Id),
+        backup => below(MnesiaDir, "backup", Id),
         journal => filename:join(easy_cluster_journal:folder(MnesiaDir), binary_to_list(Id) ++ ".journal")
     }.
 
@@ -148,19 +152,28 @@ last_part(_NotUnicode) ->
 %% folder, with a fallback that the next start would install, with transactions that are only in the log.
 -spec keep(file:filename(), id()) -> result().
 keep(MnesiaDir, Id) ->
+    keep(MnesiaDir, Id, fun(Logs) -> dumped(MnesiaDir, Logs) end).
+
+%% The same of a member, to whose log the others write until it has stopped. It has that from them: a kill after
+%% delete_logs brings back a member that reads its tables from the others, if not the logs with it.
+-spec keep_member(file:filename(), id()) -> result().
+keep_member(MnesiaDir, Id) ->
+    keep(MnesiaDir, Id, fun(_Logs) -> ok end).
+
+keep(MnesiaDir, Id, CheckLogs) ->
     stopped(MnesiaDir, Id, fun(#{kept := Kept} = Paths) ->
         case manifest(Kept) of
             {ok, Manifest} -> still_kept(MnesiaDir, Paths, Manifest);
-            missing -> keep_all(MnesiaDir, Kept, Id);
+            missing -> keep_all(MnesiaDir, Kept, Id, CheckLogs);
             {error, _} = Error -> Error
         end
     end).
 
-keep_all(MnesiaDir, Kept, Id) ->
+keep_all(MnesiaDir, Kept, Id, CheckLogs) ->
     case mnesia_entries(MnesiaDir) of
         {ok, Entries} ->
             easy_cluster_files:in_order([
-                fun() -> keepable(MnesiaDir, Entries) end,
+                fun() -> keepable(MnesiaDir, Entries, CheckLogs) end,
                 fun() -> link_all(MnesiaDir, Kept, Entries) end,
                 fun() -> write_manifest(Kept, Id, Entries) end
             ]);
@@ -168,11 +181,11 @@ keep_all(MnesiaDir, Kept, Id) ->
             {error, Details}
     end.
 
-keepable(MnesiaDir, Entries) ->
+keepable(MnesiaDir, Entries, CheckLogs) ->
     Odd = [{Name, Type} || {Name, #file_info{type = Type}} <- Entries, Type =/= regular],
     Names = [Name || {Name, _} <- Entries],
     case {Odd, lists:member(?SCHEMA, Names), lists:member(?FALLBACK, Names)} of
-        {[], true, false} -> dumped(MnesiaDir, [Name || Name <- Names, is_log(Name)]);
+        {[], true, false} -> CheckLogs([Name || Name <- Names, is_log(Name)]);
         {[], true, true} -> coded(fallback_installed, MnesiaDir, ?FALLBACK, installed_at_next_start);
         {[], false, _} -> failed(MnesiaDir, ?SCHEMA, enoent);
         {[{Name, Type} | _], _, _} -> failed(MnesiaDir, Name, {not_a_file, Type})
@@ -699,7 +712,31 @@ move_if_there(From, To, Name) ->
 
 -spec drop_staging(file:filename(), id()) -> result().
 drop_staging(MnesiaDir, Id) ->
-    stopped(MnesiaDir, Id, fun(#{staging := Staging}) -> easy_cluster_files:delete_folder(Staging) end).
+    with_id(MnesiaDir, Id, fun(#{staging := Staging}) ->
+        case not_open(Staging) of
+            ok -> easy_cluster_files:delete_folder(Staging);
+            {error, _} = Error -> Error
+        end
+    end).
+
+%% Deletes a backup that was made for a moment only; the folder inside is that of its tables. Mnesia may run.
+-spec drop_backup(file:filename(), id()) -> result().
+drop_backup(MnesiaDir, Id) ->
+    with_id(MnesiaDir, Id, fun(#{backup := Backup}) ->
+        easy_cluster_files:in_order([
+            fun() -> easy_cluster_files:delete(filename:join(Backup, ?MANIFEST)) end,
+            fun() -> easy_cluster_files:delete_folder(filename:join(Backup, "tables")) end,
+            fun() -> easy_cluster_files:delete_folder(Backup) end
+        ])
+    end).
+
+%% A Mnesia that runs elsewhere does not mind.
+not_open(Folder) ->
+    case {mnesia:system_info(is_running), mnesia:system_info(directory)} of
+        {no, _} -> ok;
+        {State, Folder} -> {error, {mnesia_running, #{path => Folder, reason => State}}};
+        {_State, _Elsewhere} -> ok
+    end.
 
 %% Gives the kept database up. Refused while a restore from it has begun and not ended. Mnesia may run.
 -spec drop_kept(file:filename(), id()) -> result().
@@ -720,6 +757,44 @@ drop(Kept, Copies) ->
         fun() -> easy_cluster_files:delete(filename:join(Kept, ?MANIFEST)) end,
         fun() -> easy_cluster_files:delete_folder(Kept) end
     ]).
+
+%% Copies what is kept into a folder, as a database that is ready to be started: keep/2 has seen that nothing is in the logs, which
+%% stay behind. Mnesia may run.
+-spec copy_kept(file:filename(), id(), file:filename()) -> result().
+copy_kept(MnesiaDir, Id, Folder) ->
+    with_id(MnesiaDir, Id, fun(#{kept := Kept}) ->
+        case manifest(Kept) of
+            {ok, Manifest} -> copy_all(Kept, Folder, Manifest);
+            missing -> details(filename:join(Kept, ?MANIFEST), not_kept);
+            {error, _} = Error -> Error
+        end
+    end).
+
+copy_all(Kept, Folder, #{files := Files} = Manifest) ->
+    Names = [Name || {Name, _Size} <- Files, not is_log(Name)],
+    Copied = #{files => [File || {Name, _} = File <- Files, not is_log(Name)]},
+    easy_cluster_files:in_order([
+        fun() -> all_there(Kept, Manifest) end,
+        fun() -> easy_cluster_files:each(fun(Name) -> copy_missing(Kept, Folder, Name) end, Names) end,
+        fun() -> all_there(Folder, Copied) end
+    ]).
+
+%% Whether what an operation has kept is all there, and this node's.
+-spec state_of_kept(file:filename(), id()) -> {whole, #{bytes := non_neg_integer()}} | missing
+                                            | {damaged, easy_cluster_files:details()}.
+state_of_kept(MnesiaDir, Id) ->
+    #{kept := Kept} = paths(MnesiaDir, Id),
+    case {manifest(Kept), there(filename:join(Kept, ?GIVEN_UP))} of
+        {missing, _} -> missing;
+        {_, true} -> missing;
+        {{ok, #{node := Node, files := Files} = Manifest}, false} when Node =:= node() ->
+            whole(all_there(Kept, Manifest), lists:sum([Size || {_Name, Size} <- Files]));
+        {{ok, #{node := Other}}, false} -> {damaged, #{path => Kept, reason => {database_of, Other}}};
+        {{error, Details}, false} -> {damaged, Details}
+    end.
+
+whole(ok, Bytes) -> {whole, #{bytes => Bytes}};
+whole({error, Details}, _Bytes) -> {damaged, Details}.
 
 %% The databases that are kept, oldest first.
 -spec kept(file:filename()) -> [kept()] | {error, problem()}.
@@ -814,6 +889,7 @@ odd(MnesiaDir, {Name, #file_info{type = Kind}}) ->
 folder_obstacles(MnesiaDir) ->
     Linked = [existing(filename:join([MnesiaDir, "easy_cluster", Name])) || Name <- ["kept", "staging", "restoring"]],
     Written = [existing(filename:join([MnesiaDir, "easy_cluster", "archive"])),
+               existing(filename:join([MnesiaDir, "easy_cluster", "backup"])),
                existing(easy_cluster_journal:folder(MnesiaDir))],
     Unusable = [{not_usable, Details} || {error, Details} <- lists:usort(Linked ++ Written)],
     Folders = lists:delete(MnesiaDir, lists:usort([Folder || {ok, Folder} <- Linked ++ Written])),

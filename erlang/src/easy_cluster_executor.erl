@@ -4,7 +4,7 @@
 
 -export([commit/2]).
 -export([recover_offline/1, recover_online/2]).
--export([unfinished/1, plan_of/2]).
+-export([unfinished/1, plan_of/2, plans/1]).
 -export([history/1, history/2]).
 -export([drop_kept/2, finish_drops/1]).
 -export([pending/1, forgotten/3]).
@@ -429,6 +429,7 @@ utc(_NoTime) ->
 
 %% As it was typed.
 operation({Name, Node}) when is_atom(Node) -> iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]);
+operation({Name, #{id := Id}}) -> iolist_to_binary([atom_to_list(Name), " ", Id]);
 operation({Name, Text}) when is_binary(Text) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
 operation(Name) when is_atom(Name) -> atom_to_binary(Name);
 operation(Other) -> print(Other).
@@ -448,6 +449,28 @@ kept_bytes(Id, Kept) ->
         [Bytes] -> Bytes;
         [] -> undefined
     end.
+
+%% The same for the core, which decides from the plans what takes the last of them back.
+-spec plans(file:filename()) -> {ok, [map()]} | {error, {atom(), map()}}.
+plans(Directory) ->
+    case easy_cluster_journal:list(Directory) of
+        {error, Reason} -> {error, Reason};
+        Ids -> {ok, [planned(Id, easy_cluster_journal:read(Directory, Id), Directory) || Id <- Ids]}
+    end.
+
+planned(Id, {ok, #{events := [{_, _, {begun, Plan}} | Entries]}}, Directory) ->
+    {Outcome, _Ended} = outcome(Entries),
+    #{id => Id, outcome => Outcome, plan => Plan, begun => lists:usort([Number || {_, _, {intent, Number, _}} <- Entries]),
+      kept => kept_for_core(easy_cluster_directory:state_of_kept(Directory, Id))};
+planned(Id, {ok, #{events := _NothingBegun}}, _Directory) ->
+    #{id => Id, outcome => unfinished, plan => undefined, begun => [], kept => missing};
+planned(Id, {error, _Damaged}, _Directory) ->
+    #{id => Id, outcome => unreadable, plan => undefined, begun => [], kept => missing}.
+
+kept_for_core({damaged, #{path := Path, reason := Reason}}) ->
+    {damaged, #{path => unicode:characters_to_binary(Path), reason => print(Reason)}};
+kept_for_core(State) ->
+    State.
 
 %% Members that still have to forget this node, with the operation that left them behind.
 -spec pending(file:filename()) -> [{Id :: binary(), node()}].

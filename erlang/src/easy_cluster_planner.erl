@@ -12,12 +12,12 @@
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
--type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()} | reset.
+-type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()} | reset | leave | rollback.
 -export_type([error/0, plan/0, operation/0]).
 
 %% Those that name another node, and those that are about this node and its cluster.
 -define(WITH_NODE, [join, join_as_master, sync_node, forget]).
--define(OF_HERE, [reset]).
+-define(OF_HERE, [reset, leave, rollback]).
 
 %% A plan, or what forbids it.
 -spec plan(operation(), map()) -> {ok, plan()} | error().
@@ -114,6 +114,11 @@ looked(Name, Node, #{timeout := Timeout} = Options) ->
             {error, Reason}
     end.
 
+of_here(rollback, {ok, Options}) ->
+    case taking_back() of
+        {ok, Operations} -> first_reached(Operations, Options);
+        {error, Reason} -> {error, Reason}
+    end;
 of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
     Plan = compared(Operation, Options, Snapshot),
@@ -121,6 +126,22 @@ of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     Plan;
 of_here(_Operation, {error, Reason}) ->
     {error, Reason}.
+
+%% The operations of which any would take back what was done here last.
+taking_back() ->
+    case easy_cluster_executor:plans(mnesia:system_info(directory)) of
+        {ok, History} -> easy_cluster_native:call(takes_back, #{history => History});
+        {error, Reason} -> {error, Reason}
+    end.
+
+%% They differ in the member that is asked.
+first_reached([{Name, Node} | Others], #{timeout := Timeout} = Options) when is_atom(Node) ->
+    case {reach(Node, Timeout), Others} of
+        {{error, _Silent}, [_ | _]} -> first_reached(Others, Options);
+        {_, _} -> looked(Name, Node, Options)
+    end;
+first_reached([Operation | _], Options) ->
+    of_here(Operation, {ok, Options}).
 
 %% The other nodes that an operation names.
 nodes_of({_Name, Node}) when is_atom(Node) -> [Node];
@@ -246,12 +267,22 @@ look_again(Operation, #{timeout := Timeout}) ->
     easy_cluster_gather:preflight(nodes_of(Operation), Timeout).
 
 recheck(Plan, Snapshot, {ok, Rows}) ->
-    case easy_cluster_native:call(recheck, #{plan => Plan, snapshot => Snapshot, rows => Rows}) of
+    Again = #{plan => Plan, snapshot => Snapshot, rows => Rows},
+    case easy_cluster_native:call(recheck, maps:merge(Again, history_again(Plan))) of
         {ok, _Still} -> ok;
         {error, Reason} -> {error, Reason}
     end;
 recheck(_Plan, _Snapshot, {error, Reason}) ->
     {error, Reason}.
+
+%% What is taken back has to be the last operation still, and what it kept whole.
+history_again(#{operation := {rollback, _}}) ->
+    case easy_cluster_executor:plans(mnesia:system_info(directory)) of
+        {ok, History} -> #{history => History};
+        {error, _Unreadable} -> #{history => []}
+    end;
+history_again(_Plan) ->
+    #{}.
 
 %% Which tables are merged depends on the rows that there are now.
 rows_again(#{operation := Operation, options := #{local_rows := merge, timeout := Timeout}}, Snapshot) ->

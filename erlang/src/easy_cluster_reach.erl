@@ -1,7 +1,7 @@
 %% How far one gets towards a node: the core's probe, told what only this VM knows.
 -module(easy_cluster_reach).
 
--export([check/2]).
+-export([check/2, check/3]).
 -export([probe/2]).
 -export([epmd_port/0]).
 
@@ -13,7 +13,12 @@
 %% The layers in words, up to the first broken one, which is the error then; it has the words under `layers'.
 -spec check(node(), timeout()) -> {ok, unicode:chardata()} | easy_cluster_planner:error().
 check(Node, Timeout) ->
-    case probe([Node], Timeout) of
+    check(Node, erlang:get_cookie(Node), Timeout).
+
+%% With another cookie than the one that this node uses with it.
+-spec check(node(), atom(), timeout()) -> {ok, unicode:chardata()} | easy_cluster_planner:error().
+check(Node, Cookie, Timeout) ->
+    case probe([Node], [Cookie], Timeout) of
         {ok, #{problems := [], texts := [Text]}} -> {ok, Text};
         {ok, #{problems := [{Code, Details} | _] = All, texts := [Text]}} ->
             {error, {Code, Details#{problems => All, layers => Text}}};
@@ -24,9 +29,12 @@ check(Node, Timeout) ->
 %% cookie goes to the probe and nowhere else.
 -spec probe([node()], timeout()) -> {ok, report()} | easy_cluster_planner:error().
 probe(Nodes, Timeout) ->
+    probe(Nodes, [erlang:get_cookie(Node) || Node <- Nodes], Timeout).
+
+probe(Nodes, Cookies, Timeout) ->
     {Family, Tls} = proto_dist(),
     easy_cluster_native:call(probe, #{nodes => Nodes,
-                                      cookies => [erlang:get_cookie(Node) || Node <- Nodes],
+                                      cookies => Cookies,
                                       timeout_ms => Timeout,
                                       epmd_port => epmd_port(),
                                       dist_port => dist_port(),

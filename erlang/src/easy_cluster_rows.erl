@@ -18,10 +18,13 @@
 %% Archives
 -export([archive/2]).
 -export([read_archive/1]).
--export([fold_archive/3]).
+-export([fold_archive/3, fold_pieces/3]).
+-export([open_archive/2, put_rows/2, close_archive/1, give_up_archive/1]).
+-export([open_reader/1, next_rows/1, close_reader/1]).
+-export([definition/1, file_name/1]).
 -export([merge/2]).
 -export([restore/1]).
--export_type([difference/0, options/0, description/0, merged/0, restored/0, problem/0]).
+-export_type([difference/0, options/0, description/0, head/0, writer/0, reader/0, merged/0, restored/0, problem/0]).
 
 -define(KIND, <<"ecarchiv">>).
 -define(ROWS, 1000).
@@ -48,6 +51,22 @@
     bytes := non_neg_integer()
 }.
 %% `definition' is what mnesia:create_table/2 takes, without the nodes; `at' is microseconds of the wall clock.
+%% What an archive begins with: the description without rows and bytes, and what its writer adds.
+-type head() :: #{table := atom(), definition := [{atom(), term()}], atom() => term()}.
+-opaque writer() :: #{
+    fd := file:io_device(),
+    path := file:filename(),
+    file := file:filename(),
+    rows := non_neg_integer(),
+    bytes := non_neg_integer()
+}.
+-opaque reader() :: #{
+    fd := file:io_device(),
+    path := file:filename(),
+    at := non_neg_integer(),
+    size := non_neg_integer(),
+    rows := non_neg_integer()
+}.
 -type merged() :: #{
     table := atom(),
     added := non_neg_integer(),
@@ -229,6 +248,16 @@ by_key({ok, {Key, Found} = Group}, Table, Fun, Acc, Piece, Rows, Bytes) ->
 by_key({error, _} = Error, _Table, _Fun, _Acc, _Piece, _Rows, _Bytes) ->
     Error.
 
+%% The name of a table's archive. A table may be called anything, also `../x'; what is no plain word gets a name by its
+%% digest.
+-spec file_name(atom()) -> file:filename().
+file_name(Table) ->
+    Name = atom_to_binary(Table),
+    case re:run(Name, "\\A[A-Za-z0-9_-]{1,100}\\z", [{capture, none}]) of
+        match -> binary_to_list(Name) ++ ".rows";
+        nomatch -> "table-" ++ [Digit || <<Half:4>> <= erlang:md5(Name), Digit <- integer_to_list(Half, 16)] ++ ".rows"
+    end.
+
 %% Writes all rows of the local copy to File, which is there as a whole or not at all.
 -spec archive(atom(), file:filename()) -> {ok, description()} | {error, problem()}.
 archive(Table, File) ->
@@ -262,7 +291,9 @@ head(Table, Storage) ->
         at => os:system_time(microsecond)
     }.
 
+%% What mnesia:create_table/2 takes, without the nodes.
 %% Fragments are archived as the tables that they are, so frag_properties stay out.
+-spec definition(atom()) -> [{atom(), term()}].
 definition(Table) ->
     Options = [
         type,
@@ -278,57 +309,83 @@ definition(Table) ->
     ],
     [{Option, mnesia:table_info(Table, Option)} || Option <- Options].
 
-%% Fill writes the rows and answers {ok, {Writer, Result}}. Until it is whole an archive has another name.
+%% Fill writes the rows and answers {ok, {Writer, Result}}.
 write_archive(Head, File, Fill) ->
+    case open_archive(Head, File) of
+        {ok, Empty} -> filled(Fill(Empty), Empty);
+        {error, _} = Error -> Error
+    end.
+
+filled({ok, {Writer, Result}}, _Empty) ->
+    case close_archive(Writer) of
+        {ok, Rows, Bytes} -> {ok, Rows, Bytes, Result};
+        {error, _} = Error -> Error
+    end;
+filled({error, _} = Error, Empty) ->
+    ok = give_up_archive(Empty),
+    Error.
+
+%% Begins an archive. Until it is closed it has another name; only the process that opened it can write.
+-spec open_archive(head(), file:filename()) -> {ok, writer()} | {error, problem()}.
+open_archive(Head, File) ->
     New = unicode:characters_to_list([File, ".new"]),
     case easy_cluster_files:make_folder(filename:dirname(File)) of
-        ok -> filled(file:open(New, [write, raw, binary]), Head, New, File, Fill);
+        ok -> opened(file:open(New, [write, raw, binary]), Head, New, File);
         {error, Details} -> {error, {archive_error, Details}}
     end.
 
-filled({ok, Fd}, Head, New, File, Fill) ->
-    Result = fill(#{fd => Fd, path => New, rows => 0, bytes => 0}, Head, Fill),
-    Closed = file:close(Fd),
-    settled(Result, Closed, New, File);
-filled({error, Reason}, _Head, New, _File, _Fill) ->
+opened({ok, Fd}, Head, New, File) ->
+    Empty = #{fd => Fd, path => New, file => File, rows => 0, bytes => 0},
+    case put_bytes([easy_cluster_frame:header(?KIND), easy_cluster_frame:record({archive, Head})], Empty) of
+        {ok, Begun} ->
+            {ok, Begun};
+        {error, _} = Error ->
+            ok = give_up_archive(Empty),
+            Error
+    end;
+opened({error, Reason}, _Head, New, _File) ->
     {error, {archive_error, #{path => New, reason => Reason}}}.
 
-fill(Empty, Head, Fill) ->
-    case put_bytes([easy_cluster_frame:header(?KIND), easy_cluster_frame:record({archive, Head})], Empty) of
-        {ok, Begun} -> finish(Fill(Begun));
-        {error, _} = Error -> Error
-    end.
-
-finish({ok, {#{rows := Rows} = Writer, Result}}) ->
+%% Ends an archive, which is on disc under its own name when this returns. What could not be ended is gone.
+-spec close_archive(writer()) -> {ok, Rows :: non_neg_integer(), Bytes :: non_neg_integer()} | {error, problem()}.
+close_archive(#{rows := Rows} = Writer) ->
     case put_bytes(easy_cluster_frame:record({rows_end, Rows}), Writer) of
-        {ok, Written} -> synced(Written, Result);
-        {error, _} = Error -> Error
-    end;
-finish({error, _} = Error) ->
-    Error.
-
-synced(#{fd := Fd, path := Path} = Writer, Result) ->
-    case file:sync(Fd) of
-        ok -> {ok, {Writer, Result}};
-        {error, Reason} -> {error, {archive_error, #{path => Path, reason => Reason}}}
+        {ok, Written} ->
+            settled(Written, easy_cluster_files:in_order([
+                fun() -> in_file(Written, fun file:sync/1) end,
+                fun() -> in_file(Written, fun file:close/1) end,
+                fun() -> settle(Written) end
+            ]));
+        {error, _} = Error ->
+            ok = give_up_archive(Writer),
+            Error
     end.
 
-settled({ok, {#{rows := Rows, bytes := Bytes}, Result}}, ok, New, File) ->
-    Settled = easy_cluster_files:in_order([
+in_file(#{fd := Fd, path := Path}, Fun) ->
+    case Fun(Fd) of
+        ok -> ok;
+        {error, Reason} -> {error, #{path => Path, reason => Reason}}
+    end.
+
+settle(#{path := New, file := File}) ->
+    easy_cluster_files:in_order([
         fun() -> easy_cluster_files:rename(New, File) end,
         fun() -> easy_cluster_files:sync_folder(filename:dirname(File)) end
-    ]),
-    case Settled of
-        ok -> {ok, Rows, Bytes, Result};
-        {error, Details} -> {error, {archive_error, Details}}
-    end;
-settled({ok, _}, {error, Reason}, New, _File) ->
-    _ = easy_cluster_files:delete(New),
-    {error, {archive_error, #{path => New, reason => Reason}}};
-settled({error, _} = Error, _Closed, New, _File) ->
-    _ = easy_cluster_files:delete(New),
-    Error.
+    ]).
 
+settled(#{rows := Rows, bytes := Bytes}, ok) ->
+    {ok, Rows, Bytes};
+settled(Writer, {error, Details}) ->
+    ok = give_up_archive(Writer),
+    {error, {archive_error, Details}}.
+
+-spec give_up_archive(writer()) -> ok.
+give_up_archive(#{fd := Fd, path := Path}) ->
+    _ = file:close(Fd),
+    _ = easy_cluster_files:delete(Path),
+    ok.
+
+-spec put_rows([tuple()], writer()) -> {ok, writer()} | {error, problem()}.
 put_rows([], Writer) ->
     {ok, Writer};
 put_rows(Rows, #{rows := Count} = Writer) ->
@@ -358,23 +415,57 @@ fold_archive(Fun, Acc, File) ->
         {error, _} = Error -> Error
     end.
 
+%% The same with the rows as they were written, many at a time. Fun answers {ok, Acc}, or {error, _} and the fold ends.
+-spec fold_pieces(fun(([tuple()], Acc) -> {ok, Acc} | {error, Reason}), Acc, file:filename()) ->
+    {ok, head(), Acc, Bytes :: non_neg_integer()} | {error, problem() | Reason}.
 fold_pieces(Fun, Acc, File) ->
+    case open_reader(File) of
+        {ok, Head, Reader} ->
+            Result = fold_reader(Fun, Acc, Head, Reader),
+            ok = close_reader(Reader),
+            Result;
+        {error, _} = Error ->
+            Error
+    end.
+
+fold_reader(Fun, Acc, Head, Reader) ->
+    case next_rows(Reader) of
+        {ok, Rows, Next} -> fold_rows(Fun(Rows, Acc), Fun, Head, Next);
+        {done, #{size := Size}} -> {ok, Head, Acc, Size};
+        {error, _} = Error -> Error
+    end.
+
+fold_rows({ok, Acc}, Fun, Head, Reader) -> fold_reader(Fun, Acc, Head, Reader);
+fold_rows({error, _} = Error, _Fun, _Head, _Reader) -> Error.
+
+%% Only the process that opened it can read.
+-spec open_reader(file:filename()) -> {ok, head(), reader()} | {error, problem()}.
+open_reader(File) ->
     case file:open(File, [read, raw, binary, read_ahead]) of
         {ok, Fd} ->
-            Result = fold_opened(Fun, Acc, Fd, File),
-            _ = file:close(Fd),
-            Result;
+            opened_reader(read_head(Fd, File), Fd);
         {error, enoent} ->
             {error, {archive_missing, #{path => File, reason => enoent}}};
         {error, Reason} ->
             {error, {archive_error, #{path => File, reason => Reason}}}
     end.
 
-fold_opened(Fun, Acc, Fd, File) ->
-    Reader = #{fd => Fd, path => File, at => easy_cluster_frame:header_size()},
+opened_reader({ok, _Head, _Reader} = Opened, _Fd) ->
+    Opened;
+opened_reader({error, _} = Error, Fd) ->
+    _ = file:close(Fd),
+    Error.
+
+-spec close_reader(reader()) -> ok.
+close_reader(#{fd := Fd}) ->
+    _ = file:close(Fd),
+    ok.
+
+read_head(Fd, File) ->
+    Reader = #{fd => Fd, path => File, at => easy_cluster_frame:header_size(), rows => 0},
     case {file:read_file_info(File, [raw, {time, posix}]), file:read(Fd, easy_cluster_frame:header_size())} of
         {{ok, #file_info{size = Size}}, {ok, Header}} ->
-            fold_checked(easy_cluster_frame:check_header(?KIND, Header), Fun, Acc, Reader#{size => Size});
+            checked(easy_cluster_frame:check_header(?KIND, Header), Reader#{size => Size});
         {{ok, _}, eof} ->
             corrupt(Reader#{at := 0}, bad_header);
         {{error, Reason}, _} ->
@@ -383,27 +474,26 @@ fold_opened(Fun, Acc, Fd, File) ->
             {error, {archive_error, #{path => File, reason => Reason}}}
     end.
 
-fold_checked({ok, <<>>}, Fun, Acc, Reader) ->
+checked({ok, <<>>}, Reader) ->
     case next(Reader) of
-        {ok, {archive, #{table := _, definition := _} = Head}, Records} -> fold_records(Fun, Acc, 0, Head, Records);
+        {ok, {archive, #{table := _, definition := _} = Head}, Records} -> {ok, Head, Records};
         {ok, _Other, _} -> corrupt(Reader, no_head);
         {error, _} = Error -> Error
     end;
-fold_checked({version, Version}, _Fun, _Acc, #{path := File}) ->
+checked({version, Version}, #{path := File}) ->
     {error, {archive_version, #{path => File, reason => {unknown_version, Version}}}};
-fold_checked(_TornOrBad, _Fun, _Acc, Reader) ->
+checked(_TornOrBad, Reader) ->
     corrupt(Reader#{at := 0}, bad_header).
 
-fold_records(Fun, Acc, Count, Head, Reader) ->
+%% `done' is said only of an archive that has all the rows that were written to it.
+-spec next_rows(reader()) -> {ok, [tuple()], reader()} | {done, reader()} | {error, problem()}.
+next_rows(#{rows := Count} = Reader) ->
     case next(Reader) of
-        {ok, {rows, Rows}, Records} -> fold_rows(Fun(Rows, Acc), Fun, Count + length(Rows), Head, Records);
-        {ok, {rows_end, Count}, #{at := Size, size := Size}} -> {ok, Head, Acc, Size};
+        {ok, {rows, Rows}, Next} -> {ok, Rows, Next#{rows := Count + length(Rows)}};
+        {ok, {rows_end, Count}, #{at := Size, size := Size} = Next} -> {done, Next};
         {ok, _Other, _Records} -> corrupt(Reader, rows_missing_or_added);
         {error, _} = Error -> Error
     end.
-
-fold_rows({ok, Acc}, Fun, Count, Head, Reader) -> fold_records(Fun, Acc, Count, Head, Reader);
-fold_rows({error, _} = Error, _Fun, _Count, _Head, _Reader) -> Error.
 
 %% A length is believed only as far as there are bytes, or a damaged one would take all memory.
 next(#{fd := Fd, at := At, size := Size} = Reader) ->

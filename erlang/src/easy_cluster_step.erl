@@ -51,6 +51,8 @@ run({build_database, #{source := Source}}, Context) ->
     build_database(Source, Context);
 run(keep_database, Context) ->
     directory_step(keep, Context);
+run(keep_member, Context) ->
+    directory_step(keep_member, Context);
 run(delete_logs, #{directory := Directory}) ->
     evidence(easy_cluster_directory:delete_logs(Directory));
 run(commit_schema, Context) ->
@@ -61,6 +63,20 @@ run({start_mnesia, #{members := Members}}, Context) ->
     start_member(Members, Context);
 run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
+run({copy_table_to, Copy}, Context) ->
+    copy_table_to(Copy, Context);
+run({back_up, #{tables := Tables}}, Context) ->
+    back_up(Tables, Context);
+run({drop_back_up, #{in_memory := InMemory}}, Context) ->
+    drop_back_up(InMemory, Context);
+run({delete_copies, #{tables := Tables}}, _Context) ->
+    all(fun delete_copy/1, Tables);
+run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
+    all(fun(Table) -> restore_archive(Table, Context#{id := Id}) end, Tables);
+run(drain, #{timeout := Timeout}) ->
+    easy_cluster_drain:drain(Timeout);
+run(open_listeners, _Context) ->
+    evidence(easy_cluster_drain:open());
 run({copy_tables, #{copies := Copies}}, Context) ->
     copy_tables(Copies, Context);
 run({wait_for_tables, #{tables := Tables}}, Context) ->
@@ -111,15 +127,7 @@ directory_step(Function, #{directory := Directory, id := Id}) ->
 
 archive_file(Table, #{directory := Directory, id := Id}) ->
     #{archive := Folder} = easy_cluster_directory:paths(Directory, Id),
-    filename:join(Folder, file_name(Table) ++ ".rows").
-
-%% A table may be called anything, also `../x'; what is no plain word gets a name by its digest.
-file_name(Table) ->
-    Name = atom_to_binary(Table),
-    case re:run(Name, "\\A[A-Za-z0-9_-]{1,100}\\z", [{capture, none}]) of
-        match -> binary_to_list(Name);
-        nomatch -> "table-" ++ [Digit || <<Half:4>> <= erlang:md5(Name), Digit <- integer_to_list(Half, 16)]
-    end.
+    filename:join(Folder, easy_cluster_rows:file_name(Table)).
 
 %%% The distribution
 
@@ -180,13 +188,35 @@ open_staging(#{directory := Directory, id := Id, timeout := Timeout}) ->
 is_fresh(false, [Here], Configured) when Here =:= node() -> {ok, #{configured_directory => Configured}};
 is_fresh(UseDir, DbNodes, _Configured) -> {error, {staging_not_empty, UseDir, DbNodes}}.
 
-%% As in a join, Mnesia runs on the staging directory for a moment, and is stopped again.
 build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} = Context) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
-    ok = application:set_env(mnesia, dir, Staging),
-    Built = easy_cluster_build:database(Source, Staging, Timeout),
-    restore_configuration(Context),
-    evidence(Built).
+    evidence(easy_cluster_build:database(source(Source, Context), Staging, Timeout)).
+
+source(empty, _Context) -> empty;
+source({backed_up, _Rows}, Context) -> {backup, backup_folder(Context)};
+source({kept, #{id := Id}}, #{directory := Directory}) -> {kept, Directory, Id}.
+
+backup_folder(#{directory := Directory, id := Id}) ->
+    #{backup := Folder} = easy_cluster_directory:paths(Directory, Id),
+    Folder.
+
+%% One that a kill has left behind is of an earlier moment.
+back_up(Tables, #{progress := Progress, directory := Directory, id := Id} = Context) ->
+    Report = fun(#{name := Table, rows := Rows, bytes := Bytes}) ->
+                     Progress(#{table => Table, rows => Rows, of_rows => Rows, bytes => Bytes, of_bytes => Bytes})
+             end,
+    case easy_cluster_directory:drop_backup(Directory, Id) of
+        ok -> evidence(easy_cluster_backup:write(backup_folder(Context), #{tables => Tables, left_out => [], report => Report}));
+        {error, Reason} -> {error, Reason}
+    end.
+
+drop_back_up(InMemory, #{directory := Directory, id := Id}) ->
+    Dump = fun(Table) -> easy_cluster_files:delete(filename:join(Directory, lists:concat([Table, ".DCD"]))) end,
+    evidence(easy_cluster_files:in_order([
+        fun() -> easy_cluster_files:each(Dump, InMemory) end,
+        fun() -> easy_cluster_files:sync_folder(Directory) end,
+        fun() -> easy_cluster_directory:drop_backup(Directory, Id) end
+    ])).
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).
@@ -285,6 +315,25 @@ each(Fun, [Copy | Copies], #{rows := Before} = Evidence) ->
         {error, Reason} -> {error, Reason}
     end.
 
+copy_table_to(#{table := Table, node := Node, storage := Storage}, #{timeout := Timeout} = Context) ->
+    case copied([], Context, fun() -> mnesia:add_table_copy(Table, Node, Storage) end) of
+        {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
+        {aborted, {already_exists, Table, Node}} -> is_held(Table, Node, Storage, Timeout);
+        {aborted, Reason} -> {error, Reason}
+    end.
+
+%% By what the member itself says.
+is_held(Table, Node, Storage, Timeout) ->
+    Calls = [{mnesia, table_info, [Table, Item]} || Item <- [storage_type, where_to_write]],
+    case easy_cluster_rpc:batch(Node, Calls, Timeout) of
+        {ok, [Storage, Writers]} -> is_loaded(lists:member(Node, Writers), Table);
+        {ok, [Other, _Writers]} -> {error, {stored_as, Table, Other}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+is_loaded(true, _Table) -> {ok, #{}};
+is_loaded(false, Table) -> {error, {not_loaded, Table}}.
+
 copied(Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
     {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, Fun()}) end),
     [true = erlang:monitor_node(Node, true) || Node <- Members],
@@ -334,6 +383,25 @@ is_stored(Storage, Table, Storage) ->
     end;
 is_stored(Other, Table, _Storage) ->
     {error, {stored_as, Table, Other}}.
+
+%% Mnesia itself would also delete the last copy, and the table with it.
+delete_copy(Table) ->
+    case {mnesia:table_info(Table, storage_type), mnesia:table_info(Table, where_to_write) -- [node()]} of
+        {unknown, _} -> ok;
+        {_, []} -> {error, only_copy_here};
+        {_, [_ | _]} -> deleted(mnesia:del_table_copy(Table, node()), Table)
+    end.
+
+deleted({atomic, ok}, Table) -> is_deleted(mnesia:table_info(Table, storage_type));
+deleted({aborted, Reason}, _Table) -> {error, Reason}.
+
+is_deleted(unknown) -> ok;
+is_deleted(Storage) -> {error, {stored_as, Storage}}.
+
+%% Keys that somebody has written since the switch stay as they are.
+restore_archive(Table, Context) ->
+    File = archive_file(Table, Context),
+    easy_cluster_rows:merge(File, conflict_file(File)).
 
 wait_for_tables(Tables, #{timeout := Timeout}) ->
     case mnesia:wait_for_tables(Tables, max(Timeout, 60000)) of

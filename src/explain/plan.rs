@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::request::{LocalRows, Operation};
+use crate::model::request::{Data, LocalRows, Operation, Way};
 use crate::model::rows::RowDifference;
 use crate::plan::step::{Action, Source, Step, TableCopy};
 use crate::plan::{Plan, estimate::Estimate};
@@ -87,6 +87,21 @@ fn headline(plan: &Plan) -> String {
             format!("forget: {} forget {}", Nodes(members), Nodes(all))
         }
         Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
+        Operation::Leave => {
+            let with = match plan.options.data {
+                Data::Keep => "a copy of the cluster's data",
+                Data::Empty => "an empty database",
+            };
+            format!("leave: {} leaves the cluster of {members} and goes on alone with {with}", plan.node)
+        }
+        Operation::Rollback(rollback) => match &rollback.way {
+            Way::Kept { .. } => {
+                format!("rollback: {} returns to the database that {} has kept", plan.node, rollback.id)
+            }
+            Way::Copies { .. } => {
+                format!("rollback: {} deletes the copies that {} has made", plan.node, rollback.id)
+            }
+        },
     }
 }
 
@@ -151,8 +166,17 @@ pub fn action(action: &Action) -> String {
         Action::CloseStaging => "stop the Mnesia of the proof".into(),
         Action::BuildDatabase { source } => match source {
             Source::Empty => "make an empty database beside the old files".into(),
+            Source::BackedUp { rows } => {
+                format!(
+                    "build a database of {} from the backup beside the files, and prove it",
+                    counted(*rows, "row")
+                )
+            }
+            Source::Kept { id } => {
+                format!("copy the database that {id} has kept beside the files, and prove it")
+            }
         },
-        Action::KeepDatabase => "keep the old database by hard links".into(),
+        Action::KeepDatabase | Action::KeepMember => "keep the old database by hard links".into(),
         Action::DeleteLogs => "delete the old logs".into(),
         Action::CommitSchema => "switch to the new schema by one rename".into(),
         Action::ReplaceFiles => "replace the old table files".into(),
@@ -168,6 +192,28 @@ pub fn action(action: &Action) -> String {
         Action::CopyTables { copies } => {
             format!("copy {} here at once ({})", counted(copies.len() as u64, "small table"), size(copies))
         }
+        Action::CopyTableTo { table, node, storage, rows, bytes } => {
+            let (rows, storage) = (counted(*rows, "row"), storage.as_str());
+            format!("copy {table} to {node} as {storage}, where no copy is ({rows}, {})", Bytes(*bytes))
+        }
+        Action::BackUp { tables, rows, bytes } => {
+            let tables = counted(tables.len() as u64, "table");
+            format!(
+                "back up {tables} of the cluster as of one moment ({}, {})",
+                counted(*rows, "row"),
+                Bytes(*bytes)
+            )
+        }
+        Action::DropBackUp { .. } => "delete the backup".into(),
+        Action::DeleteCopies { tables } => {
+            format!("delete the copies of {} here", counted(tables.len() as u64, "table"))
+        }
+        Action::Drain => "let no new client in, end the sessions and close the rooms of this node".into(),
+        Action::RestoreArchive { id, tables } => {
+            let tables = counted(tables.len() as u64, "table");
+            format!("write the rows of {tables} in memory that {id} has archived back")
+        }
+        Action::OpenListeners => "let clients in again".into(),
         Action::WaitForTables { tables } => {
             format!("wait until {} can be read", counted(tables.len() as u64, "table"))
         }

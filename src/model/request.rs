@@ -19,6 +19,39 @@ pub enum Operation {
     Forget(NodeName),
     /// Go on alone with an empty database.
     Reset,
+    /// Leave the cluster and go on alone, with its data or without.
+    Leave,
+    /// Take back what was done here last.
+    Rollback(Rollback),
+}
+
+/// What takes an operation back, as [`crate::plan::rollback::takes_back`] finds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// The operation that is taken back.
+    pub id: String,
+    /// How.
+    pub way: Way,
+}
+
+/// How an operation is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// This node goes on with the database that the operation has kept.
+    Kept {
+        /// Bytes of that database.
+        bytes: u64,
+        /// Tables in memory, whose rows the operation has archived.
+        rows: Vec<TableName>,
+        /// Tables whose rows the operation has written to the cluster.
+        merged: Vec<TableName>,
+    },
+    /// The copies that the operation has made here go.
+    Copies {
+        /// Their tables.
+        tables: Vec<TableName>,
+    },
 }
 
 impl Operation {
@@ -27,7 +60,7 @@ impl Operation {
     pub fn target(&self) -> Option<&NodeName> {
         match self {
             Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
-            Self::Reset | Self::Forget(_) => None,
+            Self::Reset | Self::Forget(_) | Self::Leave | Self::Rollback(_) => None,
         }
     }
 
@@ -35,8 +68,9 @@ impl Operation {
     #[must_use]
     pub fn replaces_database(&self) -> bool {
         match self {
-            Self::Join(_) | Self::JoinAsMaster(_) | Self::Reset => true,
+            Self::Join(_) | Self::JoinAsMaster(_) => true,
             Self::SyncNode(_) | Self::Forget(_) => false,
+            Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
 
@@ -44,7 +78,8 @@ impl Operation {
     #[must_use]
     pub fn ends_alone(&self) -> bool {
         match self {
-            Self::Reset => true,
+            Self::Reset | Self::Leave => true,
+            Self::Rollback(rollback) => matches!(rollback.way, Way::Kept { .. }),
             Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) | Self::Forget(_) => false,
         }
     }
@@ -58,6 +93,8 @@ impl Operation {
             Self::SyncNode(_) => "sync_node",
             Self::Forget(_) => "forget",
             Self::Reset => "reset",
+            Self::Leave => "leave",
+            Self::Rollback(_) => "rollback",
         }
     }
 }
@@ -71,6 +108,17 @@ pub enum LocalRows {
     Archive,
     /// Those whose key the cluster lacks are written to it; those that differ are archived and listed.
     Merge,
+}
+
+/// What a node that leaves goes on with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Data {
+    /// The rows of all tables of the cluster that belong to no process.
+    #[default]
+    Keep,
+    /// Nothing.
+    Empty,
 }
 
 /// Tables that may be lost, as their only copy is on a node that is to be forgotten.
@@ -107,6 +155,9 @@ pub struct Options {
     pub timeout: u64,
     /// What becomes of rows that exist only here.
     pub local_rows: LocalRows,
+    /// What a node that leaves goes on with.
+    #[serde(default)]
+    pub data: Data,
     /// Agree to what the plan would otherwise ask about.
     pub yes: bool,
     /// Members that are gone for good, too, and are forgotten at once with the one that is named.
@@ -130,6 +181,7 @@ impl Default for Options {
             dry_run: false,
             timeout: 5_000,
             local_rows: LocalRows::Archive,
+            data: Data::Keep,
             yes: false,
             also: Vec::new(),
             lose: Lose::Nothing,

@@ -2,61 +2,138 @@
 
 use super::step::{Action, OnFailure, Source, Step, UndoStep};
 use super::{archive, numbered};
-use crate::model::name::NodeName;
+use crate::model::name::{AtomName, NodeName, TableName};
+use crate::model::table::{Storage, Table};
+use crate::validate::handover::{self, Handed};
 use crate::validate::view::View;
 
-/// The steps to a database made from `source` and the way back. `members` are those that list this node.
+/// What distinguishes the operations that end like this.
+pub(super) struct Alone<'a> {
+    /// Those that list this node.
+    pub members: &'a [NodeName],
+    /// What the new database is made from.
+    pub source: Source,
+    /// The tables that a backup is made of first, where the source is one.
+    pub backed_up: &'a [&'a Table],
+    /// Tables in memory that another operation has archived, whose rows come back.
+    pub archived: Option<Action>,
+}
+
+/// The steps to a database made from a source and the way back.
 ///
-/// Until they are told to forget it, the way back is open: this node is still a member. Afterwards there is only the way
-/// forward.
-pub(super) fn steps(view: &View<'_>, members: &[NodeName], source: &Source) -> (Vec<Step>, Vec<UndoStep>) {
+/// The database is built and proven before anything is stopped. Until the members are told to forget this node, the way back is
+/// open: this node is still a member. Afterwards there is only the way forward.
+pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoStep>) {
+    let Alone { members, backed_up, archived, .. } = alone;
     let applications = &view.here_facts().applications;
-    let in_memory = archive::in_memory(view);
-    let stop = |application: &_| Action::StopApplication { application: Clone::clone(application) };
-    let start = |application: &_| Action::StartApplication { application: Clone::clone(application) };
+    let in_memory = in_memory(view, members);
+    let before = before(view, alone);
+    let stop = |application: &AtomName| Action::StopApplication { application: application.clone() };
+    let start = |application: &AtomName| Action::StartApplication { application: application.clone() };
+    let switch = [
+        Action::DumpLog,
+        Action::StopMnesia,
+        if members.is_empty() { Action::KeepDatabase } else { Action::KeepMember },
+        Action::DeleteLogs,
+        Action::CommitSchema,
+        Action::ReplaceFiles,
+    ];
+    let taken_back = before
+        .into_iter()
+        .chain(applications.iter().map(stop))
+        .chain(archive::action(&archive::tables(view, &[], &in_memory)))
+        .chain(switch);
+    let forget = (!members.is_empty()).then(|| Action::ForgetHere { members: members.to_vec() });
+    let kept = forget
+        .into_iter()
+        .chain([Action::ReopenMnesia])
+        .chain(archived.clone())
+        .chain([Action::ClearCaches])
+        .chain(applications.iter().rev().map(start))
+        .chain(
+            (!backed_up.is_empty())
+                .then(|| Action::DropBackUp { in_memory: kept_in_memory(view, backed_up) }),
+        )
+        .chain([Action::Verify]);
+    let steps = numbered(
+        taken_back
+            .map(|action| (action, OnFailure::Undo))
+            .chain(kept.map(|action| (action, OnFailure::Keep))),
+    );
+    let undo = undo(&steps, applications, &in_memory);
+    (steps, undo)
+}
+
+/// What is done while everything runs: what only this node has goes to the members, the new database is built, clients go.
+fn before(view: &View<'_>, alone: &Alone<'_>) -> Vec<Action> {
+    let Alone { members, source, backed_up, .. } = alone;
     let mut actions = Vec::new();
     if !members.is_empty() {
         actions.push(Action::Connect { nodes: members.to_vec() });
     }
-    actions.extend(applications.iter().map(stop));
-    actions.extend(archive::action(&archive::tables(view, &[], &in_memory)));
-    actions.extend([
-        Action::DumpLog,
-        Action::StopMnesia,
-        Action::BuildDatabase { source: source.clone() },
-        Action::KeepDatabase,
-        Action::DeleteLogs,
-        Action::CommitSchema,
-        Action::ReplaceFiles,
-    ]);
-    let mut last = Vec::new();
-    if !members.is_empty() {
-        last.push(Action::ForgetHere { members: members.to_vec() });
+    actions.extend(handover::handed(view, members).iter().map(copy_to));
+    if !backed_up.is_empty() {
+        actions.push(Action::BackUp {
+            tables: backed_up.iter().map(|table| table.name.clone()).collect(),
+            rows: archive::sum(backed_up, |table| table.size),
+            bytes: archive::sum(backed_up, |table| table.memory),
+        });
     }
-    last.extend([Action::ReopenMnesia, Action::ClearCaches]);
-    last.extend(applications.iter().rev().map(start));
-    last.push(Action::Verify);
-    let steps = numbered(
-        actions
-            .into_iter()
-            .map(|action| (action, OnFailure::Undo))
-            .chain(last.into_iter().map(|action| (action, OnFailure::Keep))),
-    );
+    actions.push(Action::BuildDatabase { source: source.clone() });
+    let drains = view.here_facts().applications.iter().any(|application| application.as_str() == "ejabberd");
+    if !members.is_empty() && drains {
+        actions.push(Action::Drain);
+    }
+    actions
+}
+
+/// Tables of which no copy is on a disc: in the new database they are in memory, too.
+fn kept_in_memory(view: &View<'_>, tables: &[&Table]) -> Vec<TableName> {
+    let storage = |table: &Table| view.storage_for(table, view.here());
+    let in_memory = tables.iter().filter(|table| storage(table) == Some(Storage::RamCopies));
+    in_memory.map(|table| table.name.clone()).collect()
+}
+
+fn copy_to(handed: &Handed<'_>) -> Action {
+    Action::CopyTableTo {
+        table: handed.table.name.clone(),
+        node: handed.node.clone(),
+        storage: handed.storage,
+        rows: handed.table.size,
+        bytes: handed.table.memory,
+    }
+}
+
+/// A member's tables in memory are on other members, too, unless every node has its own rows.
+fn in_memory(view: &View<'_>, members: &[NodeName]) -> Vec<TableName> {
+    let all = archive::in_memory(view);
+    let tables = archive::tables(view, &[], &all);
+    tables
+        .into_iter()
+        .filter(|table| members.is_empty() || table.local_content)
+        .map(|table| table.name.clone())
+        .collect()
+}
+
+fn undo(steps: &[Step], applications: &[AtomName], in_memory: &[TableName]) -> Vec<UndoStep> {
     let first = |wanted: &str| steps.iter().find(|step| step.action.name() == wanted).map(|step| step.number);
     let way_back = [
         ("delete_logs", Action::RestoreDatabase),
         ("build_database", Action::DropStaging),
+        ("back_up", Action::DropBackUp { in_memory: Vec::new() }),
         ("stop_mnesia", Action::ReopenMnesia),
     ];
     let rows =
-        (!in_memory.is_empty()).then(|| ("stop_mnesia", Action::RestoreRows { tables: in_memory.clone() }));
-    let start_again = applications.iter().rev().map(|application| ("stop_application", start(application)));
-    let undo = way_back
+        (!in_memory.is_empty()).then(|| ("stop_mnesia", Action::RestoreRows { tables: in_memory.to_vec() }));
+    let start_again = applications.iter().rev().map(|application| {
+        ("stop_application", Action::StartApplication { application: application.clone() })
+    });
+    way_back
         .into_iter()
         .chain(rows)
         .chain([("stop_application", Action::ClearCaches)])
         .chain(start_again)
+        .chain([("drain", Action::OpenListeners)])
         .filter_map(|(since, action)| Some(UndoStep { since: first(since)?, action }))
-        .collect();
-    (steps, undo)
+        .collect()
 }

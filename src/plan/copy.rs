@@ -1,7 +1,7 @@
 //! Copies as steps: a large table has one of its own, small ones share one.
 
 use super::estimate;
-use super::step::{Action, Step, TableCopy, UndoStep};
+use super::step::{Action, Source, Step, TableCopy, UndoStep};
 use crate::model::name::TableName;
 use crate::model::table::Storage;
 use crate::validate::copies::WantedCopy;
@@ -88,10 +88,15 @@ impl Shape {
 
 fn without_sizes(step: &Step) -> Step {
     let mut step = Step { number: 0, milliseconds: 0, stall: 0, ..step.clone() };
-    if let Action::ArchiveRows { rows, bytes, .. } = &mut step.action {
+    if let Action::ArchiveRows { rows, bytes, .. }
+    | Action::CopyTableTo { rows, bytes, .. }
+    | Action::BackUp { rows, bytes, .. } = &mut step.action
+    {
         (*rows, *bytes) = (0, 0);
     }
-    if let Action::MergeRows { rows, .. } = &mut step.action {
+    if let Action::MergeRows { rows, .. } | Action::BuildDatabase { source: Source::BackedUp { rows } } =
+        &mut step.action
+    {
         *rows = 0;
     }
     step

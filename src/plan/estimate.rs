@@ -33,6 +33,8 @@ const DETS_ROWS_PER_MS: u64 = 70;
 /// Rows to an archive, and from it to a cluster that has most of them already.
 pub(super) const ARCHIVED_ROWS_PER_MS: u64 = 250;
 pub(super) const MERGED_ROWS_PER_MS: u64 = 60;
+/// A backup is read twice, written once, loaded and compared.
+pub(super) const BUILT_ROWS_PER_MS: u64 = 40;
 /// Transactions waited 3.7 s of a copy of 4.4 s.
 const STALL_PERCENT: u64 = 85;
 

@@ -13,6 +13,7 @@ pub mod forget;
 mod join;
 pub mod marks;
 pub mod recover;
+pub mod rollback;
 pub mod step;
 mod sync;
 pub mod verify;
@@ -23,17 +24,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
-use crate::model::request::{Operation, Options};
+use crate::model::request::{Data, Operation, Options, Rollback, Way};
 use crate::model::rows::RowDifference;
 use crate::model::snapshot::Snapshot;
+use crate::model::table::Table;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
 use crate::validate::{beside, membership, operation as validate, restart};
+use alone::Alone;
 use copy::Shape;
 use estimate::Estimate;
 use fingerprint::Fingerprint;
-use step::{Action, OnFailure, Source, Step, UndoStep};
+use step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 
 /// A stall above this is told, milliseconds.
 const STALL_TO_TELL: u64 = 1_000;
@@ -107,13 +110,17 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
     if matches!(operation, Operation::Forget(_)) {
         return Ok(Vec::new());
     }
-    wanted(&view, operation, 0)?;
+    wanted(&view, operation, &Options::default(), 0)?;
     match operation {
         Operation::Join(target) | Operation::JoinAsMaster(target) => {
             let theirs: HashSet<_> = view.tables_of(target).map(|t| &t.name).collect();
             Ok(local_rows(&view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect())
         }
-        Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => Ok(Vec::new()),
+        Operation::SyncNode(_)
+        | Operation::Reset
+        | Operation::Forget(_)
+        | Operation::Leave
+        | Operation::Rollback(_) => Ok(Vec::new()),
     }
 }
 
@@ -126,6 +133,7 @@ fn contact<'a>(view: &View<'a>, operation: &'a Operation) -> &'a NodeName {
 fn wanted<'a>(
     view: &View<'a>,
     operation: &Operation,
+    options: &Options,
     archived: u64,
 ) -> Result<Vec<WantedCopy<'a>>, Vec<Problem>> {
     if operation.target() == Some(view.here()) {
@@ -146,9 +154,45 @@ fn wanted<'a>(
             (wanted, problems)
         }
         Operation::Reset => (Vec::new(), validate::reset(view, archived)),
+        Operation::Leave => {
+            let members = members(view, view.here());
+            (Vec::new(), validate::leave(view, &members, &copies::of_cluster(view), options.data, archived))
+        }
+        Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Forget(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
+}
+
+/// The members of a node's cluster but this one.
+fn members(view: &View<'_>, of: &NodeName) -> Vec<NodeName> {
+    let all = view.facts(of).map_or(&[][..], |facts| view.set(facts.db_nodes));
+    all.iter().filter(|node| *node != view.here()).cloned().collect()
+}
+
+fn of_rollback(view: &View<'_>, rollback: &Rollback, archived: u64) -> Vec<Problem> {
+    match &rollback.way {
+        Way::Kept { bytes, .. } => {
+            validate::alone(view, &members(view, view.here()), archived.saturating_add(*bytes))
+        }
+        Way::Copies { tables } => {
+            let here = copied_here(view, tables);
+            let mut problems = validate::delete_copies(view, &here);
+            if here.is_empty() {
+                let reason = format!("none of the copies that {} has made is here any more", rollback.id);
+                problems.push(Problem::NothingToRollBack { reason });
+            }
+            problems
+        }
+    }
+}
+
+/// Those of the tables that have a copy here which can go: every node has its own rows of `local_content`.
+fn copied_here<'a>(view: &View<'a>, tables: &[TableName]) -> Vec<&'a Table> {
+    let wanted: HashSet<_> = tables.iter().collect();
+    view.tables_of(view.here())
+        .filter(|table| wanted.contains(&table.name) && view.is_copied_here(table) && !table.local_content)
+        .collect()
 }
 
 /// Durable tables with rows on this node, `local_content` aside.
@@ -170,21 +214,34 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let rows = row_differences(&view, target, inputs);
     let archived =
         if inputs.operation.replaces_database() { archive::bytes(&view, &rows, &inputs.options) } else { 0 };
-    let wanted = wanted(&view, &inputs.operation, archived)?;
-    let members: Vec<NodeName> = view
-        .facts(target)
-        .map_or(&[][..], |facts| view.set(facts.db_nodes))
-        .iter()
-        .filter(|node| *node != view.here())
-        .cloned()
-        .collect();
-    let (steps, undo) = match inputs.operation {
+    let wanted = wanted(&view, &inputs.operation, &inputs.options, archived)?;
+    let members = members(&view, target);
+    let backed_up = backed_up(&view, inputs);
+    let alone = |source, archived| {
+        alone::steps(&view, &Alone { members: &members, source, backed_up: &backed_up, archived })
+    };
+    let (steps, undo) = match &inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
         Operation::Forget(_) => (Vec::new(), Vec::new()),
-        Operation::Reset => alone::steps(&view, &members, &Source::Empty),
+        Operation::Reset => alone(Source::Empty, None),
+        Operation::Leave => alone(source(&backed_up), None),
+        Operation::Rollback(Rollback { id, way: Way::Kept { rows, .. } }) => {
+            let archived =
+                (!rows.is_empty()).then(|| Action::RestoreArchive { id: id.clone(), tables: rows.clone() });
+            alone(Source::Kept { id: id.clone() }, archived)
+        }
+        Operation::Rollback(Rollback { way: Way::Copies { tables }, .. }) => {
+            let tables = copied_here(&view, tables).iter().map(|table| table.name.clone()).collect();
+            (
+                numbered(
+                    [Action::DeleteCopies { tables }, Action::Verify].map(|action| (action, OnFailure::Keep)),
+                ),
+                Vec::new(),
+            )
+        }
     };
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
@@ -193,10 +250,14 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     warnings.extend(beside::quota(&view));
     let at_start = match inputs.operation {
         Operation::Join(_) => copies::at_start(&view, target),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Reset | Operation::Forget(_) => {
-            Vec::new()
-        }
+        Operation::JoinAsMaster(_)
+        | Operation::SyncNode(_)
+        | Operation::Reset
+        | Operation::Forget(_)
+        | Operation::Leave
+        | Operation::Rollback(_) => Vec::new(),
     };
+    warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));
     let stalls = stalls(&steps, &at_start);
     warnings.extend(
@@ -271,13 +332,37 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
 fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
     let planned = steps.iter().filter_map(|step| {
-        let Action::CopyTable(copy) = &step.action else { return None };
-        Some((copy.table.clone(), step.stall))
+        let (Action::CopyTable(TableCopy { table, .. }) | Action::CopyTableTo { table, .. }) = &step.action
+        else {
+            return None;
+        };
+        Some((table.clone(), step.stall))
     });
     let unplanned = at_start
         .iter()
         .map(|copy| (copy.table.name.clone(), estimate::copy(copy.storage, copy.rows, copy.bytes).1));
     planned.chain(unplanned).collect()
+}
+
+fn source(backed_up: &[&Table]) -> Source {
+    if backed_up.is_empty() {
+        return Source::Empty;
+    }
+    Source::BackedUp { rows: archive::sum(backed_up, |table| table.size) }
+}
+
+/// The tables of the cluster that a node which leaves goes on with.
+fn backed_up<'a>(view: &View<'a>, inputs: &Inputs) -> Vec<&'a Table> {
+    match (&inputs.operation, inputs.options.data) {
+        (Operation::Leave, Data::Keep) => copies::of_cluster(view),
+        _ => Vec::new(),
+    }
+}
+
+fn merged_rows_stay(operation: &Operation) -> Option<Problem> {
+    let Operation::Rollback(Rollback { id, way: Way::Kept { merged, .. } }) = operation else { return None };
+    let tables = merged.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!merged.is_empty()).then(|| Problem::MergedRowsStay { id: id.clone(), tables })
 }
 
 fn copied_at_start(copies: &[WantedCopy<'_>]) -> Option<Problem> {
@@ -302,8 +387,11 @@ fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
         Problem::ConsentNeeded { reason }
     });
     let joins = matches!(plan.operation, Operation::Join(_) | Operation::JoinAsMaster(_));
-    let mixed = |warning: &&Problem| joins && matches!(warning, Problem::EjabberdReleasesDiffer { .. });
-    let problems: Vec<Problem> = plan.warnings.iter().filter(mixed).cloned().chain(stalled).collect();
+    let asked = |warning: &&Problem| {
+        matches!(warning, Problem::EjabberdReleasesDiffer { .. }) && joins
+            || matches!(warning, Problem::MergedRowsStay { .. })
+    };
+    let problems: Vec<Problem> = plan.warnings.iter().filter(asked).cloned().chain(stalled).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
@@ -350,14 +438,19 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
-    if let Action::CopyTable(copy) = action {
-        return estimate::copy(copy.storage, copy.rows, copy.bytes);
+    if let Action::CopyTable(TableCopy { storage, rows, bytes, .. })
+    | Action::CopyTableTo { storage, rows, bytes, .. } = action
+    {
+        return estimate::copy(*storage, *rows, *bytes);
     }
     // Those that share a step are small, and not one of them waits for longer than its own rows take.
     if let Action::CopyTables { copies } = action {
         return (estimate::copies(copies), 0);
     }
-    if let Action::ArchiveRows { rows, .. } = action {
+    if let Action::BuildDatabase { source: Source::BackedUp { rows } } = action {
+        return (1_000 + rows / estimate::BUILT_ROWS_PER_MS, 0);
+    }
+    if let Action::ArchiveRows { rows, .. } | Action::BackUp { rows, .. } = action {
         return (5 + rows / estimate::ARCHIVED_ROWS_PER_MS, 0);
     }
     if let Action::MergeRows { rows, .. } = action {
@@ -367,7 +460,7 @@ fn cost(action: &Action) -> (u64, u64) {
         "stop_application" => 300,
         "start_application" => 600,
         "join_schema" | "start_mnesia" => 60,
-        "build_database" => 150,
+        "build_database" => 600,
         _ => 5,
     };
     (milliseconds, 0)

@@ -162,7 +162,10 @@ fn back(plan: &Plan, begun: u32, running: bool) -> Vec<Action> {
         undo.since <= begun
             && matches!(
                 undo.action,
-                Action::ForgetHere { .. } | Action::RestoreDatabase | Action::DropStaging
+                Action::ForgetHere { .. }
+                    | Action::RestoreDatabase
+                    | Action::DropStaging
+                    | Action::DropBackUp { .. }
             )
     };
     let files = plan.undo.iter().filter(needed).map(|undo| undo.action.clone()).collect();

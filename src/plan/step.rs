@@ -55,15 +55,18 @@ pub enum Action {
     SchemaToDisc,
     /// Stop the Mnesia that runs in staging. Check: `is_running` is `no`. Undo: nothing.
     CloseStaging,
-    /// Make a whole stand-alone database of this node in staging, with new schema and table cookies: nothing of it would ever
-    /// be merged with a cluster by accident. Mnesia is stopped before and after.
-    /// Check: Mnesia started on it, alone, with its schema on disc. Undo: [`Action::DropStaging`].
+    /// Make a whole stand-alone database of this node in staging, in another VM that nobody can reach, while this one serves. What is
+    /// not made of kept files has new schema and table cookies: nothing of it would ever be merged with a cluster by accident.
+    /// Check: that VM's Mnesia started on it, alone, with its schema on disc, and loaded its tables. Undo: [`Action::DropStaging`].
     BuildDatabase {
         /// What it holds.
         source: Source,
     },
     /// Hard-link each Mnesia file into the kept folder. Check: each link is the same file. Undo: nothing, it stays.
     KeepDatabase,
+    /// The same of a member. Others write to it until it stops, so that its log has what its table files lack; it is kept with
+    /// them. Check: each link is the same file. Undo: nothing, it stays.
+    KeepMember,
     /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
     /// Undo: [`Action::RestoreDatabase`].
     DeleteLogs,
@@ -103,6 +106,45 @@ pub enum Action {
         /// Rows in the archive.
         rows: u64,
     },
+    /// Copy a table to a member (`mnesia:add_table_copy/3`), as its only copy is here and would go with this node.
+    /// Check: the member is among the holders of that storage type and takes writes. Undo: nothing, it is good in itself.
+    CopyTableTo {
+        /// The table.
+        table: TableName,
+        /// The member.
+        node: NodeName,
+        /// How the copy is stored.
+        storage: Storage,
+        /// Rows to go.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Write a consistent backup of these tables beside the Mnesia files, also of those that have no copy here, while everything
+    /// serves. Check: it has a manifest, which is written last. Undo: [`Action::DropBackUp`].
+    BackUp {
+        /// The tables.
+        tables: Vec<TableName>,
+        /// Their rows.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Delete the backup that the new database was built from, and the files from which Mnesia has loaded its tables in memory this
+    /// once. Check: they are gone. Undo: nothing.
+    DropBackUp {
+        /// Those tables.
+        in_memory: Vec<TableName>,
+    },
+    /// Delete this node's copies of the tables (`mnesia:del_table_copy/2`); refused where no other copy is loaded.
+    /// Check: this node is among the holders of none. Undo: nothing.
+    DeleteCopies {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
+    /// Let no new client in, end the sessions of this node with a stream error, then close its rooms.
+    /// Check: no listener accepts, no session and no room of this node is left. Undo: [`Action::OpenListeners`].
+    Drain,
     /// Start an application. Check: it runs. Undo: [`Action::StopApplication`].
     StartApplication {
         /// `ejabberd`, or another.
@@ -169,6 +211,17 @@ pub enum Action {
     DropStaging,
     /// Undo only. Start Mnesia from its own directory, alone. Check: it runs and its tables are loaded.
     ReopenMnesia,
+    /// Write the archived rows of tables in memory that another operation has archived here into the tables. A row that is
+    /// there by now is newer and stays. Check: each key of the archive is in its table. Undo: nothing, it comes after the
+    /// switch.
+    RestoreArchive {
+        /// That operation.
+        id: String,
+        /// The tables.
+        tables: Vec<TableName>,
+    },
+    /// Undo only. Let clients in again, where ejabberd runs. Check: nothing.
+    OpenListeners,
     /// Undo only. Write the archived rows of tables in memory back, which the stop of Mnesia has emptied. A row that is there by
     /// now is newer and stays; a table that is gone by now has no rows. Check: each key of the archive is in its table.
     RestoreRows {
@@ -215,6 +268,7 @@ impl Action {
             Self::CloseStaging => "close_staging",
             Self::BuildDatabase { .. } => "build_database",
             Self::KeepDatabase => "keep_database",
+            Self::KeepMember => "keep_member",
             Self::DeleteLogs => "delete_logs",
             Self::CommitSchema => "commit_schema",
             Self::ReplaceFiles => "replace_files",
@@ -223,6 +277,11 @@ impl Action {
             Self::CopyTables { .. } => "copy_tables",
             Self::WaitForTables { .. } => "wait_for_tables",
             Self::MergeRows { .. } => "merge_rows",
+            Self::CopyTableTo { .. } => "copy_table_to",
+            Self::BackUp { .. } => "back_up",
+            Self::DropBackUp { .. } => "drop_back_up",
+            Self::DeleteCopies { .. } => "delete_copies",
+            Self::Drain => "drain",
             Self::StartApplication { .. } => "start_application",
             Self::ClearCaches => "clear_caches",
             Self::Verify => "verify",
@@ -237,6 +296,8 @@ impl Action {
             Self::DropStaging => "drop_staging",
             Self::ReopenMnesia => "reopen_mnesia",
             Self::RestoreRows { .. } => "restore_rows",
+            Self::RestoreArchive { .. } => "restore_archive",
+            Self::OpenListeners => "open_listeners",
         }
     }
 }
@@ -247,6 +308,16 @@ impl Action {
 pub enum Source {
     /// Nothing.
     Empty,
+    /// The backup of [`Action::BackUp`].
+    BackedUp {
+        /// Rows to be built from it.
+        rows: u64,
+    },
+    /// Copies of the files that an operation has kept here.
+    Kept {
+        /// That operation.
+        id: String,
+    },
 }
 
 /// A step of a plan.

@@ -40,6 +40,12 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         if let Action::RenewFence { members, old } = &step.action {
             problems.extend(of_fence(&view, members, old.as_deref()));
         }
+        if let Action::DeleteCopies { tables: deleted } = &step.action {
+            let left =
+                deleted.iter().filter(|table| tables.get(table).is_some_and(|t| view.is_copied_here(t)));
+            problems
+                .extend(left.map(|table| failed(format!("no copy of {table} here"), "there is one".into())));
+        }
         if let Action::StartApplication { application } = &step.action
             && !view.here_facts().applications.contains(application)
         {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::problem::Problem;
 use super::view::View;
+use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
 use crate::model::table::{Storage, Table};
 
@@ -37,6 +38,17 @@ pub fn missing<'a>(view: &View<'a>, contact: &NodeName) -> Vec<WantedCopy<'a>> {
         (a.rows > 0, a.bytes, &a.table.name).cmp(&(b.rows > 0, b.bytes, &b.table.name))
     });
     copies
+}
+
+/// The tables that a node of the cluster can go on with alone: all but those whose rows belong to a process, which ejabberd makes
+/// when it starts, those of an external backend, and `local_content` of which it has no rows.
+#[must_use]
+pub fn of_cluster<'a>(view: &View<'a>) -> Vec<&'a Table> {
+    view.tables_of(view.here())
+        .filter(|table| catalogue::class(&table.name) != Class::OwnerKeyed)
+        .filter(|table| view.storage_for(table, view.here()).is_some())
+        .filter(|table| !table.local_content || view.is_copied_here(table))
+        .collect()
 }
 
 /// The copies that ejabberd makes by itself when it starts as a member: of each table that a module of its own uses, and

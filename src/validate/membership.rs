@@ -51,6 +51,23 @@ pub fn of_stand_alone(view: &View<'_>) -> Vec<Problem> {
     problems
 }
 
+/// Problems of this node as a member that is about to leave, or to give something up: the others have to be there, and agree.
+/// A member that is down would bring this node back when it returns.
+#[must_use]
+pub fn of_leaver(view: &View<'_>) -> Vec<Problem> {
+    let mut problems = of_here(view);
+    if problems.is_empty() {
+        problems.extend(of_cluster(view, view.here()));
+    }
+    problems
+}
+
+/// Whether this node's schema lists others.
+#[must_use]
+pub fn is_alone(view: &View<'_>) -> bool {
+    view.set(view.here_facts().db_nodes).iter().all(|node| node == view.here())
+}
+
 /// Problems of this node with whatever is to be done.
 fn of_here(view: &View<'_>) -> Vec<Problem> {
     let facts = view.here_facts();

@@ -6,6 +6,7 @@ pub mod copies;
 pub mod definitions;
 pub mod durability;
 pub mod forget;
+pub mod handover;
 pub mod machine;
 pub mod membership;
 pub mod node_name;

@@ -3,8 +3,11 @@
 use super::copies::{self, WantedCopy};
 use super::problem::{Nodes, Problem};
 use super::view::View;
-use super::{capacity, definitions, durability, membership, restart};
+use super::{capacity, definitions, durability, handover, membership, restart};
 use crate::model::name::NodeName;
+use crate::model::request::Data;
+use crate::model::snapshot::Running;
+use crate::model::table::Table;
 
 /// What forbids this node to join the cluster of `target` with these `wanted` copies and `archived` bytes of its own rows.
 #[must_use]
@@ -51,6 +54,60 @@ pub fn reset(view: &View<'_>, archived: u64) -> Vec<Problem> {
     }
     problems.extend(durability::of_here(view));
     problems.extend(restart::problems(view));
+    sorted(problems)
+}
+
+/// What forbids this node to go on alone with another database, which needs `bytes` of its disk; `members` list it now.
+#[must_use]
+pub fn alone(view: &View<'_>, members: &[NodeName], bytes: u64) -> Vec<Problem> {
+    let mut problems = membership::of_leaver(view);
+    if problems.is_empty() {
+        if !members.is_empty() {
+            problems.extend(handover::problems(view, members));
+        }
+        problems.extend(capacity::problems(view, &[], bytes));
+    }
+    problems.extend(durability::of_here(view));
+    problems.extend(durability::of_members(view, view.here()));
+    problems.extend(restart::problems(view));
+    sorted(problems)
+}
+
+/// What forbids this node to leave, with `bytes` of rows to write down; where it keeps the data, `tables` need a copy to be
+/// backed up, and room for the backup, the database and what is not in memory here yet.
+#[must_use]
+pub fn leave(
+    view: &View<'_>,
+    members: &[NodeName],
+    tables: &[&Table],
+    data: Data,
+    bytes: u64,
+) -> Vec<Problem> {
+    if view.here_facts().mnesia == Running::Yes && membership::is_alone(view) {
+        return vec![Problem::NotInACluster { here: view.here().clone() }];
+    }
+    if data == Data::Empty {
+        return alone(view, members, bytes);
+    }
+    let twice = tables.iter().fold(bytes, |sum, table| sum.saturating_add(table.memory.saturating_mul(2)));
+    let mut problems = alone(view, members, twice);
+    if problems.is_empty() {
+        let missing: Vec<_> =
+            copies::missing(view, view.here()).into_iter().filter(|copy| !copy.table.local_content).collect();
+        problems.extend(copies::without_source(view, &missing));
+        problems.extend(capacity::problems(view, &missing, 0));
+    }
+    problems
+}
+
+/// What forbids this node to delete its copies of these tables.
+#[must_use]
+pub fn delete_copies(view: &View<'_>, tables: &[&Table]) -> Vec<Problem> {
+    let mut problems = membership::of_leaver(view);
+    if problems.is_empty() {
+        problems.extend(handover::not_elsewhere(view, tables));
+    }
+    problems.extend(durability::of_sync(view, view.here()));
     sorted(problems)
 }
 

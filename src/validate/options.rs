@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
-use crate::model::request::{LocalRows, Lose, Options};
+use crate::model::request::{Data, LocalRows, Lose, Options};
 
 /// The options that exist, as they are listed to whoever asks for another.
-const KNOWN: &str = "dry_run, timeout, local_rows, yes, also, lose, quorum";
+const KNOWN: &str = "dry_run, timeout, local_rows, data, yes, also, lose, quorum";
 /// A day; more is a mistake.
 const MAX_TIMEOUT: u64 = 86_400_000;
 
@@ -94,6 +94,15 @@ fn set(options: &mut Options, key: &str, value: &Value) -> Result<(), Problem> {
                 Value::Flag(_) | Value::Number(_) | Value::Text(_) => return Err(bad("a list of nodes")),
             }
         }
+        "data" => {
+            options.data = match value {
+                Value::Text(text) if text == "keep" => Data::Keep,
+                Value::Text(text) if text == "empty" => Data::Empty,
+                Value::Flag(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
+                    return Err(bad("keep or empty"));
+                }
+            }
+        }
         _ => return Err(Problem::UnknownOption { option: key.into(), known: KNOWN.into() }),
     }
     Ok(())
@@ -120,6 +129,7 @@ mod tests {
         let map = BTreeMap::from([
             ("local_rows".to_owned(), Value::Text("merge".into())),
             ("timeout".to_owned(), Value::Number(1)),
+            ("data".to_owned(), Value::Text("empty".into())),
             ("yes".to_owned(), Value::Flag(true)),
             ("quorum".to_owned(), Value::Flag(false)),
             ("lose".to_owned(), Value::List(vec!["t".into()])),
@@ -127,6 +137,7 @@ mod tests {
         ]);
         let options = parse(&map).unwrap_or_default();
         assert_eq!((options.local_rows, options.timeout, options.yes), (LocalRows::Merge, 1, true));
+        assert_eq!(options.data, Data::Empty);
         assert_eq!((options.quorum, options.lose), (false, Lose::Tables(vec!["t".into()])));
         assert_eq!(options.also, ["c@third.host".into()]);
     }

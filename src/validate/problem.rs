@@ -516,6 +516,11 @@ problems! {
     evidence "{here} is not in the cluster of {node}: {members}"
     fix "join first: easy_cluster:join_as_master('{node}')"
 
+    /// There is no cluster that the node could leave.
+    Membership Error NotInACluster = "not_in_a_cluster" { here: NodeName }
+    evidence "{here} is alone"
+    fix "nothing to leave; easy_cluster:reset() goes on with an empty database"
+
     /// A member of the cluster is down; what changes the schema now is lost on it, or brought back by it.
     Membership Error MemberDown = "member_down" { node: NodeName, listed_by: NodeName, reason: String }
     evidence "{node} belongs to the cluster of {listed_by} and does not take part: {reason}"
@@ -681,6 +686,11 @@ problems! {
     evidence "no copy of {table} is loaded; it should be on {holders}"
     fix "see why it waits with mnesia:table_info({table}, where_to_write) there; start the holder that is down, or force_load_table"
 
+    /// A table that would be lost, as no other copy of it is loaded.
+    Tables Error OnlyCopyHere = "only_copy_here" { table: TableName, reason: String }
+    evidence "the only loaded copy of {table} is on this node: {reason}"
+    fix "bring a copy to a member, mnesia:add_table_copy({table}, Member, disc_copies), or have the copy that is there load"
+
     /// A table of a backend that easy_cluster does not copy.
     Tables Warning ExternalTable = "external_table" { table: TableName }
     evidence "table {table} is stored by an external backend and is left alone"
@@ -845,6 +855,26 @@ problems! {
     Operation Error OperationInProgress = "operation_in_progress" { holder: NodeName }
     evidence "{holder} is changing this cluster right now"
     fix "wait until it is done (easy_cluster:status() there) and try again"
+
+    /// There is no operation that could be taken back, or nothing of it is kept.
+    Operation Error NothingToRollBack = "nothing_to_roll_back" { reason: String }
+    evidence "there is nothing to take back: {reason}"
+    fix "easy_cluster:history() lists what was done here and what is kept since"
+
+    /// The database that an operation has kept was deleted since.
+    Operation Error KeptDatabaseGone = "kept_database_gone" { id: String }
+    evidence "the database that {id} has kept is not there any more"
+    fix "restore a backup, or join the cluster as a new node: easy_cluster:join_as_master(Node)"
+
+    /// A file of a kept database is not what it was.
+    Operation Error KeptDatabaseDamaged = "kept_database_damaged" { id: String, path: String, reason: String }
+    evidence "the database that {id} has kept is damaged at {path}: {reason}"
+    fix "put that file back from a copy of the folder if there is one; otherwise restore a backup"
+
+    /// Rows that an operation has written to the cluster do not go with it.
+    Operation Warning MergedRowsStay = "merged_rows_stay" { id: String, tables: String }
+    evidence "rows that {id} has written to the cluster stay there: {tables}"
+    fix "delete them there by hand if they are not wanted; pass #{{yes => true}} to take the rest back"
 
     /// A step failed; what was done before was taken back, or not.
     Operation Error StepFailed = "step_failed" { id: String, step: String, number: u32, reason: String, outcome: String }

@@ -30,6 +30,7 @@ directory_test_() ->
         with("no commit without kept, without staging or with logs", fun refuses_early_commit/1),
         with("nothing is replaced before the commit", fun refuses_early_replace/1),
         with("nothing is done while Mnesia runs", fun refuses_running/1),
+        with("a staging folder goes unless Mnesia runs in it", fun refuses_to_drop_what_is_open/1),
         with("a bad id touches nothing", fun refuses_ids/1),
         with("a kept file that is gone stops the restore before it has begun", fun refuses_incomplete_restore/1),
         with("a database that is set aside is whole, and nothing is left", fun sets_aside/1),
@@ -401,8 +402,21 @@ refuses_running(#{dir := Dir, peer := Peer} = Context) ->
     ok = call(Peer, mnesia, start, []),
     [
         ?assertMatch({Step, {error, {mnesia_running, #{reason := yes}}}}, {Step, run(Context, Step, Dir)})
-     || Step <- steps() ++ [restore, drop_staging]
+     || Step <- steps() ++ [keep_member, restore]
     ],
+    stopped = call(Peer, mnesia, stop, []).
+
+%% A database is built there while Mnesia runs in its own directory.
+refuses_to_drop_what_is_open(#{dir := Dir, peer := Peer} = Context) ->
+    Staging = staging_folder(Dir),
+    ok = call(Peer, application, set_env, [mnesia, dir, Staging]),
+    ok = call(Peer, mnesia, start, []),
+    ?assertMatch({error, {mnesia_running, #{reason := yes}}}, run(Context, drop_staging, Dir)),
+    stopped = call(Peer, mnesia, stop, []),
+    ok = call(Peer, application, set_env, [mnesia, dir, Dir]),
+    ok = call(Peer, mnesia, start, []),
+    ?assertEqual(ok, run(Context, drop_staging, Dir)),
+    ?assertNot(filelib:is_dir(Staging)),
     stopped = call(Peer, mnesia, stop, []).
 
 refuses_ids(#{dir := Dir, old := Old}) ->

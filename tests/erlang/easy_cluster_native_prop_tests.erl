@@ -110,8 +110,8 @@ every_request_is_answered_test_() ->
                         fun(Answer) -> Answer =:= {ok, <<"ejabberd@foo.bar">>} end},
           options => {#{options => #{timeout => 7, <<"local_rows">> => <<"merge">>}},
                       fun(Answer) ->
-                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, yes => false, also => [],
-                                                lose => nothing, quorum => true}}
+                              Answer =:= {ok, #{dry_run => false, timeout => 7, local_rows => merge, data => keep, yes => false,
+                                                also => [], lose => nothing, quorum => true}}
                       end},
           probe => {#{nodes => [], cookies => [], timeout_ms => 1, epmd_port => 4369, here => 'ejabberd@hello.world'},
                     fun(Answer) -> Answer =:= {ok, #{reaches => [], problems => [], texts => []}} end},
@@ -121,6 +121,7 @@ every_request_is_answered_test_() ->
           verify => {#{plan => Plan, snapshot => Snapshot}, fun({error, {verify_failed, #{}}}) -> true end},
           test_node => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
           status => {#{snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
+          takes_back => {#{history => []}, fun({error, {nothing_to_roll_back, #{}}}) -> true end},
           recover => {#{plan => Plan, begun => 0, undoing => false, committed => false, reached => true, running => false},
                       fun(Answer) -> Answer =:= {ok, #{direction => back, offline => [], online => []}} end},
           returning => {#{here => 'a@x.y', known => [#{node => 'b@x.y', members => ['b@x.y']}]},
@@ -174,7 +175,7 @@ without_the_library_test_() ->
     Calls = [{Function, [Node | Opts]}
              || Function <- [test_node, doctor, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
-        [{reset, Opts} || Opts <- [[], [#{}]]] ++
+        [{Function, Opts} || Function <- [reset, leave, rollback], Opts <- [[], [#{}]]] ++
         [{drop_kept, ["any" | Opts]} || Opts <- [[], [#{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
     %% What was not begun is known without the core.

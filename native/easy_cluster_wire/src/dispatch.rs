@@ -13,6 +13,7 @@ use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
+use easy_cluster::plan::rollback;
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
@@ -46,6 +47,10 @@ enum Request {
         plan: Plan,
         snapshot: Snapshot,
         rows: Option<Vec<RowDifference>>,
+        history: Option<Vec<rollback::Past>>,
+    },
+    TakesBack {
+        history: Vec<rollback::Past>,
     },
     Verify {
         plan: Plan,
@@ -119,6 +124,7 @@ enum Answer {
     },
     Tables(Vec<TableName>),
     Plan(Box<Plan>),
+    Operations(Vec<Operation>),
     Recovery(Recovery),
     Salvage(Option<Salvage>),
     Nothing {},
@@ -178,7 +184,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
         }
         Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
-        Request::Recheck { plan, snapshot, rows } => {
+        Request::Recheck { plan, snapshot, rows, history } => {
+            history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
             plan::recheck(&plan, &snapshot, rows.as_deref())?;
             Answer::Nothing {}
         }
@@ -186,6 +193,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             plan::verify::goal(&plan, &snapshot)?;
             Answer::Nothing {}
         }
+        Request::TakesBack { history } => Answer::Operations(rollback::takes_back(&history)?),
         Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
         Request::Salvage(marks) => Answer::Salvage(marks::salvage(&marks).map_err(one)?),
         Request::DropKept(drop) => {

@@ -4,7 +4,7 @@
 
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
-use easy_cluster::model::request::{LocalRows, Lose, Operation, Options};
+use easy_cluster::model::request::{Data, LocalRows, Lose, Operation, Options, Rollback, Way};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
     Answer, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member, Obstacle,
@@ -14,7 +14,7 @@ use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
 use easy_cluster::plan::forget::LostTable;
-use easy_cluster::plan::step::{Action, OnFailure, Step, TableCopy, UndoStep};
+use easy_cluster::plan::step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 use easy_cluster::plan::{Inputs, Kept, Plan};
 use easy_cluster::validate::problem::{Bytes, Milliseconds, Nodes, Problem};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
@@ -244,6 +244,17 @@ prop_compose! {
     }
 }
 
+fn way() -> impl Strategy<Value = Way> {
+    prop_oneof![
+        (any::<u64>(), table_names(), table_names()).prop_map(|(bytes, rows, merged)| Way::Kept {
+            bytes,
+            rows,
+            merged
+        }),
+        table_names().prop_map(|tables| Way::Copies { tables }),
+    ]
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         node().prop_map(Operation::Join),
@@ -251,6 +262,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         node().prop_map(Operation::SyncNode),
         node().prop_map(Operation::Forget),
         Just(Operation::Reset),
+        Just(Operation::Leave),
+        (any::<String>(), way()).prop_map(|(id, way)| Operation::Rollback(Rollback { id, way })),
     ]
 }
 
@@ -259,6 +272,7 @@ prop_compose! {
         dry_run in any::<bool>(),
         timeout in any::<u64>(),
         local_rows in select(vec![LocalRows::Archive, LocalRows::Merge]),
+        data in select(vec![Data::Keep, Data::Empty]),
         [yes, quorum] in any::<[bool; 2]>(),
         also in nodes(),
         lose in prop_oneof![
@@ -267,7 +281,7 @@ prop_compose! {
             vec(any::<String>(), 0..3).prop_map(Lose::Tables)
         ],
     ) -> Options {
-        Options { dry_run, timeout, local_rows, yes, also, lose, quorum }
+        Options { dry_run, timeout, local_rows, data, yes, also, lose, quorum }
     }
 }
 
@@ -286,6 +300,7 @@ fn action() -> impl Strategy<Value = Action> {
         Action::SchemaToDisc,
         Action::CloseStaging,
         Action::KeepDatabase,
+        Action::KeepMember,
         Action::DeleteLogs,
         Action::CommitSchema,
         Action::ReplaceFiles,
@@ -295,6 +310,9 @@ fn action() -> impl Strategy<Value = Action> {
         Action::RestoreDatabase,
         Action::DropStaging,
         Action::ReopenMnesia,
+        Action::Drain,
+        Action::OpenListeners,
+        Action::BuildDatabase { source: Source::Empty },
     ]);
     prop_oneof![
         without_fields,
@@ -312,6 +330,14 @@ fn action() -> impl Strategy<Value = Action> {
         (node(), nodes()).prop_map(|(node, members)| Action::JoinSchema { node, members }),
         nodes().prop_map(|members| Action::StartMnesia { members }),
         nodes().prop_map(|members| Action::ForgetHere { members }),
+        (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
+            |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
+        ),
+        table_names().prop_map(|tables| Action::DeleteCopies { tables }),
+        table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
+        any::<u64>().prop_map(|rows| Action::BuildDatabase { source: Source::BackedUp { rows } }),
+        (any::<String>(), table_names()).prop_map(|(id, tables)| Action::RestoreArchive { id, tables }),
+        any::<String>().prop_map(|id| Action::BuildDatabase { source: Source::Kept { id } }),
         table_copy().prop_map(Action::CopyTable),
         vec(table_copy(), 0..4).prop_map(|copies| Action::CopyTables { copies }),
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Bar { nodes, members }),
@@ -509,9 +535,12 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
     ];
     inputs.operation = match inputs.operation {
         Operation::Join(_) => Operation::Join(other),
-        Operation::JoinAsMaster(_) | Operation::SyncNode(_) | Operation::Forget(_) | Operation::Reset => {
-            Operation::JoinAsMaster(other)
-        }
+        Operation::JoinAsMaster(_)
+        | Operation::SyncNode(_)
+        | Operation::Forget(_)
+        | Operation::Reset
+        | Operation::Leave
+        | Operation::Rollback(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }
