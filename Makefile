@@ -38,6 +38,7 @@ test-releases: packages python
 
 test-faults: packages python
 	rebar3 compile
+	$(PYTHON) -m pytest tests/lab -m faults
 	$(PYTHON) tests/lab/faults $(FAULTS)
 
 # Journals with wrong bytes beside directories at each stage of an exchange; in memory, as each try syncs files.

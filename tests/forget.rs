@@ -39,6 +39,7 @@ fn actions(plan: &Plan) -> Vec<&'static str> {
     plan.steps.iter().map(|step| step.action.name()).collect()
 }
 
+#[expect(clippy::expect_used, reason = "it is a part of tests")]
 fn planned(inputs: &Inputs) -> Plan {
     plan::make(inputs).expect("a plan")
 }

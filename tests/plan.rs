@@ -663,6 +663,7 @@ fn undoing(history: &[Past]) -> Result<Vec<Operation>, Vec<&'static str>> {
 }
 
 /// A join that was done, with rows in memory here and rows that were merged.
+#[expect(clippy::expect_used, reason = "it is a part of tests")]
 fn joined_and_merged() -> Plan {
     let mut lab = Lab::new(&[THERE]);
     lab.table("online", Storage::RamCopies, &[HERE], &[HERE], 7);
@@ -820,11 +821,9 @@ fn a_node_that_leaves_hands_over_what_only_it_has_smallest_first_to_the_fullest_
     let handed: Vec<_> = plan
         .steps
         .iter()
-        .filter_map(|step| match &step.action {
-            Action::CopyTableTo { table, node, storage, .. } => {
-                Some((table.as_str(), node.as_str(), *storage))
-            }
-            _ => None,
+        .filter_map(|step| {
+            let Action::CopyTableTo { table, node, storage, .. } = &step.action else { return None };
+            Some((table.as_str(), node.as_str(), *storage))
         })
         .collect();
     assert_eq!(handed, [("small", THIRD, Storage::RamCopies), ("big", THIRD, Storage::DiscOnlyCopies)]);

@@ -34,9 +34,15 @@
 -export([reset/0, reset/1]).
 -export([leave/0, leave/1]).
 -export([rollback/0, rollback/1]).
+-export([restore/1, restore/2]).
 -export([forget/1, forget/2]).
 -export([commit/1, resume/0]).
 -export([drop_kept/1, drop_kept/2]).
+
+%% Backing up
+-export([backup/1, backup/2]).
+
+-export([rename/2, rename/3, rename/4]).
 
 %% Reading
 -export([help/0]).
@@ -184,6 +190,39 @@ forget(Node) ->
 forget(Node, Opts) ->
     operate({forget, Node}, Opts).
 
+%% Goes on with what a backup holds, of this cluster or another one, whatever its nodes were called; this node's database is
+%% kept. Refused on a member of a cluster, which has to leave first; the others then join this node. The backup is read to its
+%% end before, and the plan tells what it changes table by table.
+-spec restore(file:name_all()) -> ok | {ok, plan()} | error().
+restore(Folder) ->
+    restore(Folder, #{}).
+
+%% Options: dry_run (tells what would change and returns {ok, Plan}), timeout, yes.
+-spec restore(file:name_all(), options()) -> ok | {ok, plan()} | error().
+restore(Folder, Opts) ->
+    operate({restore, Folder}, Opts).
+
+%% Gives this VM's Mnesia directory, whose database is From's, to the name To. Mnesia is stopped. Where no ejabberd starts, as
+%% its name is another one already, it is done from a terminal: `easy-cluster rename FROM TO DIRECTORY'.
+-spec rename(node_name(), node_name()) -> ok | {ok, plan()} | error().
+rename(From, To) ->
+    rename(From, To, #{}).
+
+%% Options: dry_run.
+-spec rename(node_name(), node_name(), options()) -> ok | {ok, plan()} | error().
+rename(From, To, Opts) ->
+    rename(From, To, mnesia:system_info(directory), Opts).
+
+-spec rename(node_name(), node_name(), file:filename(), options()) -> ok | {ok, plan()} | error().
+rename(From, To, Directory, Opts) ->
+    case easy_cluster_rename:plan(From, To, Directory, Opts) of
+        {ok, #{options := #{dry_run := true}}} = Planned -> easy_cluster_shell:planned(Planned);
+        {ok, Plan} ->
+            easy_cluster_shell:show(Plan),
+            easy_cluster_shell:finished(easy_cluster_rename:commit(Plan, Directory));
+        {error, Reason} -> easy_cluster_shell:failed(Reason)
+    end.
+
 %% Carries out a plan, or refuses it when the cluster has changed since it was made.
 -spec commit(plan()) -> ok | error().
 commit(Plan) ->
@@ -245,6 +284,26 @@ id(Id) ->
 printed(Term) ->
     unicode:characters_to_binary(io_lib:format("~tp", [Term])).
 
+%% Writes all data of this node's cluster to a folder that is empty or not there yet: the tables of one moment, wherever their
+%% copies are, while clients are served. Prints a line for each table and returns the manifest.
+-spec backup(file:name_all()) -> {ok, easy_cluster_backup:manifest() | map()} | error().
+backup(Folder) ->
+    backup(Folder, #{}).
+
+%% Options: dry_run (returns what would be taken), timeout (milliseconds that a silent member is waited for).
+-spec backup(file:name_all(), options()) -> {ok, easy_cluster_backup:manifest() | map()} | error().
+backup(Folder, Opts) ->
+    case unless_busy(fun() -> easy_cluster_planner:backup(Folder, Opts) end) of
+        {ok, #{text := Text, wanted := Wanted, dry_run := true}} ->
+            easy_cluster_shell:backing_up(Text),
+            {ok, Wanted};
+        {ok, #{text := Text, folder := Path, wanted := Wanted}} ->
+            easy_cluster_shell:backing_up(Text),
+            easy_cluster_shell:backed_up(Path, easy_cluster_server:backup(Path, Wanted, easy_cluster_shell:backup_reporter()));
+        {error, Reason} ->
+            easy_cluster_shell:failed(Reason)
+    end.
+
 %% An error of any function here in words: code, evidence, cause, fix.
 -spec format_error(term()) -> unicode:chardata().
 format_error({error, Reason}) ->
@@ -271,6 +330,9 @@ help() ->
       "  leave()               go on alone with a copy of the cluster's data; leave(#{data => empty}) without\n"
       "  rollback()            take back what was done here last; what was written since is kept\n"
       "  reset()               go on with an empty database; the old one is kept\n"
+      "  restore(Folder)       go on with what a backup holds; restore(Folder, #{dry_run => true}) tells what changes\n"
+      "  rename(From, To)      give a stopped node's database to another name\n"
+      "  backup(Folder)        write all data of the cluster to an empty folder, while clients are served\n"
       "  forget(Node)          take a member that is gone for good out of the cluster\n"
       "  status()              who belongs, who runs, what is wrong\n"
       "  history()             what was done here, and what is kept since; history(Id) tells more of one\n"
@@ -295,9 +357,12 @@ operate(Operation, Opts) ->
     end.
 
 planned(Operation, Opts) ->
+    unless_busy(fun() -> easy_cluster_planner:plan(Operation, Opts) end).
+
+unless_busy(Fun) ->
     with_application(fun() ->
                              case easy_cluster_server:state() of
-                                 #{operation := none} -> easy_cluster_planner:plan(Operation, Opts);
+                                 #{operation := none} -> Fun();
                                  #{operation := _} -> {error, {operation_in_progress, #{holder => node()}}}
                              end
                      end).

@@ -39,6 +39,8 @@
     type := set | ordered_set | bag,
     storage := ram_copies | disc_copies | disc_only_copies,
     attributes := [atom()],
+    record_name := atom(),
+    index := [term()],
     local_content := boolean(),
     file := file:filename(),
     rows := non_neg_integer(),
@@ -134,7 +136,7 @@ backup(Checkpoint, Folder, Names, Wanted) ->
     Report = maps:get(report, Wanted, fun(_Table) -> ok end),
     Tables = [wanted(Name, Folder) || Name <- Names],
     Writer = easy_cluster_backup_writer:new(Tables, Report, {self(), Tag}),
-    case mnesia:backup_checkpoint(Checkpoint, Writer, [{module, easy_cluster_backup_writer}]) of
+    case mnesia:backup_checkpoint(Checkpoint, Writer, easy_cluster_backup_writer) of
         ok -> receive {Tag, Written} -> {ok, Written} end;
         {error, Reason} -> {error, Reason}
     end.
@@ -143,10 +145,11 @@ wanted(Name, Folder) ->
     File = filename:join(?TABLES, easy_cluster_rows:file_name(Name)),
     Storage = storage(Name),
     Definition = easy_cluster_rows:definition(Name),
-    Shown = maps:from_list([Item || {Key, _} = Item <- Definition, lists:member(Key, [type, attributes, local_content])]),
+    Shown = maps:from_list([Item || {Key, _} = Item <- Definition, lists:member(Key, [type, attributes, record_name, index, local_content])]),
     #{name => Name,
       file => filename:join(Folder, File),
-      head => #{table => Name, definition => Definition, storage => Storage, node => node(), at => os:system_time(microsecond)},
+      head => #{table => Name, definition => Definition, storage => Storage, node => node(),
+                at => os:system_time(microsecond)},
       shown => Shown#{storage => Storage, file => File}}.
 
 %% This node's, or the safest that any member has.
@@ -190,7 +193,7 @@ text(Manifest) ->
 sum(Text) ->
     io_lib:format("{sha256, \"~64.16.0b\"}.~n", [binary:decode_unsigned(crypto:hash(sha256, Text))]).
 
--spec manifest(file:filename()) -> {ok, manifest()} | {error, problem()}.
+-spec manifest(file:filename_all()) -> {ok, manifest()} | {error, problem()}.
 manifest(Folder) ->
     Path = filename:join(Folder, ?MANIFEST),
     case read_limited(Path) of
@@ -232,7 +235,7 @@ parse(Text) ->
 parsed({ok, #{format := ?FORMAT, tables := [_ | _], left_out := _, node := _, members := _} = Manifest}, _Path) ->
     {ok, Manifest};
 parsed({ok, #{format := Format}}, Path) ->
-    {error, {backup_version, #{path => Path, format => Format}}};
+    {error, {backup_version, #{path => Path, format => iolist_to_binary(io_lib:format("~tp", [Format]))}}};
 parsed(_Other, Path) ->
     damaged(Path, manifest, no_manifest).
 
@@ -240,12 +243,12 @@ damaged(Path, Table, Reason) ->
     {error, {backup_damaged, #{path => Path, table => Table, reason => Reason}}}.
 
 %% The file of one of the manifest's tables.
--spec archive(file:filename(), table()) -> file:filename().
+-spec archive(file:filename_all(), table()) -> file:filename_all().
 archive(Folder, #{file := File}) ->
     filename:join(Folder, File).
 
 %% Reads everything: each table has its rows, and they have its digest.
--spec verify(file:filename()) -> {ok, manifest()} | {error, problem()}.
+-spec verify(file:filename_all()) -> {ok, manifest()} | {error, problem()}.
 verify(Folder) ->
     case manifest(Folder) of
         {ok, #{tables := Tables} = Manifest} ->

@@ -10,11 +10,11 @@
 
 -define(COPIES, [ram_copies, disc_copies, disc_only_copies]).
 
--type state() :: #{schema := [tuple()], archives := [file:filename()], next := schema | rows,
+-type state() :: #{schema := [tuple()], archives := [file:filename_all()], next := schema | rows,
                    open := none | {atom(), easy_cluster_rows:reader()}}.
 
 %% `Schema' is what a backup of an empty database begins with.
--spec new([tuple()], [file:filename()]) -> state().
+-spec new([tuple()], [file:filename_all()]) -> state().
 new(Schema, Archives) ->
     #{schema => Schema, archives => Archives, next => schema, open => none}.
 

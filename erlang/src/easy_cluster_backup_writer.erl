@@ -29,7 +29,7 @@ new(Wanted, Report, Answer) ->
     #{wanted => maps:from_list([{Name, Table} || #{name := Name} = Table <- Wanted]), open => none,
       written => [], report => Report, answer => Answer}.
 
--spec open_write(state()) -> {ok, state()} | {error, term()}.
+-spec open_write(state()) -> {ok, state()}.
 open_write(State) ->
     {ok, State}.
 

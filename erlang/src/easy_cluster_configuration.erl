@@ -52,7 +52,7 @@ check(false, Path) ->
     Identity = identity(Path),
     case persistent_term:get(?MODULE, none) of
         {Identity, Checked} when Now - Checked < ?VALID_FOR -> valid;
-        _ -> remembered(Identity, check(Path, program(), boot()))
+        _ -> remembered(Identity, check(Path, easy_cluster_vm:program(), easy_cluster_vm:boot()))
     end.
 
 check(Path, {ok, Program}, {ok, Boot}) -> asked(Path, Program, Boot);
@@ -70,21 +70,6 @@ identity(Path) ->
     case file:read_file_info(Path, [raw, {time, posix}]) of
         {ok, #file_info{inode = Inode, size = Size, mtime = Written, ctime = Changed}} -> {Path, Inode, Size, Written, Changed};
         {error, Reason} -> {Path, Reason}
-    end.
-
-%% Source: erlexec, which has left in the environment what it needs to be called again.
-program() ->
-    case os:getenv("BINDIR") of
-        false -> {error, "BINDIR is not in the environment"};
-        Folder -> {ok, filename:join(Folder, "erlexec")}
-    end.
-
-%% One that reads no .erlang file, if there is one.
-boot() ->
-    Known = [filename:join([code:root_dir(), "bin", Name]) || Name <- ["no_dot_erlang", "start_clean"]],
-    case [Boot || Boot <- Known, filelib:is_regular(Boot ++ ".boot")] of
-        [Boot | _] -> {ok, Boot};
-        [] -> {error, "no boot file is in " ++ filename:join(code:root_dir(), "bin")}
     end.
 
 asked(Path, Program, Boot) ->

@@ -2,7 +2,7 @@
 %% takes back what was begun, or stops with what is good in itself.
 -module(easy_cluster_executor).
 
--export([commit/2]).
+-export([commit/2, commit_offline/3]).
 -export([recover_offline/1, recover_online/2]).
 -export([unfinished/1, plan_of/2, plans/1]).
 -export([history/1, history/2]).
@@ -18,6 +18,7 @@
 %% What an operation tells while it runs.
 -type event() :: {step, begun | done, map(), map()} |
                  {progress, map()} |
+                 {backed_up, easy_cluster_backup_writer:written()} |
                  {undo, easy_cluster_step:action()}.
 -type past() :: #{id := binary(), operation := binary(), outcome := done | undone | stopped | unfinished | unreadable,
                   begun := binary() | undefined, ended := binary() | undefined, milliseconds := non_neg_integer() | undefined,
@@ -58,14 +59,18 @@ locked(ok, Nodes, Plan, Report) ->
 locked({error, Reason}, _Nodes, _Plan, _Report) ->
     {error, Reason}.
 
-checked(ok, #{id := Id} = Plan, Report) ->
-    Directory = mnesia:system_info(directory),
+checked(ok, Plan, Report) ->
+    commit_offline(Plan, mnesia:system_info(directory), Report);
+checked({error, Reason}, _Plan, _Report) ->
+    {error, Reason}.
+
+%% Carries out a plan that is about nobody but the database in Directory.
+-spec commit_offline(easy_cluster_planner:plan(), file:filename(), report()) -> {ok, map()} | easy_cluster_planner:error().
+commit_offline(#{id := Id} = Plan, Directory, Report) ->
     case easy_cluster_journal:create(Directory, Id, {begun, Plan}) of
         {ok, Journal} -> run(maps:get(steps, Plan), Journal, [], context(Plan, Directory, Report));
         {error, Reason} -> {error, Reason}
-    end;
-checked({error, Reason}, _Plan, _Report) ->
-    {error, Reason}.
+    end.
 
 context(#{id := Id, options := #{timeout := Timeout}} = Plan, Directory, Report) ->
     #{id => Id, plan => Plan, directory => Directory, timeout => Timeout, started => #{}, pending => [],
@@ -430,6 +435,8 @@ utc(_NoTime) ->
 %% As it was typed.
 operation({Name, Node}) when is_atom(Node) -> iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]);
 operation({Name, #{id := Id}}) -> iolist_to_binary([atom_to_list(Name), " ", Id]);
+operation({Name, #{from := From, to := To}}) -> iolist_to_binary(io_lib:format("~ts ~ts ~ts", [Name, From, To]));
+operation({Name, #{path := Path}}) -> iolist_to_binary([atom_to_list(Name), " ", Path]);
 operation({Name, Text}) when is_binary(Text) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
 operation(Name) when is_atom(Name) -> atom_to_binary(Name);
 operation(Other) -> print(Other).

@@ -14,13 +14,15 @@
 -type result() :: {ok, map()} | {error, term()}.
 
 %% Gives every member that runs the fence. Its rows, of which there are none, belong to each node alone, so that it is
-%% loaded whoever is down.
+%% loaded whoever is down. It is not made while a member is down: that one would know of a table which it can never load.
 -spec ensure() -> result().
 ensure() ->
-    case {on_disc(mnesia:system_info(running_db_nodes)), lists:member(?TABLE, mnesia:system_info(tables))} of
-        {[], _} -> {ok, #{}};
-        {Nodes, true} -> add_copies(Nodes -- mnesia:table_info(?TABLE, disc_copies));
-        {Nodes, false} -> created(mnesia:create_table(?TABLE, definition(Nodes)))
+    Down = mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes),
+    case {on_disc(mnesia:system_info(running_db_nodes)), lists:member(?TABLE, mnesia:system_info(tables)), Down} of
+        {[], _, _} -> {ok, #{}};
+        {Nodes, true, _} -> add_copies(Nodes -- mnesia:table_info(?TABLE, disc_copies));
+        {Nodes, false, []} -> created(mnesia:create_table(?TABLE, definition(Nodes)));
+        {_Nodes, false, Down} -> {ok, #{not_fenced => Down}}
     end.
 
 %% A node with its schema in memory has no old directory to come back with.
@@ -85,7 +87,7 @@ bar(Nodes, [Member | Members], Timeout) ->
     end.
 
 %% A member that does not answer has forgotten of it when its VM is another one.
--spec unbar([node()], [node()], timeout()) -> result().
+-spec unbar([node()], [node()], timeout()) -> {ok, #{}}.
 unbar(Nodes, Members, Timeout) ->
     Calls = [{erlang, set_cookie, [Node, erlang:get_cookie()]} || Node <- Nodes],
     Answers = [{Member, easy_cluster_rpc:batch(Member, Calls, Timeout)} || Member <- Members],

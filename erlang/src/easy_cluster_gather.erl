@@ -9,6 +9,7 @@
 -export([forgetting/2]).
 -export([release/1]).
 -export([until/2]).
+-export([obstacles/1]).
 
 -type snapshot() :: map().
 -export_type([snapshot/0]).
@@ -256,7 +257,7 @@ chunks(Values, Size) ->
 on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
       directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
-      obstacles => [obstacle(Obstacle) || Obstacle <- easy_cluster_directory:obstacles(Directory)],
+      obstacles => obstacles(Directory),
       unfinished => easy_cluster_executor:unfinished(Directory),
       beside => #{damaged => easy_cluster_salvage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
                   kept_quota => kept_quota(application:get_env(easy_cluster, kept_quota))}};
@@ -275,6 +276,11 @@ kept_quota(undefined) -> undefined;
 kept_quota({ok, Odd}) ->
     logger:warning(#{what => bad_kept_quota, value => Odd, expected => "a number of bytes, or infinity"}),
     undefined.
+
+%% What would keep the database in this directory from being moved aside.
+-spec obstacles(file:filename()) -> [{atom(), map()}].
+obstacles(Directory) ->
+    [obstacle(Obstacle) || Obstacle <- easy_cluster_directory:obstacles(Directory)].
 
 %% A path need not be text in the file system's encoding.
 obstacle({Kind, Details}) ->

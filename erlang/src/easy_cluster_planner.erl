@@ -3,24 +3,35 @@
 
 -export([plan/2]).
 -export([test/2]).
+-export([backup/2]).
 -export([status/0]).
 -export([doctor/1, doctor/2]).
 -export([recheck/1]).
 -export([read_plan/1]).
 -export([node_name/1]).
 -export([look/2]).
+-export([options/1, text/1, timestamp/0]).
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
--type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()} | reset | leave | rollback.
+-type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()}
+                   | {restore, file:name_all()} | reset | leave | rollback.
 -export_type([error/0, plan/0, operation/0]).
 
 %% Those that name another node, and those that are about this node and its cluster.
 -define(WITH_NODE, [join, join_as_master, sync_node, forget]).
 -define(OF_HERE, [reset, leave, rollback]).
+%% Those that name a folder.
+-define(WITH_FOLDER, [restore]).
 
 %% A plan, or what forbids it.
 -spec plan(operation(), map()) -> {ok, plan()} | error().
+plan({restore, Typed}, Opts) when is_map(Opts) ->
+    case {folder(Typed), options(Opts)} of
+        {{ok, Folder}, {ok, Options}} -> restore(Folder, Options);
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end;
 plan({Name, Typed}, Opts) when is_map(Opts) ->
     case lists:member(Name, ?WITH_NODE) of
         true -> with_node(Name, node_name(Typed), options(Opts));
@@ -41,6 +52,7 @@ bad_options(Opts) ->
 
 bad_operation(Operation) ->
     Known = iolist_to_binary(lists:join(", ", [io_lib:format("{~s, Node}", [Name]) || Name <- ?WITH_NODE]
+                                        ++ [io_lib:format("{~s, Folder}", [Name]) || Name <- ?WITH_FOLDER]
                                         ++ [atom_to_list(Name) || Name <- ?OF_HERE])),
     {error, {bad_operation, #{operation => print(Operation), known => Known}}}.
 
@@ -53,6 +65,8 @@ node_name(Typed) ->
         {error, Reason} -> {error, Reason}
     end.
 
+%% What was typed, as text.
+-spec text(term()) -> binary().
 text(Typed) when is_atom(Typed) -> atom_to_binary(Typed);
 text(Typed) when is_binary(Typed) -> utf8(Typed, Typed);
 text(Typed) when is_list(Typed) -> utf8(Typed, Typed);
@@ -65,6 +79,10 @@ utf8(Chars, Typed) ->
     catch error:badarg -> print(Typed)
     end.
 
+%% An operator's options as the core takes them.
+-spec options(term()) -> {ok, map()} | error().
+options(Opts) when not is_map(Opts) ->
+    bad_options(Opts);
 options(Opts) ->
     case named(maps:get(also, Opts, none), []) of
         {ok, Also} ->
@@ -91,7 +109,8 @@ option([]) -> [];
 option(Value) -> print(Value).
 
 print(Term) ->
-    unicode:characters_to_binary(io_lib:format("~tp", [Term])).
+    <<Text/binary>> = unicode:characters_to_binary(io_lib:format("~tp", [Term])),
+    Text.
 
 with_node(Name, {ok, Node}, {ok, Options}) -> looked(Name, Node, Options);
 with_node(_Name, {error, Reason}, _Options) -> {error, Reason};
@@ -142,6 +161,27 @@ first_reached([{Name, Node} | Others], #{timeout := Timeout} = Options) when is_
     end;
 first_reached([Operation | _], Options) ->
     of_here(Operation, {ok, Options}).
+
+%% The backup is read to its end before anything else, and its rows are compared with those that there are.
+restore(Folder, #{timeout := Timeout} = Options) ->
+    case easy_cluster_restore:described(Folder) of
+        {ok, Backup} ->
+            {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
+            Plan = restored(easy_cluster_native:call(rows_to_compare, #{operation => {restore, Backup}, snapshot => Snapshot}),
+                            Folder, Backup, Options, Snapshot),
+            easy_cluster_gather:release(Opened),
+            Plan;
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+restored({ok, Tables}, Folder, Backup, Options, Snapshot) ->
+    case easy_cluster_restore:compare(Folder, Backup, Tables) of
+        {ok, Compared} -> with_rows({restore, Compared}, Options, Snapshot, {ok, []});
+        {error, {Code, #{reason := Reason} = Details}} -> {error, {Code, Details#{reason := print(Reason)}}}
+    end;
+restored({error, Reason}, _Folder, _Backup, _Options, _Snapshot) ->
+    {error, Reason}.
 
 %% The other nodes that an operation names.
 nodes_of({_Name, Node}) when is_atom(Node) -> [Node];
@@ -234,6 +274,59 @@ examined(Node, Opts) when is_map(Opts) ->
 examined(_Node, Opts) ->
     bad_options(Opts).
 
+%% What a backup of this node's cluster would take, or what forbids it.
+-spec backup(term(), map()) -> {ok, #{folder := file:filename(), text := binary(), wanted := easy_cluster_backup:wanted(),
+                                      dry_run := boolean()}} | error().
+backup(_Typed, Opts) when not is_map(Opts) ->
+    bad_options(Opts);
+backup(Typed, Opts) ->
+    case {folder(Typed), options(Opts)} of
+        {{ok, Folder}, {ok, Options}} -> backup_to(Folder, Options);
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end.
+
+%% The folder that an operator means by a string or a binary.
+folder(Typed) when is_list(Typed); is_binary(Typed) ->
+    try unicode:characters_to_list(Typed) of
+        [_ | _] = Path -> {ok, filename:absname(Path)};
+        _NoText -> bad_folder(Typed)
+    catch error:badarg -> bad_folder(Typed)
+    end;
+folder(Typed) ->
+    bad_folder(Typed).
+
+bad_folder(Typed) ->
+    {error, {bad_option, #{option => <<"the folder">>, value => print(Typed),
+                           expected => <<"a path, as in \"/var/backups/today\"">>}}}.
+
+backup_to(Folder, #{timeout := Timeout, dry_run := DryRun}) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
+    easy_cluster_gather:release(Opened),
+    Path = unicode:characters_to_binary(Folder),
+    Facts = #{path => Path, found => found(easy_cluster_files:names(Folder)), free => free(Folder)},
+    case easy_cluster_native:call(backup, #{snapshot => Snapshot, folder => Facts}) of
+        {ok, #{tables := Tables, left_out := LeftOut} = Backup} ->
+            {ok, Text} = easy_cluster_native:call(render_backup, #{backup => Backup, path => Path}),
+            {ok, #{folder => Folder, text => Text, wanted => #{tables => Tables, left_out => LeftOut}, dry_run => DryRun}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+found({ok, [Name | _]}) -> unicode:characters_to_binary(Name);
+found(_EmptyOrNone) -> undefined.
+
+%% Of the folder, or the first one above it that is there.
+free(Folder) ->
+    case {filelib:is_dir(Folder), filename:dirname(Folder)} of
+        {false, Parent} when Parent =/= Folder -> free(Parent);
+        _ ->
+            case easy_cluster_directory:free_bytes(Folder) of
+                {ok, Bytes} -> Bytes;
+                {error, _Unknown} -> undefined
+            end
+    end.
+
 %% This node's cluster as its members see it, and what is under way here.
 -spec status() -> {ok, map()} | error().
 status() ->
@@ -305,6 +398,7 @@ read_plan(Other) ->
     {error, {bad_plan, #{reason => unicode:characters_to_binary(io_lib:format("~tP", [Other, 20]))}}}.
 
 %% UTC with microseconds, which is enough to name plans of one node apart and sorts by time.
+-spec timestamp() -> binary().
 timestamp() ->
     Now = erlang:system_time(microsecond),
     {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Now, microsecond),

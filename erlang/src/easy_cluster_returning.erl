@@ -80,7 +80,7 @@ allowed({ok, _Forgotten}, Directory, #file_info{mtime = Time}) -> moved(Director
 allowed({error, Reason}, _Directory, _Info) -> {error, Reason}.
 
 %% The file by which it is asked for: below the Mnesia directory, as a node that does not start can be told in no other way.
--spec marker(file:filename()) -> file:filename().
+-spec marker(file:filename()) -> file:filename_all().
 marker(Directory) ->
     filename:join([Directory, "easy_cluster", "reenter"]).
 

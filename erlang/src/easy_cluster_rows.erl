@@ -62,7 +62,7 @@
 }.
 -opaque reader() :: #{
     fd := file:io_device(),
-    path := file:filename(),
+    path := file:filename_all(),
     at := non_neg_integer(),
     size := non_neg_integer(),
     rows := non_neg_integer()
@@ -416,7 +416,7 @@ fold_archive(Fun, Acc, File) ->
     end.
 
 %% The same with the rows as they were written, many at a time. Fun answers {ok, Acc}, or {error, _} and the fold ends.
--spec fold_pieces(fun(([tuple()], Acc) -> {ok, Acc} | {error, Reason}), Acc, file:filename()) ->
+-spec fold_pieces(fun(([tuple()], Acc) -> {ok, Acc} | {error, Reason}), Acc, file:filename_all()) ->
     {ok, head(), Acc, Bytes :: non_neg_integer()} | {error, problem() | Reason}.
 fold_pieces(Fun, Acc, File) ->
     case open_reader(File) of
@@ -439,7 +439,7 @@ fold_rows({ok, Acc}, Fun, Head, Reader) -> fold_reader(Fun, Acc, Head, Reader);
 fold_rows({error, _} = Error, _Fun, _Head, _Reader) -> Error.
 
 %% Only the process that opened it can read.
--spec open_reader(file:filename()) -> {ok, head(), reader()} | {error, problem()}.
+-spec open_reader(file:filename_all()) -> {ok, head(), reader()} | {error, problem()}.
 open_reader(File) ->
     case file:open(File, [read, raw, binary, read_ahead]) of
         {ok, Fd} ->

@@ -4,7 +4,7 @@
 -behaviour(gen_server).
 
 -export([start_link/0]).
--export([run/2]).
+-export([run/2, backup/3]).
 -export([pending/2]).
 -export([resume/0, resume/1]).
 -export([drop_kept/2]).
@@ -29,21 +29,27 @@ start_link() ->
 %% Commits a plan and returns how it ended; Report is called in this process with each event.
 -spec run(easy_cluster_planner:plan(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
 run(Plan, Report) ->
-    run_request({run, Plan}, Report).
+    ordered({run, Plan}, Report).
 
 %% Goes on with what was interrupted here, as the start of this node would.
 -spec resume(easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
 resume(Report) ->
-    run_request(resume, Report).
+    ordered(resume, Report).
 
 %% Gives up the database that an operation has kept; Confirm is its name once more.
 -spec drop_kept(binary(), binary() | undefined) -> {ok, map()} | easy_cluster_planner:error().
 drop_kept(Id, Confirm) ->
-    run_request({drop_kept, Id, Confirm}, fun(_Event) -> ok end).
+    ordered({drop_kept, Id, Confirm}, fun(_Event) -> ok end).
 
-run_request(Request, Report) ->
+%% Makes a backup: an operation as any other, with an event for each table.
+-spec backup(file:filename(), easy_cluster_backup:wanted(), easy_cluster_executor:report()) ->
+    {ok, easy_cluster_backup:manifest()} | {error, easy_cluster_backup:problem()} | easy_cluster_planner:error().
+backup(Folder, Wanted, Report) ->
+    ordered({backup, Folder, Wanted}, Report).
+
+ordered(Order, Report) ->
     Monitor = erlang:monitor(process, ?MODULE),
-    case gen_server:call(?MODULE, Request, infinity) of
+    case gen_server:call(?MODULE, Order, infinity) of
         {ok, Tag} -> follow(Tag, Monitor, Report);
         {error, Reason} ->
             erlang:demonitor(Monitor, [flush]),
@@ -90,22 +96,29 @@ nodes_of(Pending) ->
     lists:usort([Node || {_Id, Node} <- Pending]).
 
 handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
-    #{tag := Tag} = Operation = begin_operation(maps:get(id, Plan, <<>>), Owner, fun(Report) ->
-                                                    easy_cluster_executor:commit(Plan, Report)
-                                                end),
-    {reply, {ok, Tag}, State#state{operation = Operation}};
+    begun(maps:get(id, Plan, <<>>), Owner, fun(Report) -> easy_cluster_executor:commit(Plan, Report) end, State);
 handle_call(resume, {Owner, _}, #state{operation = none} = State) ->
     Directory = mnesia:system_info(directory),
     case easy_cluster_executor:unfinished(Directory) of
         undefined -> {reply, {error, {nothing_to_resume, #{here => node()}}}, State};
-        Id -> started(Id, Owner, fun(Report) -> easy_cluster_recovery:run(Directory, Report) end, State)
+        Id -> begun(Id, Owner, fun(Report) -> easy_cluster_recovery:run(Directory, Report) end, State)
     end;
 handle_call({drop_kept, Id, Confirm}, {Owner, _}, #state{operation = none} = State) ->
-    started(Id, Owner, fun(_Report) -> dropped(mnesia:system_info(directory), Id, Confirm) end, State);
-handle_call(Request, _From, State) when Request =/= state ->
-    {reply, {error, {operation_in_progress, #{holder => node()}}}, State};
+    begun(Id, Owner, fun(_Report) -> dropped(mnesia:system_info(directory), Id, Confirm) end, State);
+handle_call({backup, Folder, Wanted}, {Owner, _}, #state{operation = none} = State) ->
+    Backup = fun(Report) ->
+                     Told = fun(Table) -> Report({backed_up, Table}) end,
+                     easy_cluster_backup:write(Folder, Wanted#{report => Told})
+             end,
+    begun(<<"backup">>, Owner, Backup, State);
 handle_call(state, _From, #state{operation = Operation, pending = Pending, returned = Returned} = State) ->
-    {reply, #{operation => shown(Operation), pending => nodes_of(Pending), returned => Returned}, State}.
+    {reply, #{operation => shown(Operation), pending => nodes_of(Pending), returned => Returned}, State};
+handle_call(_Order, _From, State) ->
+    {reply, {error, {operation_in_progress, #{holder => node()}}}, State}.
+
+begun(Id, Owner, Fun, State) ->
+    #{tag := Tag} = Operation = begin_operation(Id, Owner, Fun),
+    {reply, {ok, Tag}, State#state{operation = Operation}}.
 
 shown(none) -> none;
 shown(Operation) -> maps:with([id, step], Operation).
@@ -166,10 +179,6 @@ handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
     retry_later(),
     {noreply, State#state{pending = Left}}.
 
-started(Id, Owner, Fun, State) ->
-    #{tag := Tag} = Operation = begin_operation(Id, Owner, Fun),
-    {reply, {ok, Tag}, State#state{operation = Operation}}.
-
 dropped(Directory, Id, Confirm) ->
     case easy_cluster_directory:kept(Directory) of
         {error, Reason} -> {error, Reason};
@@ -212,7 +221,8 @@ note_forgotten({Id, Node}) ->
 
 last_step({step, _, Step, _}, _Operation) -> Step;
 last_step({undo, Action}, _Operation) -> {undo, Action};
-last_step({progress, _}, #{step := Step}) -> Step.
+last_step({progress, _}, #{step := Step}) -> Step;
+last_step({backed_up, #{name := Table}}, _Operation) -> {backed_up, Table}.
 
 result(_Id, {result, Result}) -> Result;
 result(Id, Reason) -> {error, {operation_died, #{id => Id, reason => print(Reason)}}}.

@@ -3,6 +3,7 @@
 
 -export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/1, resumed/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
+-export([backing_up/1, backup_reporter/0, backed_up/2]).
 -export([explained/1]).
 -export([failed/1, problems/2, rendered/2]).
 
@@ -156,6 +157,26 @@ finished({ok, #{steps := Steps}}) ->
     io:format("  done: ~w steps, each checked~n", [length(Steps)]);
 finished({error, Reason}) ->
     io:nl(),
+    failed(Reason).
+
+-spec backing_up(unicode:chardata()) -> ok.
+backing_up(Text) ->
+    io:put_chars(Text).
+
+%% A line for each table that is on disc.
+-spec backup_reporter() -> easy_cluster_executor:report().
+backup_reporter() ->
+    fun({backed_up, #{name := Name, rows := Rows, bytes := Bytes}}) ->
+            io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [Name, Rows, Bytes / 1.0e6]))
+    end.
+
+-spec backed_up(file:filename(), {ok, easy_cluster_backup:manifest()} | {error, {atom(), map()}}) ->
+    {ok, easy_cluster_backup:manifest()} | easy_cluster_planner:error().
+backed_up(Folder, {ok, #{tables := Tables} = Manifest}) ->
+    Rows = lists:sum([Rows || #{rows := Rows} <- Tables]),
+    io:put_chars(io_lib:format("  done: ~w tables, ~w rows, in ~ts~n", [length(Tables), Rows, Folder])),
+    {ok, Manifest};
+backed_up(_Folder, {error, Reason}) ->
     failed(Reason).
 
 -spec explained({ok, #{text := unicode:chardata(), sightings := Sightings}} | easy_cluster_planner:error()) ->

@@ -20,6 +20,7 @@
 -export_type([action/0, context/0]).
 
 -define(RECONNECT_TIMEOUT, 2000).
+-define(TABLES_INTERVAL, 500).
 
 -spec run(action(), context()) -> {ok, evidence()} | {error, term()}.
 run({connect, #{nodes := Nodes}}, _Context) ->
@@ -193,6 +194,8 @@ build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} =
     evidence(easy_cluster_build:database(source(Source, Context), Staging, Timeout)).
 
 source(empty, _Context) -> empty;
+source({backup, #{path := Path}}, _Context) -> {backup, unicode:characters_to_list(Path)};
+source({renamed, #{from := From, to := To}}, #{directory := Directory}) -> {renamed, Directory, From, To};
 source({backed_up, _Rows}, Context) -> {backup, backup_folder(Context)};
 source({kept, #{id := Id}}, #{directory := Directory}) -> {kept, Directory, Id}.
 
@@ -290,9 +293,23 @@ all_see_all(Members, Timeout) ->
 
 start_and_load(#{timeout := Timeout} = Context) ->
     case mnesia_up(started_as(mnesia, Context), Timeout) of
-        ok -> wait_for_tables(mnesia:system_info(local_tables), Context);
+        ok -> load_local(erlang:monotonic_time(millisecond) + loading(Timeout));
         {error, Reason} -> {error, Reason}
     end.
+
+%% Where ejabberd starts at the same time, it deletes tables and makes others: one that is gone would be waited for in vain.
+load_local(Deadline) ->
+    case mnesia:wait_for_tables(mnesia:system_info(local_tables), ?TABLES_INTERVAL) of
+        ok -> {ok, #{}};
+        {timeout, Waiting} ->
+            case erlang:monotonic_time(millisecond) >= Deadline of
+                true -> {error, {timeout_waiting_for_tables, Waiting}};
+                false -> load_local(Deadline)
+            end;
+        {error, Reason} -> {error, Reason}
+    end.
+
+loading(Timeout) -> max(Timeout, 60000).
 
 %%% Tables
 
@@ -404,7 +421,7 @@ restore_archive(Table, Context) ->
     easy_cluster_rows:merge(File, conflict_file(File)).
 
 wait_for_tables(Tables, #{timeout := Timeout}) ->
-    case mnesia:wait_for_tables(Tables, max(Timeout, 60000)) of
+    case mnesia:wait_for_tables(Tables, loading(Timeout)) of
         ok -> {ok, #{}};
         {timeout, Waiting} -> {error, {timeout_waiting_for_tables, Waiting}};
         {error, Reason} -> {error, Reason}

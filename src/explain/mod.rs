@@ -1,5 +1,6 @@
 //! Saying it in words: plans, problems, what a probe found, the state of a cluster, logs, the catalogue of errors.
 
+pub mod backup;
 pub mod boot;
 pub mod doctor;
 pub mod errors;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::request::{Data, LocalRows, Operation, Way};
+use crate::model::request::{BackedUp, Data, LocalRows, Operation, Way};
 use crate::model::rows::RowDifference;
 use crate::plan::step::{Action, Source, Step, TableCopy};
 use crate::plan::{Plan, estimate::Estimate};
@@ -25,6 +25,9 @@ pub fn plan(plan: &Plan) -> String {
             kept.directory
         );
     }
+    if let Operation::Restore(backup) = &plan.operation {
+        backup.tables.iter().for_each(|table| restored(&mut text, table));
+    }
     for row in &plan.rows {
         rows(&mut text, row, plan);
     }
@@ -38,6 +41,24 @@ pub fn plan(plan: &Plan) -> String {
     steps(&mut text, &plan.steps);
     let _ = writeln!(text, "  estimate    {}", estimate(&plan.estimate));
     text
+}
+
+/// A line for each table that would not be what it is.
+fn restored(text: &mut String, table: &BackedUp) {
+    let (name, rows) = (&table.name, counted(table.rows, "row"));
+    match &table.changes {
+        None => {
+            let _ = writeln!(text, "  comes back  {name} with {rows}");
+        }
+        Some(changes) if changes.only_here + changes.only_in_backup + changes.different > 0 => {
+            let _ = writeln!(
+                text,
+                "  changes     {name}: {rows} instead of {}; {} only here, {} only in the backup, {} different",
+                changes.here, changes.only_here, changes.only_in_backup, changes.different
+            );
+        }
+        Some(_same) => {}
+    }
 }
 
 fn rows(text: &mut String, row: &RowDifference, plan: &Plan) {
@@ -85,6 +106,13 @@ fn headline(plan: &Plan) -> String {
             let all = [node].into_iter().chain(&plan.options.also).cloned().collect();
             let members = plan.members.iter().chain([&plan.node]).cloned().collect();
             format!("forget: {} forget {}", Nodes(members), Nodes(all))
+        }
+        Operation::Restore(backup) => format!(
+            "restore: {} goes on alone with the backup of {} that {} made at {}",
+            plan.node, backup.path, backup.node, backup.at
+        ),
+        Operation::Rename(rename) => {
+            format!("rename: the database of {} becomes that of {}", rename.from, rename.to)
         }
         Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
         Operation::Leave => {
@@ -174,6 +202,12 @@ pub fn action(action: &Action) -> String {
             }
             Source::Kept { id } => {
                 format!("copy the database that {id} has kept beside the files, and prove it")
+            }
+            Source::Backup { path } => {
+                format!("build a database from {path} beside the old files, and prove it")
+            }
+            Source::Renamed { from, to } => {
+                format!("copy the database of {from} beside its files for {to}, and prove it")
             }
         },
         Action::KeepDatabase | Action::KeepMember => "keep the old database by hard links".into(),

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{NodeName, TableName};
+use super::name::{AtomName, NodeName, TableName};
+use super::table::{Storage, TableType};
 
 /// An operation on the cluster. The node is whatever the operator typed until it has been through
 /// [`crate::validate::node_name::parse`].
@@ -23,6 +24,10 @@ pub enum Operation {
     Leave,
     /// Take back what was done here last.
     Rollback(Rollback),
+    /// Go on alone with what a backup holds.
+    Restore(Backup),
+    /// Give a stopped node's database to another name.
+    Rename(Rename),
 }
 
 /// What takes an operation back, as [`crate::plan::rollback::takes_back`] finds it.
@@ -54,13 +59,79 @@ pub enum Way {
     },
 }
 
+/// The names of a database that changes its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rename {
+    /// Who owns it.
+    pub from: NodeName,
+    /// Who shall own it.
+    pub to: NodeName,
+}
+
+/// A backup, as its manifest has it, and what it would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    /// The folder.
+    pub path: String,
+    /// Where it was made.
+    pub node: NodeName,
+    /// When, in UTC.
+    pub at: String,
+    /// Its tables.
+    pub tables: Vec<BackedUp>,
+    /// Tables that it does not have and that are made anew.
+    pub left_out: Vec<TableName>,
+}
+
+/// A table of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// Its name.
+    pub name: TableName,
+    /// `set`, `ordered_set` or `bag`.
+    #[serde(rename = "type")]
+    pub table_type: TableType,
+    /// How it will be stored.
+    pub storage: Storage,
+    /// The record's fields.
+    pub attributes: Vec<AtomName>,
+    /// The record's name.
+    pub record_name: AtomName,
+    /// Positions of secondary indexes, as Erlang prints them.
+    pub index: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// How it differs from this node's table, where they can be compared.
+    pub changes: Option<Changes>,
+}
+
+/// How the rows of a backup differ from those that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Rows here now.
+    pub here: u64,
+    /// Of those, rows that the backup lacks.
+    pub only_here: u64,
+    /// Rows of the backup that are not here.
+    pub only_in_backup: u64,
+    /// Keys with one row here and another one in the backup.
+    pub different: u64,
+}
+
 impl Operation {
     /// The other node that the operation is about; `None` when it is about this node and its own cluster.
     #[must_use]
     pub fn target(&self) -> Option<&NodeName> {
         match self {
             Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
-            Self::Reset | Self::Forget(_) | Self::Leave | Self::Rollback(_) => None,
+            Self::Reset
+            | Self::Forget(_)
+            | Self::Leave
+            | Self::Rollback(_)
+            | Self::Restore(_)
+            | Self::Rename(_) => None,
         }
     }
 
@@ -68,7 +139,7 @@ impl Operation {
     #[must_use]
     pub fn replaces_database(&self) -> bool {
         match self {
-            Self::Join(_) | Self::JoinAsMaster(_) => true,
+            Self::Join(_) | Self::JoinAsMaster(_) | Self::Restore(_) | Self::Rename(_) => true,
             Self::SyncNode(_) | Self::Forget(_) => false,
             Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
@@ -78,7 +149,7 @@ impl Operation {
     #[must_use]
     pub fn ends_alone(&self) -> bool {
         match self {
-            Self::Reset | Self::Leave => true,
+            Self::Reset | Self::Leave | Self::Restore(_) | Self::Rename(_) => true,
             Self::Rollback(rollback) => matches!(rollback.way, Way::Kept { .. }),
             Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) | Self::Forget(_) => false,
         }
@@ -95,6 +166,8 @@ impl Operation {
             Self::Reset => "reset",
             Self::Leave => "leave",
             Self::Rollback(_) => "rollback",
+            Self::Restore(_) => "restore",
+            Self::Rename(_) => "rename",
         }
     }
 }

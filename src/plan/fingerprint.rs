@@ -12,7 +12,7 @@ use crate::model::snapshot::{Running, SetIndex};
 use crate::validate::view::View;
 
 /// Digests of the parts, so that a refusal can say which of them changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Who belongs, runs and sees whom.
     pub membership: String,

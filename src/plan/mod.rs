@@ -5,6 +5,7 @@
 
 mod alone;
 mod archive;
+pub mod backup;
 pub mod boot;
 mod copy;
 pub mod estimate;
@@ -13,6 +14,8 @@ pub mod forget;
 mod join;
 pub mod marks;
 pub mod recover;
+pub mod rename;
+pub mod restore;
 pub mod rollback;
 pub mod step;
 mod sync;
@@ -107,8 +110,15 @@ pub struct Kept {
 /// What forbids the operation whatever the rows are.
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    if matches!(operation, Operation::Forget(_)) {
-        return Ok(Vec::new());
+    match operation {
+        Operation::Forget(_) | Operation::Rename(_) => return Ok(Vec::new()),
+        Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
+        Operation::Join(_)
+        | Operation::JoinAsMaster(_)
+        | Operation::SyncNode(_)
+        | Operation::Reset
+        | Operation::Leave
+        | Operation::Rollback(_) => {}
     }
     wanted(&view, operation, &Options::default(), 0)?;
     match operation {
@@ -120,7 +130,9 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Reset
         | Operation::Forget(_)
         | Operation::Leave
-        | Operation::Rollback(_) => Ok(Vec::new()),
+        | Operation::Rollback(_)
+        | Operation::Restore(_)
+        | Operation::Rename(_) => Ok(Vec::new()),
     }
 }
 
@@ -159,7 +171,8 @@ fn wanted<'a>(
             (Vec::new(), validate::leave(view, &members, &copies::of_cluster(view), options.data, archived))
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
-        Operation::Forget(_) => (Vec::new(), Vec::new()),
+        Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
+        Operation::Forget(_) | Operation::Rename(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -210,6 +223,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::Forget(node) = &inputs.operation {
         return forget::make(&view, node, inputs);
     }
+    if let Operation::Rename(_) = &inputs.operation {
+        return Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }]);
+    }
     let target = contact(&view, &inputs.operation);
     let rows = row_differences(&view, target, inputs);
     let archived =
@@ -225,7 +241,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) => (Vec::new(), Vec::new()),
+        Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
         Operation::Rollback(Rollback { id, way: Way::Kept { rows, .. } }) => {
@@ -255,10 +272,15 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Reset
         | Operation::Forget(_)
         | Operation::Leave
-        | Operation::Rollback(_) => Vec::new(),
+        | Operation::Rollback(_)
+        | Operation::Restore(_)
+        | Operation::Rename(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));
+    if let Operation::Restore(backup) = &inputs.operation {
+        warnings.extend(restore::warnings(&view, backup));
+    }
     let stalls = stalls(&steps, &at_start);
     warnings.extend(
         stalls

@@ -99,8 +99,13 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
         return Ok(plan.members.iter().cloned().map(join).collect());
     }
     let way = match &plan.operation {
-        Operation::Join(_) | Operation::JoinAsMaster(_) | Operation::Reset | Operation::Leave => {
-            kept(last, plan)?
+        Operation::Join(_)
+        | Operation::JoinAsMaster(_)
+        | Operation::Reset
+        | Operation::Leave
+        | Operation::Restore(_) => kept(last, plan)?,
+        Operation::Rename(_) => {
+            return Err(nothing("what is kept has the former name; to take it back, rename it again"));
         }
         Operation::SyncNode(_) => Way::Copies { tables: copied(last, plan) },
         Operation::Forget(_) => return Err(nothing("of a node that was forgotten, nothing is kept here")),

@@ -193,7 +193,8 @@ pub enum Action {
         /// Every member, this node included.
         members: Vec<NodeName>,
     },
-    /// Give every member that runs a copy of the fence, and make it if there is none. Check: this node has it.
+    /// Give every member that runs a copy of the fence, and make it if there is none and no member is down. Check: this
+    /// node has it, where it was made.
     /// Undo: nothing, it harms nobody.
     EnsureFence,
 
@@ -317,6 +318,18 @@ pub enum Source {
     Kept {
         /// That operation.
         id: String,
+    },
+    /// A backup of a cluster, this or another one.
+    Backup {
+        /// Its folder.
+        path: String,
+    },
+    /// The database that is there, with another owner in its schema.
+    Renamed {
+        /// Who owns it.
+        from: NodeName,
+        /// Who shall own it.
+        to: NodeName,
     },
 }
 

@@ -13,7 +13,9 @@ pub fn of_here(view: &View<'_>) -> Vec<Problem> {
     of_node(view.here(), facts).into_iter().chain(obstacles).collect()
 }
 
-fn obstacle(obstacle: &Obstacle) -> Problem {
+/// What it means for an operation that moves the database aside.
+#[must_use]
+pub fn obstacle(obstacle: &Obstacle) -> Problem {
     match obstacle.clone() {
         Obstacle::NotAPlainFile { path, kind } => Problem::NotAPlainFile { path, kind },
         Obstacle::NotUsable { path, reason } => Problem::NotUsable { path, reason },

@@ -62,6 +62,16 @@ pub fn of_leaver(view: &View<'_>) -> Vec<Problem> {
     problems
 }
 
+/// Problems of this node's own cluster: it has to run here and be whole; of members that are down there is one each.
+#[must_use]
+pub fn of_own_cluster(view: &View<'_>) -> Vec<Problem> {
+    let mut problems = of_here(view);
+    if view.here_facts().mnesia == Running::Yes {
+        problems.extend(of_cluster(view, view.here()));
+    }
+    problems
+}
+
 /// Whether this node's schema lists others.
 #[must_use]
 pub fn is_alone(view: &View<'_>) -> bool {

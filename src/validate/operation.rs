@@ -45,7 +45,7 @@ pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Ve
     sorted(problems)
 }
 
-/// What forbids this node to go on with an empty database, with `archived` bytes of its own rows to write down before.
+/// What forbids this node to go on with another database of its own, with `archived` bytes of its own rows to write down before.
 #[must_use]
 pub fn reset(view: &View<'_>, archived: u64) -> Vec<Problem> {
     let mut problems = membership::of_stand_alone(view);

@@ -981,6 +981,66 @@ problems! {
     evidence "{path}: {reason}"
     fix "mend the permissions or the file system there and try again"
 
+    /// A backup is written to a folder of its own.
+    Capacity Error BackupFolderNotEmpty = "backup_folder_not_empty" { path: String, found: String }
+    evidence "the folder {path} is not empty: it has {found}"
+    fix "name a folder that is empty or not there yet, as in easy_cluster:backup(\"{path}/2026-01-31\")"
+
+    /// The rows would not fit on the disk that the backup is written to.
+    Capacity Error NoRoomForBackup = "no_room_for_backup" { path: String, needed: Bytes, free: Bytes }
+    evidence "a backup in {path} needs about {needed}, and there are {free}"
+    fix "name a folder on a larger disk, or make room there"
+
+    /// A backup could not be finished; what had been written of it was taken away.
+    Operation Error BackupFailed = "backup_failed" { path: String, reason: String }
+    evidence "the backup in {path} could not be finished: {reason}"
+    fix "see that the members stay up meanwhile and the disk has room, and try again"
+
+    /// There is no manifest: it is written last, so this is no backup, or one that was interrupted.
+    Operation Error BackupMissing = "backup_missing" { path: String }
+    evidence "there is no {path}, which every finished backup has"
+    fix "name the folder that was given to easy_cluster:backup(Folder); an interrupted backup has to be made anew"
+
+    /// A file of a backup is not what was written.
+    Operation Error BackupDamaged = "backup_damaged" { path: String, table: TableName, reason: String }
+    evidence "{path} (table {table}) is not what was written: {reason}"
+    fix "use another backup or another copy of this one; nothing was changed"
+
+    /// A backup of a later version.
+    Operation Error BackupVersion = "backup_version" { path: String, format: String }
+    evidence "the backup {path} has the format {format}"
+    fix "use the version of easy_cluster that made it, or a later one"
+
+    /// A table that a backup does not have: it is not there after the restore.
+    Tables Warning NotInBackup = "not_in_backup" { table: TableName, rows: u64 }
+    evidence "table {table} ({rows} rows) is not in the backup and will be gone; it stays in the kept database"
+    fix "easy_cluster:rollback() brings it back with all else; or archive it first: easy_cluster_rows:archive({table}, File)"
+
+    /// A table is defined in another way in the backup; as ejabberd starts, its modules bring it to their own layout.
+    Tables Warning BackupDefinitionDiffers = "backup_definition_differs" { table: TableName, item: String, here: String, backup: String }
+    evidence "table {table} has {item} {here} here and {backup} in the backup"
+    fix "restore with the ejabberd version that the backup was made with, then upgrade"
+
+    /// The database in a directory is another node's.
+    Machine Error DatabaseOfOther = "database_of_other" { path: String, owner: NodeName, from: NodeName }
+    evidence "the database in {path} is owned by {owner}, not by {from}"
+    fix "give the name of its owner: easy-cluster rename {owner} NEW {path}"
+
+    /// The others know a member by its old name: it cannot be renamed here alone.
+    Membership Error CannotRenameMember = "cannot_rename_member" { path: String, members: Nodes }
+    evidence "the database in {path} is that of a cluster: {members}"
+    fix "start the node under its old name and let it leave (easy_cluster:leave()), or have the others forget it; rename it then, and join again"
+
+    /// Files that another user makes in ejabberd's directory cannot be read by ejabberd.
+    Machine Error WrongUser = "wrong_user" { path: String, owner: u64, user: u64 }
+    evidence "{path} belongs to user {owner}, and this runs as user {user}"
+    fix "run it as the user that ejabberd runs as: `sudo -u '#{owner}' easy-cluster …`"
+
+    /// An ejabberd has the directory open.
+    Machine Error DirectoryInUse = "directory_in_use" { path: String, process: u64 }
+    evidence "process {process} has the database in {path} open"
+    fix "stop it first: `ejabberdctl stop`, or `ps -p {process}` tells what it is"
+
     /// Members that could not be told to forget this node; they will be when they are back.
     Operation Warning ForgetPending = "forget_pending" { members: Nodes }
     evidence "{members} could not be told to forget this node and will be told when they are back"

@@ -138,6 +138,14 @@ every_request_is_answered_test_() ->
           drop_kept => {#{id => <<"1">>, confirm => undefined, kept => [], unfinished => undefined},
                         fun({error, {not_kept, #{}}}) -> true end},
           render_operation => {#{past => past(), plan => Plan, events => []}, Text},
+          backup => {#{snapshot => Snapshot, folder => #{path => <<"/b">>, found => undefined, free => undefined}},
+                     fun({ok, #{tables := [_ | _], left_out := _, warnings := _}}) -> true end},
+          rename => {#{from => <<"a@old.host">>, to => <<"b@new.host">>, directory => <<"/d">>, options => maps:get(options, Inputs),
+                       at => <<"now">>, members => ['a@old.host'], tables => 1, bytes => 1, free => 2, owner => 0, runs_as => 0,
+                       user => undefined, fallback => false, unfinished => undefined, obstacles => []},
+                     fun({ok, #{operation := {rename, #{to := 'b@new.host'}}}}) -> true end},
+          render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
+                            Text},
           render_plan => {#{plan => Plan}, Text},
           render_history => {#{past => []}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
@@ -177,6 +185,8 @@ without_the_library_test_() ->
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
         [{Function, Opts} || Function <- [reset, leave, rollback], Opts <- [[], [#{}]]] ++
         [{drop_kept, ["any" | Opts]} || Opts <- [[], [#{}]]] ++
+        [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
+        [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
     %% What was not begun is known without the core.
     Others = [{help, 0}, {format_error, 1}, {history, 1}, {resume, 0}],

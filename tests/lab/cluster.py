@@ -1,5 +1,6 @@
 """What the tests of the cluster share: asking easy_cluster, and telling what a node holds."""
 
+import pytest
 from lab import ErlangError, wait_until
 
 def call(node, expression: str, timeout: float = 60):
@@ -72,3 +73,10 @@ def until(node, condition: str, timeout: float = 20):
             return False
 
     wait_until(holds, timeout, f"{condition} on {node.name}")
+
+
+def slices(values, *quick):
+    """The parameters of a test: those at the positions in `quick` always, the others with `make test-faults`."""
+    tuples = [value if isinstance(value, tuple) else (value,) for value in values]
+    assert all(0 <= position < len(tuples) for position in quick)
+    return [pytest.param(*value, marks=() if position in quick else pytest.mark.faults) for position, value in enumerate(tuples)]

@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod findings;
 mod places;
+mod rename;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ enum Command {
     BootOrder(boot_order::Arguments),
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
+    Rename(rename::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -30,5 +32,6 @@ fn main() -> ExitCode {
         Command::BootOrder(arguments) => boot_order::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Rename(arguments) => rename::run(&arguments),
     }
 }

@@ -11,11 +11,12 @@ use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
+use easy_cluster::plan::backup::{self, Backup, Folder};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
-use easy_cluster::plan::rollback;
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::plan::{rename, rollback};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
@@ -59,6 +60,11 @@ enum Request {
     Recover(Interrupted),
     Salvage(Marks),
     DropKept(beside::Drop),
+    Rename(rename::Wish),
+    Backup {
+        snapshot: Snapshot,
+        folder: Folder,
+    },
     Returning {
         here: NodeName,
         known: Vec<Known>,
@@ -92,6 +98,10 @@ enum Request {
         past: Past,
         plan: Option<Plan>,
         events: Vec<Event>,
+    },
+    RenderBackup {
+        backup: Backup,
+        path: String,
     },
     RenderProblems {
         problems: Vec<Problem>,
@@ -127,6 +137,7 @@ enum Answer {
     Operations(Vec<Operation>),
     Recovery(Recovery),
     Salvage(Option<Salvage>),
+    Backup(Backup),
     Nothing {},
     TestNode {
         text: String,
@@ -200,6 +211,8 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             beside::drop_kept(&drop).map_err(one)?;
             Answer::Nothing {}
         }
+        Request::Rename(wish) => Answer::Plan(Box::new(rename::make(&wish)?)),
+        Request::Backup { snapshot, folder } => Answer::Backup(backup::make(&snapshot, &folder)?),
         Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
         Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
         Request::TestNode { node, snapshot } => {
@@ -218,6 +231,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::RenderOperation { past, plan, events } => {
             Answer::Text(explain::history::operation(&past, plan.as_ref(), &events))
         }
+        Request::RenderBackup { backup, path } => Answer::Text(explain::backup::words(&backup, &path)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {

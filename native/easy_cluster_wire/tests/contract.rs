@@ -4,7 +4,9 @@
 
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
-use easy_cluster::model::request::{Data, LocalRows, Lose, Operation, Options, Rollback, Way};
+use easy_cluster::model::request::{
+    BackedUp, Backup, Changes, Data, LocalRows, Lose, Operation, Options, Rename, Rollback, Way,
+};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
     Answer, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member, Obstacle,
@@ -255,6 +257,26 @@ fn way() -> impl Strategy<Value = Way> {
     ]
 }
 
+prop_compose! {
+    fn backup()(
+        path in any::<String>(),
+        node in node(),
+        table in table_name(),
+        storage in storage(),
+        attributes in vec(application(), 0..3),
+        numbers in any::<[u64; 6]>(),
+        compared in any::<bool>(),
+    ) -> Backup {
+        let [rows, bytes, here, only_here, only_in_backup, different] = numbers;
+        let changes = compared.then_some(Changes { here, only_here, only_in_backup, different });
+        let record_name = AtomName::from(table.as_str());
+        let index = "[]".into();
+        let table_type = TableType::Bag;
+        let table = BackedUp { name: table, table_type, storage, attributes, record_name, index, rows, bytes, changes };
+        Backup { path, node, at: "2026-01-01T00:00:00Z".into(), tables: vec![table], left_out: vec!["session".into()] }
+    }
+}
+
 fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         node().prop_map(Operation::Join),
@@ -264,6 +286,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::Reset),
         Just(Operation::Leave),
         (any::<String>(), way()).prop_map(|(id, way)| Operation::Rollback(Rollback { id, way })),
+        (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
+        backup().prop_map(Operation::Restore),
     ]
 }
 
@@ -317,6 +341,9 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         without_fields,
         nodes().prop_map(|nodes| Action::Connect { nodes }),
+        any::<String>().prop_map(|path| Action::BuildDatabase { source: Source::Backup { path } }),
+        (node(), node())
+            .prop_map(|(from, to)| Action::BuildDatabase { source: Source::Renamed { from, to } }),
         application().prop_map(|application| Action::StopApplication { application }),
         application().prop_map(|application| Action::StartApplication { application }),
         (table_names(), any::<u64>(), any::<u64>()).prop_map(|(tables, rows, bytes)| Action::ArchiveRows {
@@ -540,7 +567,9 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Forget(_)
         | Operation::Reset
         | Operation::Leave
-        | Operation::Rollback(_) => Operation::JoinAsMaster(other),
+        | Operation::Rollback(_)
+        | Operation::Restore(_)
+        | Operation::Rename(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }

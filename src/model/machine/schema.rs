@@ -90,11 +90,12 @@ fn group(bytes: &[u8], mark: usize, budget: &mut usize, schema: &mut Schema) -> 
     loop {
         *budget = budget.checked_sub(4)?;
         let length = usize::try_from(word(rest, 0)?).ok()?;
-        let object = rest.get(4..length.checked_add(4)?)?;
+        // The size counts its own four bytes.
+        let object = rest.get(4..length)?;
         if let Some((name, holders)) = definition(object, budget) {
             add(name, holders, schema);
         }
-        rest = rest.get(length + 4..)?;
+        rest = rest.get(length..)?;
     }
 }
 
@@ -158,7 +159,7 @@ mod tests {
         );
         term.extend([vec![108, 0, 0, 0, 1], atom(node), vec![106, 104, 2], atom("cookie")].concat());
         term.extend([&[104, 2, 70][..], &[0; 8], &[97, 2, 106]].concat());
-        let length = u32::try_from(term.len()).unwrap();
+        let length = u32::try_from(term.len()).unwrap() + 4;
         let words = [0, DETS, 0, 0, length + 8, mark, length].map(u32::to_be_bytes).concat();
         [words, term].concat()
     }
@@ -207,6 +208,15 @@ mod tests {
             ];
             assert_eq!(read.tables, expected.into_iter().map(|(name, table)| (name.into(), table)).collect());
         }
+    }
+
+    /// Names of the same hash lie in one group.
+    #[test]
+    fn every_table_of_a_group_is_read() {
+        let read = read(include_bytes!("../../../tests/fixtures/boot/sixty_tables.DAT")).unwrap();
+        let names: Vec<TableName> = (1..=60).map(|number| format!("t{number}").into()).collect();
+        assert_eq!(read.tables.len(), 60);
+        assert!(names.iter().all(|name| read.tables.contains_key(name)));
     }
 
     #[test]
