@@ -34,6 +34,7 @@
 -export([reset/0, reset/1]).
 -export([leave/0, leave/1]).
 -export([rollback/0, rollback/1]).
+-export([force_boot/0, force_boot/1]).
 -export([restore/1, restore/2]).
 -export([forget/1, forget/2]).
 -export([commit/1, resume/0]).
@@ -49,7 +50,7 @@
 -export([format_error/1]).
 
 -type node_name() :: node() | string() | binary().
--type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset | leave | rollback.
+-type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset | leave | rollback | force_boot.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
                      local_rows => archive | merge,
@@ -177,6 +178,17 @@ rollback() ->
 -spec rollback(options()) -> ok | {ok, plan()} | error().
 rollback(Opts) ->
     operate(rollback, Opts).
+
+%% After a total outage: loads the tables that wait here for nodes that are gone for good. What those wrote last is given up, which
+%% has to be agreed to with #{yes => true}; #{dry_run => true} shows what it is. Refused while one of them gives a sign of life, and where
+%% another node has the newer copies.
+-spec force_boot() -> ok | {ok, plan()} | error().
+force_boot() ->
+    force_boot(#{}).
+
+-spec force_boot(options()) -> ok | {ok, plan()} | error().
+force_boot(Opts) ->
+    operate(force_boot, Opts).
 
 %% Takes Node, which is gone for good, out of this node's cluster. What only Node has goes with it; one that comes back with
 %% its old database is turned away. On any member.
@@ -321,7 +333,7 @@ help() ->
       "  test_node(Node)       can Node be joined? names, DNS, epmd, port, cookie, Mnesia\n"
       "  plan({join_as_master, Node})\n"
       "                        what would be done; also {join, Node}, {sync_node, Node},\n"
-      "                        leave, rollback, reset\n"
+      "                        leave, rollback, reset, force_boot\n"
       "  commit(Plan)          do it, if nothing has changed since\n"
       "  join(Node)            become a slave: tables are read where they are, except those that\n"
       "                        ejabberd's modules copy when they start\n"
@@ -329,6 +341,7 @@ help() ->
       "  sync_node(Node)       copy every table that is missing here\n"
       "  leave()               go on alone with a copy of the cluster's data; leave(#{data => empty}) without\n"
       "  rollback()            take back what was done here last; what was written since is kept\n"
+      "  force_boot()          load tables that wait here for nodes that are gone for good\n"
       "  reset()               go on with an empty database; the old one is kept\n"
       "  restore(Folder)       go on with what a backup holds; restore(Folder, #{dry_run => true}) tells what changes\n"
       "  rename(From, To)      give a stopped node's database to another name\n"

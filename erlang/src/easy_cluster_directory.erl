@@ -46,6 +46,7 @@
 -export([drop_kept/2]).
 -export([copy_kept/3]).
 -export([set_aside/2]).
+-export([copy_aside/2]).
 %% Looking
 -export([state_of_kept/2]).
 -export([kept/1]).
@@ -285,6 +286,31 @@ move_aside({ok, Names}, MnesiaDir, Kept) ->
 
 described_aside({ok, Entries}, Kept, Id) -> write_manifest(Kept, Id, Entries);
 described_aside({error, _} = Error, _Kept, _Id) -> Error.
+
+%% Copies every Mnesia file into the kept folder, logs with transactions along. The database starts as it is in a moment and
+%% writes on into its files, so that a second name would not keep them. Done again, it copies what is missing.
+-spec copy_aside(file:filename(), id()) -> result().
+copy_aside(MnesiaDir, Id) ->
+    stopped(MnesiaDir, Id, fun(#{kept := Kept}) ->
+        case manifest(Kept) of
+            {ok, _AllThere} -> ok;
+            missing -> copy_each(mnesia_entries(MnesiaDir), MnesiaDir, Kept, Id);
+            {error, _} = Error -> Error
+        end
+    end).
+
+copy_each({error, _} = Error, _MnesiaDir, _Kept, _Id) ->
+    Error;
+copy_each({ok, Entries}, MnesiaDir, Kept, Id) ->
+    Files = [Entry || {_Name, #file_info{type = regular}} = Entry <- Entries],
+    easy_cluster_files:in_order([
+        fun() -> easy_cluster_files:make_folder(Kept) end,
+        fun() -> easy_cluster_files:each(fun({Name, _}) -> copy_to(Name, MnesiaDir, Kept) end, Files) end,
+        fun() -> write_manifest(Kept, Id, Files) end
+    ]).
+
+copy_to(Name, From, To) ->
+    easy_cluster_files:copy(filename:join(From, Name), filename:join(To, Name)).
 
 -spec manifest(file:filename()) -> {ok, manifest()} | missing | easy_cluster_files:failure().
 manifest(Kept) ->

@@ -68,12 +68,25 @@ look(Node, Snapshot, {ok, #{reaches := Reaches}}, Timeout) ->
             Answers = easy_cluster_rpc:parallel(fun(Question) -> ask(Question, Timeout) end, Questions, 2 * Timeout),
             Examination = #{node => Node, snapshot => Snapshot, reaches => Reaches,
                             pairs => pairs(Answers), unanswered => unanswered(Answers)},
-            easy_cluster_native:call(diagnose, #{examination => Examination, places => places()});
+            diagnosed(waits(easy_cluster_boot:waiting(), Snapshot, Timeout), Examination);
         {error, Reason} ->
             {error, Reason}
     end;
 look(_Node, _Snapshot, {error, Reason}, _Timeout) ->
     {error, Reason}.
+
+diagnosed({ok, Waits}, Examination) ->
+    easy_cluster_native:call(diagnose, #{examination => maps:merge(Examination, Waits), places => places()});
+diagnosed({error, Reason}, _Examination) ->
+    {error, Reason}.
+
+waits([], _Snapshot, _Timeout) ->
+    {ok, #{}};
+waits(Tables, Snapshot, Timeout) ->
+    case easy_cluster_boot:awaited(Tables, Snapshot, Timeout) of
+        {ok, #{waits := Waits}} -> {ok, #{waiting => Tables, awaited => Waits}};
+        {error, Reason} -> {error, Reason}
+    end.
 
 %% Where the machine's files are, as ejabberd was told. Another application has its own, of which nothing is known.
 -spec places() -> map() | undefined.

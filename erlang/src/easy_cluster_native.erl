@@ -20,7 +20,8 @@ call(Operation, Args) ->
             {error, NotLoaded}
     end.
 
-raw(Operation, Request) when Operation =:= probe; Operation =:= diagnose; Operation =:= explain ->
+raw(Operation, Request) when Operation =:= probe; Operation =:= diagnose; Operation =:= explain; Operation =:= waiting;
+                             Operation =:= overridden ->
     easy_cluster_nif:call_io(Request);
 raw(_Operation, Request) -> easy_cluster_nif:call(Request).
 

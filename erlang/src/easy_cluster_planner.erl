@@ -15,12 +15,12 @@
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
 -type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()}
-                   | {restore, file:name_all()} | reset | leave | rollback.
+                   | {restore, file:name_all()} | reset | leave | rollback | force_boot.
 -export_type([error/0, plan/0, operation/0]).
 
 %% Those that name another node, and those that are about this node and its cluster.
 -define(WITH_NODE, [join, join_as_master, sync_node, forget]).
--define(OF_HERE, [reset, leave, rollback]).
+-define(OF_HERE, [reset, leave, rollback, force_boot]).
 %% Those that name a folder.
 -define(WITH_FOLDER, [restore]).
 
@@ -138,6 +138,12 @@ of_here(rollback, {ok, Options}) ->
         {ok, Operations} -> first_reached(Operations, Options);
         {error, Reason} -> {error, Reason}
     end;
+%% ejabberd waits for the tables: whether it could be started anew is no question.
+of_here(force_boot, {ok, #{timeout := Timeout} = Options}) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
+    Plan = forced(easy_cluster_boot:awaited(easy_cluster_boot:waiting(), Snapshot, Timeout), Options, Snapshot),
+    easy_cluster_gather:release(Opened),
+    Plan;
 of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
     Plan = compared(Operation, Options, Snapshot),
@@ -145,6 +151,9 @@ of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     Plan;
 of_here(_Operation, {error, Reason}) ->
     {error, Reason}.
+
+forced({ok, Force}, Options, Snapshot) -> with_rows({force_boot, Force}, Options, Snapshot, {ok, []});
+forced({error, Reason}, _Options, _Snapshot) -> {error, Reason}.
 
 %% The operations of which any would take back what was done here last.
 taking_back() ->
@@ -356,6 +365,8 @@ recheck(#{operation := Operation, options := Options} = Plan) ->
 
 look_again({forget, Node}, #{timeout := Timeout, also := Also}) ->
     easy_cluster_gather:forgetting([Node | Also], Timeout);
+look_again({force_boot, _Force}, #{timeout := Timeout}) ->
+    easy_cluster_gather:snapshot([], Timeout);
 look_again(Operation, #{timeout := Timeout}) ->
     easy_cluster_gather:preflight(nodes_of(Operation), Timeout).
 

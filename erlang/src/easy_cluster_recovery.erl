@@ -24,6 +24,7 @@ before_mnesia() ->
 
 recover(Directory) ->
     reentered(easy_cluster_returning:reenter(Directory, ?ASK_TIMEOUT)),
+    kept(easy_cluster_boot:keep_overridden(Directory, ?ASK_TIMEOUT)),
     told(easy_cluster_executor:recover_offline(Directory)),
     is_member(easy_cluster_returning:check(Directory, ?ASK_TIMEOUT)).
 
@@ -32,6 +33,16 @@ reentered(none) ->
 reentered({ok, Id}) ->
     logger:notice(#{what => easy_cluster_reenter, kept => Id});
 reentered({error, Reason}) ->
+    refuse(Reason).
+
+%% A node that cannot keep what is about to be replaced does not start.
+kept(none) ->
+    ok;
+kept({ok, #{id := Id, tables := Tables, nodes := Nodes}}) ->
+    #{kept := Kept} = easy_cluster_directory:paths(mnesia:system_info(directory), Id),
+    Problem = {database_overridden, #{here => node(), tables => Tables, nodes => Nodes, kept => unicode:characters_to_binary(Kept)}},
+    logger:warning("~ts", [easy_cluster:format_error(Problem)]);
+kept({error, Reason}) ->
     refuse(Reason).
 
 %% Who was forgotten does not start: it would serve on its own what its cluster has gone on from, or be ended by Mnesia.

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::errors;
 use crate::model::machine::Machine;
-use crate::model::name::NodeName;
+use crate::model::name::{NodeName, TableName};
 use crate::model::pair::Pair;
 use crate::model::reach::Reach;
+use crate::model::request::Awaited;
 use crate::model::snapshot::{Facts, Snapshot};
 use crate::validate::problem::{Problem, Severity};
 use crate::validate::view::View;
-use crate::validate::{beside, durability, machine as of_machine, membership, pairs, reach};
+use crate::validate::{beside, durability, machine as of_machine, membership, pairs, reach, waiting};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,12 @@ pub struct Examination {
     pub pairs: Vec<Pair>,
     /// Members that were asked how far they get and have not answered, and why.
     pub unanswered: Vec<(NodeName, String)>,
+    /// Tables that cannot be read on this node.
+    #[serde(default)]
+    pub waiting: Vec<TableName>,
+    /// For whom those wait that have a copy here.
+    #[serde(default)]
+    pub awaited: Vec<Awaited>,
 }
 
 /// What came of it.
@@ -60,6 +67,7 @@ pub fn diagnose(examination: &Examination, machine: Option<&Machine>) -> Result<
             .iter()
             .map(|(node, reason)| Problem::NoConnection { node: node.clone(), reason: reason.clone() }),
     );
+    problems.extend(waiting::problems(&view, &examination.waiting, &examination.awaited));
     problems.extend(machine.map_or_else(Vec::new, of_machine::problems));
     problems.sort_by_key(|problem| (problem.severity(), problem.layer()));
     let text =

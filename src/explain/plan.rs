@@ -107,6 +107,9 @@ fn headline(plan: &Plan) -> String {
             let members = plan.members.iter().chain([&plan.node]).cloned().collect();
             format!("forget: {} forget {}", Nodes(members), Nodes(all))
         }
+        Operation::ForceBoot(_) => {
+            format!("force_boot: {} goes on with what it has, without the nodes that it waits for", plan.node)
+        }
         Operation::Restore(backup) => format!(
             "restore: {} goes on alone with the backup of {} that {} made at {}",
             plan.node, backup.path, backup.node, backup.at

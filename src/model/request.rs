@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::name::{AtomName, NodeName, TableName};
+use super::store::Reason;
 use super::table::{Storage, TableType};
 
 /// An operation on the cluster. The node is whatever the operator typed until it has been through
@@ -28,6 +29,39 @@ pub enum Operation {
     Restore(Backup),
     /// Give a stopped node's database to another name.
     Rename(Rename),
+    /// Load here what waits for nodes that are gone for good.
+    ForceBoot(ForceBoot),
+}
+
+/// What waits here, as the node's own records and the other members tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForceBoot {
+    /// Tables with a copy here that wait, by whom they wait for.
+    pub waits: Vec<Awaited>,
+    /// Nodes among these that do not answer, and yet something of theirs does, and what that is.
+    pub signs: Vec<(NodeName, String)>,
+}
+
+/// Tables that wait for the same nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The tables.
+    pub tables: Vec<TableName>,
+    /// Why.
+    pub reason: Reason,
+    /// For whom.
+    pub nodes: Vec<AwaitedNode>,
+}
+
+/// A node that tables wait for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedNode {
+    /// The node.
+    pub node: NodeName,
+    /// When this node last saw it come or go, by its own clock.
+    pub seen: Option<String>,
+    /// Whether it has a record that this node went down before it.
+    pub outlived_here: bool,
 }
 
 /// What takes an operation back, as [`crate::plan::rollback::takes_back`] finds it.
@@ -131,7 +165,8 @@ impl Operation {
             | Self::Leave
             | Self::Rollback(_)
             | Self::Restore(_)
-            | Self::Rename(_) => None,
+            | Self::Rename(_)
+            | Self::ForceBoot(_) => None,
         }
     }
 
@@ -140,7 +175,7 @@ impl Operation {
     pub fn replaces_database(&self) -> bool {
         match self {
             Self::Join(_) | Self::JoinAsMaster(_) | Self::Restore(_) | Self::Rename(_) => true,
-            Self::SyncNode(_) | Self::Forget(_) => false,
+            Self::SyncNode(_) | Self::Forget(_) | Self::ForceBoot(_) => false,
             Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
@@ -151,7 +186,11 @@ impl Operation {
         match self {
             Self::Reset | Self::Leave | Self::Restore(_) | Self::Rename(_) => true,
             Self::Rollback(rollback) => matches!(rollback.way, Way::Kept { .. }),
-            Self::Join(_) | Self::JoinAsMaster(_) | Self::SyncNode(_) | Self::Forget(_) => false,
+            Self::Join(_)
+            | Self::JoinAsMaster(_)
+            | Self::SyncNode(_)
+            | Self::Forget(_)
+            | Self::ForceBoot(_) => false,
         }
     }
 
@@ -168,6 +207,7 @@ impl Operation {
             Self::Rollback(_) => "rollback",
             Self::Restore(_) => "restore",
             Self::Rename(_) => "rename",
+            Self::ForceBoot(_) => "force_boot",
         }
     }
 }

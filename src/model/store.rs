@@ -6,6 +6,18 @@ use super::machine::decisions::{Decisions, Sighting};
 use super::machine::schema::{Holders, Schema};
 use super::name::{NodeName, TableName};
 
+/// Why a node does not load a table by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It did not see these nodes go down: they may have gone on without it.
+    Newer,
+    /// Its copy is in memory, and theirs is on disc.
+    Memory,
+    /// They are its master nodes for the table.
+    Masters,
+}
+
 /// The database of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Store {
@@ -47,6 +59,32 @@ impl Store {
             .flatten()
             .map(String::as_str)
             .max()
+    }
+
+    /// Whether it loads a table by itself when it starts, as `mnesia_controller:last_consistent_replica/2` has it.
+    ///
+    /// # Errors
+    /// Why it waits, and for whom.
+    pub fn loads(&self, table: &TableName, holders: &Holders) -> Result<(), (Reason, Vec<NodeName>)> {
+        let here = &self.node;
+        let masters = self.masters(table);
+        let only = holders.all().all(|node| node == here);
+        if only || holders.local_content || masters.contains(here) {
+            return Ok(());
+        }
+        if !masters.is_empty() {
+            return Err((Reason::Masters, masters.to_vec()));
+        }
+        if holders.ram.contains(here) {
+            return if holders.disc.is_empty() {
+                Ok(())
+            } else {
+                Err((Reason::Memory, holders.disc.clone()))
+            };
+        }
+        let others = holders.disc.iter().filter(|node| *node != here && !self.outlived(node));
+        let newer: Vec<NodeName> = others.cloned().collect();
+        if holders.read_only || newer.is_empty() { Ok(()) } else { Err((Reason::Newer, newer)) }
     }
 
     /// The tables that it holds.

@@ -8,22 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::machine::schema::Holders;
 use crate::model::name::{NodeName, TableName};
+pub use crate::model::store::Reason;
 use crate::model::store::Store;
 use crate::validate::problem::{Nodes, Problem, Tables};
-
-/// Why a node does not load a table by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// It did not see these nodes go down: they may have gone on without it.
-    Newer,
-    /// Its copy is in memory, and theirs is on disc.
-    Memory,
-    /// They are its master nodes for the table.
-    Masters,
-}
 
 /// Tables that wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +87,7 @@ fn start(store: &Store) -> Start {
     let mut waits: BTreeMap<(Reason, Vec<NodeName>), Vec<TableName>> = BTreeMap::new();
     let mut loads = Vec::new();
     for (table, holders) in store.held() {
-        match alone(store, table, holders) {
+        match store.loads(table, holders) {
             Ok(()) => loads.push(table.clone()),
             Err((reason, nodes)) => waits.entry((reason, nodes)).or_default().push(table.clone()),
         }
@@ -111,28 +99,6 @@ fn start(store: &Store) -> Start {
         loads,
         waits: waits.into_iter().map(|((reason, nodes), tables)| Wait { reason, nodes, tables }).collect(),
     }
-}
-
-/// Whether a node loads a table by itself, or for whom it waits.
-///
-/// # Errors
-/// Why it waits, and for whom.
-pub fn alone(store: &Store, table: &TableName, holders: &Holders) -> Result<(), (Reason, Vec<NodeName>)> {
-    let here = &store.node;
-    let masters = store.masters(table);
-    let others = |nodes: &[NodeName]| nodes.iter().filter(|node| *node != here).cloned().collect::<Vec<_>>();
-    if holders.all().all(|node| node == here) || holders.local_content || masters.contains(here) {
-        return Ok(());
-    }
-    if !masters.is_empty() {
-        return Err((Reason::Masters, masters.to_vec()));
-    }
-    if holders.ram.contains(here) {
-        return if holders.disc.is_empty() { Ok(()) } else { Err((Reason::Memory, holders.disc.clone())) };
-    }
-    let newer: Vec<NodeName> =
-        others(&holders.disc).into_iter().filter(|node| !store.outlived(node)).collect();
-    if holders.read_only || newer.is_empty() { Ok(()) } else { Err((Reason::Newer, newer)) }
 }
 
 /// What becomes of a table when all databases are up.
@@ -156,7 +122,7 @@ fn end(cluster: &[&Store], table: &TableName) -> End {
     let loading: Vec<NodeName> = cluster
         .iter()
         .filter(holds)
-        .filter(|store| store.schema.tables.get(table).is_some_and(|h| alone(store, table, h).is_ok()))
+        .filter(|store| store.schema.tables.get(table).is_some_and(|h| store.loads(table, h).is_ok()))
         .map(|store| store.node.clone())
         .collect();
     if !loading.is_empty() {

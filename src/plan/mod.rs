@@ -10,6 +10,7 @@ pub mod boot;
 mod copy;
 pub mod estimate;
 pub mod fingerprint;
+mod force_boot;
 pub mod forget;
 mod join;
 pub mod marks;
@@ -111,7 +112,7 @@ pub struct Kept {
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     match operation {
-        Operation::Forget(_) | Operation::Rename(_) => return Ok(Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => return Ok(Vec::new()),
         Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
         Operation::Join(_)
         | Operation::JoinAsMaster(_)
@@ -132,7 +133,8 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Leave
         | Operation::Rollback(_)
         | Operation::Restore(_)
-        | Operation::Rename(_) => Ok(Vec::new()),
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_) => Ok(Vec::new()),
     }
 }
 
@@ -172,7 +174,7 @@ fn wanted<'a>(
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
-        Operation::Forget(_) | Operation::Rename(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -223,6 +225,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::Forget(node) = &inputs.operation {
         return forget::make(&view, node, inputs);
     }
+    if let Operation::ForceBoot(force) = &inputs.operation {
+        return force_boot::make(&view, force, inputs);
+    }
     if let Operation::Rename(_) = &inputs.operation {
         return Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }]);
     }
@@ -241,7 +246,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) | Operation::Rename(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => (Vec::new(), Vec::new()),
         Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
@@ -274,7 +279,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Leave
         | Operation::Rollback(_)
         | Operation::Restore(_)
-        | Operation::Rename(_) => Vec::new(),
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));

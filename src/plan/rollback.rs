@@ -108,6 +108,11 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
             return Err(nothing("what is kept has the former name; to take it back, rename it again"));
         }
         Operation::SyncNode(_) => Way::Copies { tables: copied(last, plan) },
+        Operation::ForceBoot(_) => {
+            return Err(nothing(
+                "tables that were loaded without the others stay; nothing was replaced here",
+            ));
+        }
         Operation::Forget(_) => return Err(nothing("of a node that was forgotten, nothing is kept here")),
         Operation::Rollback(rollback) => match rollback.way {
             Way::Kept { .. } => kept(last, plan)?,

@@ -6,6 +6,7 @@ use super::Plan;
 use super::step::Action;
 use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};
+use crate::model::request::Operation;
 use crate::model::snapshot::{Running, Snapshot};
 use crate::model::table::{Storage, Table};
 use crate::validate::problem::{Nodes, Problem};
@@ -17,6 +18,9 @@ use crate::validate::view::View;
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::VerifyFailed`] for each difference.
 pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    if let Operation::ForceBoot(_) = &plan.operation {
+        return of_loaded(&view, plan);
+    }
     let mut expected = vec![plan.node.clone()];
     if !plan.operation.ends_alone() {
         expected.extend(plan.members.iter().cloned());
@@ -53,6 +57,21 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Tables that were forced are loaded here. Members that are gone are no concern of it.
+fn of_loaded(view: &View<'_>, plan: &Plan) -> Result<(), Vec<Problem>> {
+    let forced: Vec<&TableName> = plan.steps.iter().flat_map(|step| forced(&step.action)).collect();
+    let waits = |table: &&Table| forced.contains(&&table.name) && !view.has_here(table.active);
+    let waiting = view.tables_of(&plan.node).filter(waits);
+    let problems: Vec<Problem> =
+        waiting.map(|table| failed(format!("{} to be loaded here", table.name), "it waits".into())).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+fn forced(action: &Action) -> impl Iterator<Item = &TableName> {
+    let tables = if let Action::ForceLoad { tables } = action { tables.as_slice() } else { &[] };
+    tables.iter().map(|(table, _)| table)
 }
 
 fn of_member(view: &View<'_>, node: &NodeName, expected: &[NodeName]) -> Vec<Problem> {

@@ -18,3 +18,4 @@ pub mod reach;
 pub mod restart;
 pub mod returning;
 pub mod view;
+pub mod waiting;

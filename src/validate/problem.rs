@@ -711,10 +711,30 @@ problems! {
     evidence "on {here} wait {tables}: {nodes} may have newer rows{seen}"
     fix "start {nodes}; if it is gone for good, see first what would be given up, then go on without it: easy_cluster:force_boot()"
 
+    /// Nothing is to be forced: every table here is loaded, or is being loaded from another member.
+    Request Error NothingWaits = "nothing_waits" { here: NodeName }
+    evidence "no table with a copy on {here} waits for a node"
+    fix "see what is wrong with easy_cluster:doctor()"
+
+    /// A node that tables wait for is not gone: what it has may be newer, and would be lost.
+    Membership Error AwaitedIsThere = "awaited_is_there" { node: NodeName, tables: Tables, found: String }
+    evidence "{node}, for which wait {tables}, is not gone: {found}"
+    fix "start ejabberd on {node} (test_node('{node}') tells what is in the way); if it waits itself, go on from there: easy_cluster:force_boot() on {node}"
+
+    /// Tables are loaded without a node that may have newer rows. When it comes back its rows are replaced by these.
+    Tables Warning NewerRowsGivenUp = "newer_rows_given_up" { tables: Tables, nodes: Nodes, seen: String }
+    evidence "what {nodes} wrote last into {tables} is given up ({seen})"
+    fix "bring its directory here and look with easy-cluster boot-order who has the newest rows; to go on without it pass #{{yes => true}}. Where easy_cluster is installed it keeps its database when it comes back"
+
+    /// This node started with rows of which the others knew nothing: they had gone on without it, and theirs replace them.
+    Tables Warning DatabaseOverridden = "database_overridden" { here: NodeName, tables: Tables, nodes: Nodes, kept: String }
+    evidence "{nodes} serve {tables} already, of which {here} may have had newer rows; its database as it was is kept in {kept}"
+    fix "compare the kept rows with the cluster's if something is missed; when nothing is, drop them: easy_cluster:drop_kept/2"
+
     /// The master nodes that a node was told to load tables from are down: until one comes, even the newest copy is not loaded.
     Tables Error DeadMasterNodes = "dead_master_nodes" { node: NodeName, masters: Nodes, tables: Tables }
     evidence "{node} loads {tables} from its master nodes only, which are {masters}, and none of them is there"
-    fix "start one of {masters}; or, where {node} runs, clear them: mnesia:set_master_nodes([]), and start it again"
+    fix "start one of {masters}; or, where {node} runs, clear them with mnesia:set_master_nodes([]), and load what waits: easy_cluster:force_boot()"
 
     /// The node that was last is not among those that could be looked at: tables wait for it.
     Tables Error LastNodeMissing = "last_node_missing" { nodes: Nodes, tables: Tables, best: NodeName }

@@ -126,6 +126,39 @@ pub(crate) fn registered(entries: &[Registered]) -> String {
     }
 }
 
+/// Why a node cannot be gone for good, although it may not be possible to connect to it: something that only it can have done.
+#[must_use]
+pub fn sign_of_life(reach: &Reach) -> Option<String> {
+    let told = || problems(reach).first().map_or_else(|| "it answers".to_owned(), ToString::to_string);
+    match &reach.failure {
+        None => Some("it takes connections".into()),
+        // epmd knows who is connected to it.
+        Some(
+            ReachFailure::DistributionPortClosed { .. }
+            | ReachFailure::DistributionPortSilent { .. }
+            | ReachFailure::PeerSilent { .. }
+            | ReachFailure::TlsRequired { .. }
+            | ReachFailure::TlsMissing { .. }
+            | ReachFailure::NameRefused { .. }
+            | ReachFailure::DuplicateName { .. }
+            | ReachFailure::OtherName { .. }
+            | ReachFailure::Incompatible { .. }
+            | ReachFailure::WrongCookie
+            | ReachFailure::HandshakeFailed { .. }
+            | ReachFailure::FirstAddress { .. },
+        ) => Some(told()),
+        Some(
+            ReachFailure::UnknownHost { .. }
+            | ReachFailure::EpmdUnreachable { .. }
+            | ReachFailure::EpmdSilent { .. }
+            | ReachFailure::NotEpmd { .. }
+            | ReachFailure::NotRegistered { .. }
+            | ReachFailure::StaleEntry { .. }
+            | ReachFailure::NotANode { .. },
+        ) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,13 @@
 //! A node that starts with a database of its own, before its Mnesia runs.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Nodes, Problem};
-use crate::model::name::NodeName;
+use crate::model::machine::schema::Holders;
+use crate::model::name::{NodeName, TableName};
+use crate::model::store::Store;
 
 /// What a member says whose Mnesia runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,34 @@ pub fn reentry(here: &NodeName, known: &[Known]) -> Vec<Problem> {
     let member =
         |known: &Known| Problem::StillAMember { here: here.clone(), members: Nodes(known.members.clone()) };
     listing.map(member).into_iter().collect()
+}
+
+/// The tables that this node would load from its own disc, as it had outlived all others that have them there.
+#[must_use]
+pub fn newest(store: &Store) -> Vec<TableName> {
+    let is_newest = |(table, holders): &(&TableName, &Holders)| {
+        holders.disc.contains(&store.node)
+            && !holders.local_content
+            && holders.all().any(|node| *node != store.node)
+            && store.masters(table).is_empty()
+            && store.loads(table, holders).is_ok()
+    };
+    store.held().filter(is_newest).map(|(table, _)| table.clone()).collect()
+}
+
+/// Those of them that others serve already: they have gone on without this node, and theirs replace what is here. With
+/// them, who serves.
+#[must_use]
+pub fn overridden(store: &Store, serving: &[(NodeName, Vec<TableName>)]) -> (Vec<TableName>, Vec<NodeName>) {
+    let newest = newest(store);
+    let (mut tables, mut nodes) = (BTreeSet::new(), BTreeSet::new());
+    for (node, served) in serving {
+        for table in served.iter().filter(|table| newest.contains(table)) {
+            tables.insert(table.clone());
+            nodes.insert(node.clone());
+        }
+    }
+    (tables.into_iter().collect(), nodes.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::explain::history::{Event, Past};
 use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
-use easy_cluster::model::request::{Operation, Options};
+use easy_cluster::model::request::{ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
@@ -24,6 +25,7 @@ use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, beside, node_name, options, reach};
 use serde::{Deserialize, Serialize};
 
+use crate::boot::{self, MemberLogs, Overridden};
 use crate::{from_bytes, to_bytes};
 
 /// Everything that the core can be asked, as an Erlang term `{Operation, #{...}}`.
@@ -72,6 +74,17 @@ enum Request {
     Reentering {
         here: NodeName,
         known: Vec<Known>,
+    },
+    Waiting {
+        snapshot: Snapshot,
+        tables: Vec<TableName>,
+        logs: Vec<MemberLogs>,
+        reaches: Vec<Reach>,
+    },
+    Overridden {
+        here: NodeName,
+        directory: PathBuf,
+        serving: Option<Vec<(NodeName, Vec<TableName>)>>,
     },
     TestNode {
         node: NodeName,
@@ -138,6 +151,8 @@ enum Answer {
     Recovery(Recovery),
     Salvage(Option<Salvage>),
     Backup(Backup),
+    Waiting(ForceBoot),
+    Overridden(Overridden),
     Nothing {},
     TestNode {
         text: String,
@@ -215,6 +230,12 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Backup { snapshot, folder } => Answer::Backup(backup::make(&snapshot, &folder)?),
         Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
         Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
+        Request::Waiting { snapshot, tables, logs, reaches } => {
+            Answer::Waiting(boot::waiting(&snapshot, &tables, logs, &reaches).map_err(one)?)
+        }
+        Request::Overridden { here, directory, serving } => {
+            Answer::Overridden(boot::overridden(&here, &directory, serving.as_deref()).map_err(one)?)
+        }
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }

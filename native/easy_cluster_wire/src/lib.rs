@@ -17,6 +17,7 @@
 //!
 //! Anything else may stand under a key that is not asked for, and is passed over. Compressed terms are refused.
 
+mod boot;
 mod decode;
 mod dispatch;
 mod encode;

@@ -5,13 +5,15 @@
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
-    BackedUp, Backup, Changes, Data, LocalRows, Lose, Operation, Options, Rename, Rollback, Way,
+    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, LocalRows, Lose, Operation, Options,
+    Rename, Rollback, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
     Answer, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member, Obstacle,
     Running, Snapshot,
 };
+use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{Storage, Table, TableType};
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
@@ -288,7 +290,21 @@ fn operation() -> impl Strategy<Value = Operation> {
         (any::<String>(), way()).prop_map(|(id, way)| Operation::Rollback(Rollback { id, way })),
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
         backup().prop_map(Operation::Restore),
+        force_boot().prop_map(Operation::ForceBoot),
     ]
+}
+
+fn force_boot() -> impl Strategy<Value = ForceBoot> {
+    let reason = prop_oneof![Just(Reason::Newer), Just(Reason::Memory), Just(Reason::Masters)];
+    let awaited = (node(), option::of(text()), any::<bool>())
+        .prop_map(|(node, seen, outlived_here)| AwaitedNode { node, seen, outlived_here });
+    let wait = (table_names(), reason, vec(awaited, 0..3)).prop_map(|(tables, reason, nodes)| Awaited {
+        tables,
+        reason,
+        nodes,
+    });
+    (vec(wait, 0..3), vec((node(), any::<String>()), 0..3))
+        .prop_map(|(waits, signs)| ForceBoot { waits, signs })
 }
 
 prop_compose! {
@@ -569,7 +585,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Leave
         | Operation::Rollback(_)
         | Operation::Restore(_)
-        | Operation::Rename(_) => Operation::JoinAsMaster(other),
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }

@@ -1,0 +1,52 @@
+//! Going on without nodes that are gone for good, after a total outage.
+
+use super::step::{Action, OnFailure};
+use super::{Inputs, Plan, fingerprint, numbered, total};
+use crate::model::name::NodeName;
+use crate::model::request::ForceBoot;
+use crate::model::snapshot::Running;
+use crate::validate::problem::Problem;
+use crate::validate::view::View;
+use crate::validate::waiting;
+
+/// Makes the plan to load what waits here.
+///
+/// # Errors
+/// Everything that forbids it; what is given up, where that was not agreed to.
+pub(super) fn make(view: &View<'_>, force: &ForceBoot, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+    let problems = waiting::of_force(view, force);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let warnings = waiting::given_up(view, force);
+    if !warnings.is_empty() && !inputs.options.yes && !inputs.options.dry_run {
+        return Err(warnings);
+    }
+    let here = view.here();
+    let tables = force.waits.iter().flat_map(|wait| &wait.tables);
+    let tables = tables.map(|table| (table.clone(), here.clone())).collect();
+    // Each table that is loaded is good in itself, and the next start would wait again.
+    let steps =
+        numbered([Action::ForceLoad { tables }, Action::Verify].map(|action| (action, OnFailure::Keep)));
+    Ok(Plan {
+        id: format!("{}-{}", inputs.at, inputs.operation.name()),
+        operation: inputs.operation.clone(),
+        options: inputs.options.clone(),
+        node: here.clone(),
+        members: running(view),
+        fingerprint: fingerprint::of(view, here),
+        estimate: total(&steps),
+        steps,
+        undo: Vec::new(),
+        warnings,
+        kept: None,
+        rows: Vec::new(),
+        lost: Vec::new(),
+    })
+}
+
+fn running(view: &View<'_>) -> Vec<NodeName> {
+    let members = view.set(view.here_facts().db_nodes).iter().filter(|node| *node != view.here());
+    let runs = |node: &&NodeName| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes);
+    members.filter(runs).cloned().collect()
+}
