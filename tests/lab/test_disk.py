@@ -102,7 +102,10 @@ def test_a_recovery_without_a_disk_to_write_waits_for_it(on_small_disk, how, nam
     hello.launch()
 
     def ended_or_up():
-        return hello._process.poll() is not None or hello.is_up() and serves(hello)
+        try:
+            return hello._process.poll() is not None or hello.is_up() and serves(hello)
+        except NodeDown:  # it ends at this moment
+            return False
 
     wait_until(ended_or_up, 60, "ejabberd to give up, or to start")
     if hello._process.poll() is None:  # what had to be done needed no room

@@ -151,7 +151,8 @@ impl Machine {
             vec![106, 106],
         ]
         .concat();
-        let length = u32::try_from(term.len()).expect("short");
+        // It counts its own four bytes.
+        let length = u32::try_from(term.len()).expect("short") + 4;
         let words = [0, 0x00ab_cdef, 0, 0, length + 8, 0x1234_5678, length].map(u32::to_be_bytes).concat();
         self.write(&format!("{SPOOL}/schema.DAT"), [words, term].concat());
     }
