@@ -169,11 +169,23 @@ def test_a_dead_master_node_keeps_even_the_last_one_waiting(trio, program):
     assert "users" in not_loaded(three)
     two.start()
     waits_as_told(three, together(report, three))
+    # Cleared, it is the newest, and nothing loads by that alone.
     three.eval("ok = mnesia:set_master_nodes([])")
+    assert three.eval("mnesia:wait_for_tables([users], 700)") == ("timeout", ["users"])
+    assert three.eval("mnesia:force_load_table(users)") == "yes"
+    until(two, "ok =:= mnesia:wait_for_tables([users], 1000)")
+
+
+def test_both_sides_of_a_cut_have_outlived_each_other(trio, program):
+    one, two, three = trio
     three.stop()
-    assert "dead_master_nodes" not in codes(order(program, two, three))
-    three.start()
-    until(three, "ok =:= mnesia:wait_for_tables([users, shared], 1000)")
+    one.eval(f"true = erlang:set_cookie('{two.name}', other), true = erlang:disconnect_node('{two.name}')")
+    until(one, f"mnesia:system_info(running_db_nodes) =:= ['{one.name}']")
+    until(two, f"mnesia:system_info(running_db_nodes) =:= ['{two.name}']")
+    for node in (one, two):
+        node.stop()
+    report = order(program, *trio)
+    assert "both_outlived" in codes(report) and report["status"] == 1
 
 
 def test_a_torn_log_and_a_missing_one_are_told(trio, program):

@@ -101,6 +101,32 @@ def test_a_dead_master_node_is_told_and_overcome(stopped):
     assert rows(three, "users") == [2]
 
 
+def last_one_gone(hello, foo):
+    """hello is stopped, foo gets one more account and is stopped, hello starts and waits."""
+    hello.stop()
+    until(foo, f"not lists:member('{hello.name}', mnesia:system_info(running_db_nodes))")
+    foo.register("late", "secret")
+    foo.eval("dumped = mnesia:dump_log()")
+    foo.stop()
+    hello.launch()
+    until(hello, "mnesia:system_info(is_running) =:= yes andalso mnesia:table_info(passwd, where_to_read) =:= nowhere")
+
+
+@pytest.mark.parametrize("release", ["24.12", "26.07"])
+def test_newer_releases_wait_and_go_on_likewise(nodes_of, release):
+    hello, foo = nodes_of(release, release)
+    hello.load_easy_cluster()
+    foo.register("alice", "secret")
+    join(hello, foo)
+    last_one_gone(hello, foo)
+    hello.load_easy_cluster()
+    told = problems(hello)["tables_wait"]
+    assert "passwd" in told["tables"] and told["nodes"] == [foo.name], told
+    assert call(hello, "force_boot(#{yes => true})") == "ok"
+    wait_until(lambda: serves(hello), 40, "ejabberd to go on by itself")
+    assert exists(hello, "alice") and not exists(hello, "late")
+
+
 @pytest.fixture
 def replicas(pair):
     """Two ejabberd nodes with the same tables and easy_cluster in both."""
@@ -114,14 +140,7 @@ def replicas(pair):
 
 def test_ejabberd_goes_on_by_itself_and_who_comes_back_keeps_what_is_replaced(replicas):
     hello, foo = replicas
-    hello.stop()
-    until(foo, f"not lists:member('{hello.name}', mnesia:system_info(running_db_nodes))")
-    foo.register("late", "secret")
-    foo.eval("dumped = mnesia:dump_log()")
-    foo.stop()
-
-    hello.launch()
-    until(hello, "mnesia:system_info(is_running) =:= yes andalso mnesia:table_info(passwd, where_to_read) =:= nowhere")
+    last_one_gone(hello, foo)
     told = problems(hello)
     assert "passwd" in told["tables_wait"]["tables"] and told["tables_wait"]["nodes"] == [foo.name], told
     assert not hello.host.accepts(hello.c2s_port)
