@@ -166,6 +166,7 @@ def test_the_doctor_alone_leads_to_a_working_join(lab, program):
         stack.callback(lambda: [node.destroy() for node in nodes])
         for machine in (hello, foo):
             stack.callback(machine.hosts.write_text, machine.hosts.read_text())
+            stack.callback(machine.host.set_cookie, machine.host.cookie)
         break_all(hello, foo)
         ghost = stack.enter_context(contextlib.ExitStack())
         ghost.enter_context(registered_in_epmd(foo.host, "ejabberd", port=9))
