@@ -112,6 +112,7 @@ def last_one_gone(hello, foo):
     until(hello, "mnesia:system_info(is_running) =:= yes andalso mnesia:table_info(passwd, where_to_read) =:= nowhere")
 
 
+@pytest.mark.releases
 @pytest.mark.parametrize("release", ["24.12", "26.07"])
 def test_newer_releases_wait_and_go_on_likewise(nodes_of, release):
     hello, foo = nodes_of(release, release)
