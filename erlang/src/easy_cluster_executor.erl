@@ -130,7 +130,7 @@ failed(#{on_failure := resume, number := Number} = Step, Reason, Journal, Contex
 failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan := #{undo := Undo}} = Context) ->
     Journal1 = note(Journal, [{failed, Number, Reason}]),
     WayBack = [Action || #{since := Since, action := Action} <- Undo, Since =< Number],
-    undo(WayBack, Journal1, Context, Step, Reason, []).
+    undo(WayBack, Journal1, Context#{undoing => true}, Step, Reason, []).
 
 %%% Back
 
@@ -217,7 +217,7 @@ recover_offline(Directory, Id, Plan, Events, Tail) ->
             Report = fun(_Event) -> ok end,
             Noted = note(Journal, [{recovery, Direction}]),
             Context = started(Events, context(Plan, Directory, Report)),
-            offline(Offline, Noted, Context#{online => Online}, Direction, Id, []);
+            offline(Offline, Noted, Context#{online => Online, undoing => Direction =:= back}, Direction, Id, []);
         {{ok, _}, {error, {Code, Details}}} ->
             {error, {recovery_failed, #{id => Id, step => atom_to_binary(Code), reason => print(Details)}}};
         {{error, Reason}, {ok, Journal}} ->

@@ -15,7 +15,9 @@
                      %% How the applications were started, to start them likewise: filled in by the steps.
                      started => #{atom() => permanent | transient | temporary},
                      %% What the variable `dir' of Mnesia said before it was pointed at the staging directory.
-                     configured_directory => {ok, term()} | undefined}.
+                     configured_directory => {ok, term()} | undefined,
+                     %% On the way back.
+                     undoing => boolean()}.
 -type evidence() :: map().
 -export_type([action/0, context/0]).
 
@@ -38,10 +40,11 @@ run({merge_rows, #{tables := Tables}}, Context) ->
     merge_rows(Tables, Context, #{});
 run({restore_rows, #{tables := Tables}}, Context) ->
     all(fun(Table) -> restore_rows(easy_cluster_rows:restore(archive_file(Table, Context)), Table) end, Tables);
-run(stop_mnesia, _Context) ->
-    stop_application(mnesia);
-run(close_staging, _Context) ->
-    stop_application(mnesia);
+run(stop_mnesia, Context) ->
+    stop_mnesia(Context);
+run(close_staging, Context) ->
+    %% How that one was started is nothing to start Mnesia by.
+    stopped(stop_mnesia(Context));
 run(open_staging, Context) ->
     open_staging(Context);
 run({join_schema, #{node := Node, members := Members}}, Context) ->
@@ -157,6 +160,24 @@ stop_application(App) ->
         {error, {not_started, App}} -> {ok, #{}};
         {error, Reason} -> {error, Reason}
     end.
+
+%% The files are taken further, so they have to be whole; on the way back they are not taken anywhere, and a full disc that keeps
+%% them from being written must not keep the old ones from coming back.
+stop_mnesia(Context) ->
+    Evidence = types(lists:keymember(mnesia, 1, application:which_applications())),
+    case {easy_cluster_mnesia:stop(), mnesia:system_info(is_running), Context} of
+        {ok, _, _} -> {ok, Evidence};
+        {{error, Reason}, no, #{undoing := true}} ->
+            logger:warning(#{what => easy_cluster_stop_mnesia, reason => Reason}),
+            {ok, Evidence};
+        {{error, Reason}, _, _} -> {error, Reason}
+    end.
+
+types(true) -> #{started => #{mnesia => start_type(mnesia)}};
+types(false) -> #{}.
+
+stopped({ok, _Types}) -> {ok, #{}};
+stopped({error, Reason}) -> {error, Reason}.
 
 %% Source: application:info/0; a permanent application takes the VM down with it, so its type must come back.
 start_type(App) ->
