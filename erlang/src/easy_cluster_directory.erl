@@ -42,6 +42,7 @@
 -export([replace_files/2]).
 %% And back
 -export([restore/2]).
+-export([note_members/3, noted_members/2]).
 -export([drop_staging/2, drop_backup/2]).
 -export([drop_kept/2]).
 -export([copy_kept/3]).
@@ -62,6 +63,8 @@
 -define(LATEST_LOG, "LATEST.LOG").
 -define(FALLBACK, "FALLBACK.BUP").
 -define(MANIFEST, "manifest.term").
+-define(MEMBERS, "members").
+-define(MEMBERS_KIND, <<"ecmember">>).
 -define(COMMITTING, "committing").
 -define(RESTORED, "restored").
 -define(GIVEN_UP, "given_up").
@@ -442,7 +445,7 @@ marks_of(MnesiaDir, Id, #{kept := Kept} = Paths) ->
 marks(MnesiaDir, Id, #{kept := Kept, staging := Staging}, Phase, Files) ->
     {ok, #{
         phase => Phase,
-        staged => has_mnesia_files(Staging),
+        staged => has_mnesia_files(Staging) orelse there(filename:join(Staging, ?MEMBERS)),
         restoring => is_restoring(MnesiaDir, Id),
         ready => is_restoring(MnesiaDir, Id) andalso there(filename:join(below(MnesiaDir, "restoring", Id), ?READY)),
         old_files => lists:any(fun({Name, _Size}) -> same_in_both(MnesiaDir, Kept, Name) =:= {ok, true} end, Files)
@@ -454,10 +457,10 @@ has_mnesia_files(Folder) ->
         {error, _} -> false
     end.
 
-%% The operations of which something is kept, or half brought back.
+%% The operations of which something is kept, staged, or half brought back.
 -spec marked(file:filename()) -> [id()].
 marked(MnesiaDir) ->
-    Named = [easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", Folder])) || Folder <- ["kept", "restoring"]],
+    Named = [easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", Folder])) || Folder <- ["kept", "staging", "restoring"]],
     lists:usort([unicode:characters_to_binary(Name) || {ok, Names} <- Named, Name <- Names, is_kept_name(Name)]).
 
 %% Deletes the directory's logs, as old operations in them would be replayed into the new schema. A log without a
@@ -735,6 +738,35 @@ move_if_there(From, To, Name) ->
         missing -> ok;
         {error, _} = Error -> Error
     end.
+
+%% Beside the staging database, who is about to list this node: as long as its schema is in memory only, nothing but the
+%% journal would tell, and that may become unreadable.
+-spec note_members(file:filename(), id(), [node()]) -> result().
+note_members(MnesiaDir, Id, Members) ->
+    with_id(MnesiaDir, Id, fun(#{staging := Staging}) ->
+        easy_cluster_files:in_order([
+            fun() -> easy_cluster_files:make_folder(Staging) end,
+            fun() -> easy_cluster_files:write(filename:join(Staging, ?MEMBERS),
+                                              [easy_cluster_frame:header(?MEMBERS_KIND), easy_cluster_frame:record(Members)]) end
+        ])
+    end).
+
+%% None where it is not there or damaged.
+-spec noted_members(file:filename(), id()) -> [node()].
+noted_members(MnesiaDir, Id) ->
+    #{staging := Staging} = paths(MnesiaDir, Id),
+    case file:read_file(filename:join(Staging, ?MEMBERS)) of
+        {ok, Bytes} -> members_in(easy_cluster_frame:check_header(?MEMBERS_KIND, Bytes));
+        {error, _NotThere} -> []
+    end.
+
+members_in({ok, Record}) ->
+    case easy_cluster_frame:next(Record) of
+        {ok, Members, <<>>} when is_list(Members) -> [Node || Node <- Members, is_atom(Node)];
+        _Damaged -> []
+    end;
+members_in(_NoHeader) ->
+    [].
 
 -spec drop_staging(file:filename(), id()) -> result().
 drop_staging(MnesiaDir, Id) ->

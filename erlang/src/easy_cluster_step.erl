@@ -260,12 +260,15 @@ mnesia_ready(Timeout) ->
         {_, State} -> {error, {mnesia_is, State}}
     end.
 
-join_schema(Node, Members, #{timeout := Timeout}) ->
-    case while_mnesia_runs(fun() -> mnesia:change_config(extra_db_nodes, [Node]) end) of
-        {ok, [Node]} -> all_see_all(Members, Timeout);
-        %% {ok, []}: the node answers and its Mnesia does not.
-        Other -> {error, {change_config, Other}}
+join_schema(Node, Members, #{directory := Directory, id := Id, timeout := Timeout}) ->
+    case easy_cluster_directory:note_members(Directory, Id, Members) of
+        ok -> joined(while_mnesia_runs(fun() -> mnesia:change_config(extra_db_nodes, [Node]) end), Node, Members, Timeout);
+        {error, Reason} -> {error, Reason}
     end.
+
+joined({ok, [Node]}, Node, Members, Timeout) -> all_see_all(Members, Timeout);
+%% {ok, []}: the node answers and its Mnesia does not.
+joined(Other, _Node, _Members, _Timeout) -> {error, {change_config, Other}}.
 
 schema_to_disc(#{directory := Directory, id := Id}) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),

@@ -129,18 +129,22 @@ def emptied(path):
     path.write_bytes(b"")
 
 
-DAMAGES = [(flip_the_plan, "journal_corrupt"), (in_its_place_a_folder, "journal_read"), (emptied, None)]
+def deleted(path):
+    path.unlink()
+
+
+DAMAGES = [(flip_the_plan, "journal_corrupt"), (in_its_place_a_folder, "journal_read"), (emptied, None), (deleted, None)]
 
 
 @pytest.mark.parametrize("damage, problem", DAMAGES, ids=lambda value: getattr(value, "__name__", value))
-@pytest.mark.parametrize("name", slices(["schema_to_disc", "delete_logs", "commit_schema", "start_mnesia"], 2))
+@pytest.mark.parametrize("name", slices(["join_schema", "schema_to_disc", "delete_logs", "commit_schema", "start_mnesia"], 0, 3))
 def test_where_no_journal_can_be_read_the_directory_tells(installed, name, damage, problem):
     hello, foo = installed
     path, before = killed_with_a_damaged_journal(hello, foo, name, damage)
     hello.start()
     wait_until(lambda: is_settled(hello), 30, "the recovery")
     assert serves(hello)
-    if name in ("schema_to_disc", "delete_logs"):
+    if name in ("join_schema", "schema_to_disc", "delete_logs"):
         assert exists(hello, "alice") and not exists(hello, "bob") and db_nodes(hello) == {hello.name}
         assert db_nodes(foo) == {foo.name}
     else:
