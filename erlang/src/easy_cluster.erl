@@ -39,6 +39,7 @@
 -export([forget/1, forget/2]).
 -export([commit/1, resume/0]).
 -export([drop_kept/1, drop_kept/2]).
+-export([drop_archive/1, drop_archive/2]).
 
 %% Backing up
 -export([backup/1, backup/2]).
@@ -269,16 +270,28 @@ drop_kept(Id) ->
 
 %% Options: confirm (the same name once more).
 -spec drop_kept(Id :: atom() | string() | binary(), #{confirm => atom() | string() | binary()}) -> ok | error().
-drop_kept(Id, Opts) when is_map(Opts) ->
+drop_kept(Id, Opts) ->
+    drop(fun easy_cluster_server:drop_kept/2, "the database that ~ts had kept is", Id, Opts).
+
+%% Deletes the rows that an operation has archived, which nothing brings back: tells what to type.
+-spec drop_archive(Id :: atom() | string() | binary()) -> ok | error().
+drop_archive(Id) ->
+    drop_archive(Id, #{}).
+
+%% Options: confirm (the same name once more).
+-spec drop_archive(Id :: atom() | string() | binary(), #{confirm => atom() | string() | binary()}) -> ok | error().
+drop_archive(Id, Opts) ->
+    drop(fun easy_cluster_server:drop_archive/2, "the rows that ~ts had archived are", Id, Opts).
+
+drop(Drop, What, Id, Opts) when is_map(Opts) ->
     Confirm = maps:get(confirm, Opts, undefined),
     case maps:keys(maps:without([confirm], Opts)) of
         [] ->
-            Drop = fun() -> easy_cluster_server:drop_kept(id(Id), confirmed(Confirm)) end,
-            easy_cluster_shell:dropped(with_application(Drop));
+            easy_cluster_shell:dropped(with_application(fun() -> Drop(id(Id), confirmed(Confirm)) end), What);
         [Unknown | _] ->
             easy_cluster_shell:failed({unknown_option, #{option => printed(Unknown), known => <<"confirm">>}})
     end;
-drop_kept(_Id, Opts) ->
+drop(_Drop, _What, _Id, Opts) ->
     easy_cluster_shell:failed({bad_option, #{option => <<"the options">>, value => printed(Opts), expected => <<"a map">>}}).
 
 confirmed(undefined) -> undefined;
@@ -351,6 +364,7 @@ help() ->
       "  history()             what was done here, and what is kept since; history(Id) tells more of one\n"
       "  resume()              bring what was interrupted here to its end, as the next start would\n"
       "  drop_kept(Id)         give up the database that an operation has kept\n"
+      "  drop_archive(Id)      give up the rows that an operation has archived\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
       "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"

@@ -44,13 +44,13 @@
 -export([restore/2]).
 -export([note_members/3, noted_members/2]).
 -export([drop_staging/2, drop_backup/2]).
--export([drop_kept/2]).
+-export([drop_kept/2, drop_archive/2]).
 -export([copy_kept/3]).
 -export([set_aside/2]).
 -export([copy_aside/2]).
 %% Looking
 -export([state_of_kept/2]).
--export([kept/1]).
+-export([kept/1, archives/1]).
 -export([is_committed/2]).
 -export([is_restoring/2]).
 -export([marks/2, marked/1]).
@@ -816,6 +816,11 @@ drop(Kept, Copies) ->
         fun() -> easy_cluster_files:delete_folder(Kept) end
     ]).
 
+%% Gives archived rows up. Mnesia may run.
+-spec drop_archive(file:filename(), id()) -> result().
+drop_archive(MnesiaDir, Id) ->
+    with_id(MnesiaDir, Id, fun(#{archive := Archive}) -> easy_cluster_files:delete_folder(Archive) end).
+
 %% Copies what is kept into a folder, as a database that is ready to be started: keep/2 has seen that nothing is in the logs, which
 %% stay behind. Mnesia may run.
 -spec copy_kept(file:filename(), id(), file:filename()) -> result().
@@ -874,6 +879,28 @@ list_kept(MnesiaDir, [Id | Ids], Found) ->
         {{ok, Manifest}, false} -> list_kept(MnesiaDir, Ids, [described(MnesiaDir, Kept, Id, Manifest) | Found]);
         {{error, Details}, _} -> {error, {directory_error, Details}};
         {_, _} -> list_kept(MnesiaDir, Ids, Found)
+    end.
+
+%% The archives of rows, oldest first by their names.
+-spec archives(file:filename()) -> [#{id := id(), files := non_neg_integer(), bytes := non_neg_integer()}] | {error, problem()}.
+archives(MnesiaDir) ->
+    case easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", "archive"])) of
+        {ok, Names} -> list_archives(MnesiaDir, lists:sort([list_to_binary(Name) || Name <- Names, is_kept_name(Name)]), []);
+        {error, #{reason := enoent}} -> [];
+        {error, Details} -> {error, {directory_error, Details}}
+    end.
+
+list_archives(_MnesiaDir, [], Found) ->
+    lists:reverse(Found);
+list_archives(MnesiaDir, [Id | Ids], Found) ->
+    #{archive := Archive} = paths(MnesiaDir, Id),
+    case easy_cluster_files:names(Archive) of
+        {ok, Names} ->
+            Sizes = [Size || Name <- Names, {ok, #file_info{size = Size, type = regular}}
+                                 <- [easy_cluster_files:info(filename:join(Archive, Name))]],
+            list_archives(MnesiaDir, Ids, [#{id => Id, files => length(Sizes), bytes => lists:sum(Sizes)} || Sizes =/= []] ++ Found);
+        {error, #{reason := enoent}} -> list_archives(MnesiaDir, Ids, Found);
+        {error, Details} -> {error, {directory_error, Details}}
     end.
 
 described(MnesiaDir, Kept, Id, #{files := Files, at := At, node := Node}) ->

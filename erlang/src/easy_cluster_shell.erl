@@ -1,7 +1,7 @@
 %% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
 -module(easy_cluster_shell).
 
--export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/1, resumed/1, diagnosed/1]).
+-export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/2, resumed/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
 -export([backing_up/1, backup_reporter/0, backed_up/2]).
 -export([explained/1]).
@@ -64,10 +64,10 @@ operation({ok, Past, Plan, Events}) ->
 operation({error, Reason}) ->
     failed(Reason).
 
--spec dropped({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
-dropped({ok, #{id := Id, files := Files, bytes := Bytes}}) ->
-    io:format("  the database that ~ts had kept is gone: ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6]);
-dropped({error, Reason}) ->
+-spec dropped({ok, map()} | easy_cluster_planner:error(), What :: string()) -> ok | easy_cluster_planner:error().
+dropped({ok, #{id := Id, files := Files, bytes := Bytes}}, What) ->
+    io:format("  " ++ What ++ " gone: ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6]);
+dropped({error, Reason}, _What) ->
     failed(Reason).
 
 -spec resumed({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().

@@ -137,6 +137,8 @@ every_request_is_answered_test_() ->
                       fun(Answer) -> Answer =:= {ok, undefined} end},
           drop_kept => {#{id => <<"1">>, confirm => undefined, kept => [], unfinished => undefined},
                         fun({error, {not_kept, #{}}}) -> true end},
+          drop_archive => {#{id => <<"1">>, confirm => undefined, archives => [], unfinished => undefined},
+                           fun({error, {not_archived, #{}}}) -> true end},
           render_operation => {#{past => past(), plan => Plan, events => []}, Text},
           backup => {#{snapshot => Snapshot, folder => #{path => <<"/b">>, found => undefined, free => undefined}},
                      fun({ok, #{tables := [_ | _], left_out := _, warnings := _}}) -> true end},
@@ -184,7 +186,7 @@ without_the_library_test_() ->
              || Function <- [test_node, doctor, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
         [{Function, Opts} || Function <- [reset, leave, rollback, force_boot], Opts <- [[], [#{}]]] ++
-        [{drop_kept, ["any" | Opts]} || Opts <- [[], [#{}]]] ++
+        [{Function, ["any" | Opts]} || Function <- [drop_kept, drop_archive], Opts <- [[], [#{}]]] ++
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
         [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],

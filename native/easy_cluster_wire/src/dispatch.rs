@@ -62,6 +62,7 @@ enum Request {
     Recover(Interrupted),
     Salvage(Marks),
     DropKept(beside::Drop),
+    DropArchive(beside::DropArchive),
     Rename(rename::Wish),
     Backup {
         snapshot: Snapshot,
@@ -224,6 +225,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Salvage(marks) => Answer::Salvage(marks::salvage(&marks).map_err(one)?),
         Request::DropKept(drop) => {
             beside::drop_kept(&drop).map_err(one)?;
+            Answer::Nothing {}
+        }
+        Request::DropArchive(drop) => {
+            beside::drop_archive(&drop).map_err(one)?;
             Answer::Nothing {}
         }
         Request::Rename(wish) => Answer::Plan(Box::new(rename::make(&wish)?)),

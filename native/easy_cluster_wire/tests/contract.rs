@@ -10,8 +10,8 @@ use easy_cluster::model::request::{
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
-    Answer, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member, Obstacle,
-    Running, Snapshot,
+    Answer, Archive, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member,
+    Obstacle, Running, Snapshot,
 };
 use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{Storage, Table, TableType};
@@ -173,8 +173,10 @@ fn beside() -> impl Strategy<Value = Beside> {
     });
     let kept = (any::<String>(), any::<[u64; 2]>(), any::<bool>())
         .prop_map(|(id, [files, bytes], shared)| KeptDatabase { id, files, bytes, shared });
-    (vec(damaged, 0..2), vec(kept, 0..2), any::<Option<u64>>())
-        .prop_map(|(damaged, kept, kept_quota)| Beside { damaged, kept, kept_quota })
+    let archive =
+        (any::<String>(), any::<[u64; 2]>()).prop_map(|(id, [files, bytes])| Archive { id, files, bytes });
+    (vec(damaged, 0..2), vec(kept, 0..2), vec(archive, 0..2), any::<Option<u64>>())
+        .prop_map(|(damaged, kept, archives, kept_quota)| Beside { damaged, kept, archives, kept_quota })
 }
 
 prop_compose! {
