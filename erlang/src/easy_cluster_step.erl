@@ -73,6 +73,8 @@ run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
     drop_back_up(InMemory, Context);
+run({drop_dumps, #{in_memory := InMemory}}, #{directory := Directory}) ->
+    evidence(easy_cluster_files:in_order(drop_dumps(InMemory, Directory)));
 run({delete_copies, #{tables := Tables}}, _Context) ->
     all(fun delete_copy/1, Tables);
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
@@ -235,12 +237,12 @@ back_up(Tables, #{progress := Progress, directory := Directory, id := Id} = Cont
     end.
 
 drop_back_up(InMemory, #{directory := Directory, id := Id}) ->
+    evidence(easy_cluster_files:in_order(drop_dumps(InMemory, Directory)
+                                         ++ [fun() -> easy_cluster_directory:drop_backup(Directory, Id) end])).
+
+drop_dumps(InMemory, Directory) ->
     Dump = fun(Table) -> easy_cluster_files:delete(filename:join(Directory, lists:concat([Table, ".DCD"]))) end,
-    evidence(easy_cluster_files:in_order([
-        fun() -> easy_cluster_files:each(Dump, InMemory) end,
-        fun() -> easy_cluster_files:sync_folder(Directory) end,
-        fun() -> easy_cluster_directory:drop_backup(Directory, Id) end
-    ])).
+    [fun() -> easy_cluster_files:each(Dump, InMemory) end, fun() -> easy_cluster_files:sync_folder(Directory) end].
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).

@@ -239,7 +239,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let members = members(&view, target);
     let backed_up = backed_up(&view, inputs);
     let alone = |source, archived| {
-        alone::steps(&view, &Alone { members: &members, source, backed_up: &backed_up, archived })
+        let restored_in_memory = restore::in_memory(&inputs.operation);
+        let backed_up = &backed_up;
+        alone::steps(&view, &Alone { members: &members, source, backed_up, restored_in_memory, archived })
     };
     let (steps, undo) = match &inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {
