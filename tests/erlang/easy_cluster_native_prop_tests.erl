@@ -103,6 +103,7 @@ every_request_is_answered_test_() ->
     {plan, #{operation := Operation, snapshot := Snapshot} = Inputs} = binary_to_term(plan_request()),
     {ok, #{steps := Steps, undo := Undo} = Plan} = easy_cluster_native:call(plan, Inputs),
     Actions = [Action || #{action := Action} <- Steps ++ Undo],
+    NoDatabase = fun({error, {not_a_database, #{reason := <<_, _/binary>>}}}) -> true end,
     Text = fun({ok, Answer}) -> is_binary(Answer) end,
     Answers =
         #{version => {#{}, fun({ok, #{version := Version}}) -> is_binary(Version) end},
@@ -139,6 +140,8 @@ every_request_is_answered_test_() ->
                         fun({error, {not_kept, #{}}}) -> true end},
           drop_archive => {#{id => <<"1">>, confirm => undefined, archives => [], unfinished => undefined},
                            fun({error, {not_archived, #{}}}) -> true end},
+          waiting => {#{snapshot => Snapshot, tables => [], logs => [], reaches => []}, NoDatabase},
+          overridden => {#{here => 'a@x.y', directory => <<"/none">>, serving => undefined}, NoDatabase},
           render_operation => {#{past => past(), plan => Plan, events => []}, Text},
           backup => {#{snapshot => Snapshot, folder => #{path => <<"/b">>, found => undefined, free => undefined}},
                      fun({ok, #{tables := [_ | _], left_out := _, warnings := _}}) -> true end},
