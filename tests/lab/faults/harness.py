@@ -1,12 +1,12 @@
 """Goes through kill points: begins with the scene, kills, starts again as the service would, judges."""
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from lab import ErlangError, Lab, Late, XmppError
+from lab import ErlangError, Lab, Late, NodeDown, XmppError
 
 from . import power
 from .judge import COMPLETED, RESTORED, STUCK, Before, Killed, Verdict, fences, journals, judged, judged_baseline, view
@@ -152,8 +152,10 @@ class Lane:
         refusal = f"owned by ['{world.own_name}']".encode()
         if here.start(_START_TIMEOUT, unless=lambda: refusal in console.read_bytes()[said_before:]):
             return
-        # It has said so in its own time: what it has logged is in the file.
-        here.stop()
+        # In its own time, as what it has logged has to come into the file; it may end by itself.
+        with contextlib.suppress(NodeDown):
+            here.eval("init:stop()")
+        here.wait_until_dead()
         # What the first start has recovered stays in its trace.
         world.killer.forget_start()
         world.call_here(world.own_name)

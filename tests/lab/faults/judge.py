@@ -71,7 +71,7 @@ class Killed:
         disc yet, or no longer."""
         if outcome == RESTORED:
             return self.has_an_outcome() or not self.has_done("archive_rows")
-        return self.has_an_outcome() or any(event.endswith(b"drop_back_up") for event in self.events())
+        return self.has_an_outcome() or any(event.endswith((b"drop_back_up", b"keep_in_memory")) for event in self.events())
 
 
 def view(world: World) -> dict:

@@ -156,11 +156,11 @@ class World:
         self._copy_back(scene, self.nodes, baseline, running)
 
     def begin_here(self, scene: Scene, baseline: bool = False) -> None:
-        """As `begin`, when the other node has nothing but the name of this one too much."""
+        """As `begin`, when the other node has nothing too much but the name of this one, and the fence that it was given."""
         self._end(self.here)
         gone = f"not lists:member('{self.own_name}', mnesia:system_info(running_db_nodes))"
         wait_until(lambda: self.other.eval(gone), 20, "the other node to be alone")
-        self.other.eval(f"mnesia:del_table_copy(schema, '{self.own_name}')")
+        self.other.eval(f"mnesia:del_table_copy(schema, '{self.own_name}'), mnesia:delete_table(easy_cluster_fence)")
         self._copy_back(scene, [self.here], baseline)
 
     def forget_operation(self, scene: Scene) -> None:
