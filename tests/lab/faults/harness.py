@@ -184,6 +184,7 @@ class Harness:
     def __init__(self, lab: Lab, lanes: int, report: Callable[[Result], None]):
         self._pool = ThreadPoolExecutor(lanes)
         self._report = report
+        self._closed = False
         compiled(lab)
         hosts = [(lab.host(f"hello{number}.world"), lab.host(f"foo{number}.bar"), f"third{number}.host")
                  for number in range(1, lanes + 1)]  # fmt: skip
@@ -202,17 +203,23 @@ class Harness:
         def work(lane: Lane) -> list[Result]:
             done = []
             for point in left:
-                done.append(lane.run(point))
-                self._report(done[-1])
+                result = lane.run(point)
+                # What ends with the laboratory says nothing.
+                if self._closed:
+                    break
+                done.append(result)
+                self._report(result)
             return done
 
         return [result for results in self._pool.map(work, self._lanes) for result in results]
 
     def close(self) -> None:
-        """Ends all nodes."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for lane in self._lanes:
-            lane.close()
+        """Ends all nodes, also those that a lane is about to start."""
+        self._closed = True
+        for _twice in range(2):
+            for lane in self._lanes:
+                lane.close()
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _where(changes: list[Change]) -> str:
