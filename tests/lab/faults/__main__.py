@@ -68,7 +68,8 @@ def _options():
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--points", type=int, default=POINTS, metavar="N",
                         help=f"of each operation at most N points, and N/4 of each other kind, at a stride ({POINTS})")  # fmt: skip
-    amount.add_argument("--all", action="store_true", help="all points, but of changes of one kind in a row the first, the middle, the last")
+    amount.add_argument("--all", action="store_true",
+                        help="all points, but of changes of one kind in a row the first, the middle and the last")  # fmt: skip
     amount.add_argument("--every", action="store_true", help="all changes, also those of one kind in a row")
     parser.add_argument("--lanes", type=int, default=2, help="pairs of nodes that work side by side (2)")
     parser.add_argument("--record", type=Path, metavar="FILE",

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from subprocess import TimeoutExpired
 
-from lab import ErlangError, Lab, Late, NodeDown, XmppError
+from lab import ErlangError, Lab, Late, XmppError
 
 from . import power
 from .judge import COMPLETED, RESTORED, STUCK, Before, Killed, Verdict, fences, journals, judged, judged_baseline, view
@@ -103,7 +104,7 @@ class Lane:
         result = Result(point, "", Verdict(STUCK), len(reference.changes))
         try:
             self._kill_and_judge(operation, reference, point, result)
-        except (ErlangError, Late, RuntimeError, XmppError) as error:
+        except (ErlangError, Late, RuntimeError, TimeoutExpired, XmppError) as error:
             result.verdict = Verdict(STUCK, [f"{type(error).__name__}: {error}", self.world.here.log_tail(12)])
         finally:
             self.world.killer.forget_start()
@@ -152,10 +153,10 @@ class Lane:
         refusal = f"owned by ['{world.own_name}']".encode()
         if here.start(_START_TIMEOUT, unless=lambda: refusal in console.read_bytes()[said_before:]):
             return
-        # In its own time, as what it has logged has to come into the file; it may end by itself.
-        with contextlib.suppress(NodeDown):
-            here.eval("init:stop()")
-        here.wait_until_dead()
+        # It is given the time that its log needs to come into the file, and may end by itself.
+        with contextlib.suppress(TimeoutExpired):
+            here.wait_until_dead(4)
+        here.destroy()
         # What the first start has recovered stays in its trace.
         world.killer.forget_start()
         world.call_here(world.own_name)
