@@ -7,7 +7,7 @@ from faults.operations import BY_NAME
 from faults.points import Point, strided
 
 #: How many of each.
-QUICK = {"join_as_master": 4, "leave": 3}
+QUICK = {"join_as_master": 3, "leave": 2}
 
 
 @pytest.fixture(scope="module")
