@@ -43,7 +43,7 @@
 %% And back
 -export([restore/2]).
 -export([note_members/3, noted_members/2]).
--export([drop_staging/2, drop_backup/2]).
+-export([drop_staging/2, drop_backup/2, drop_half_archives/2, drop_probes/1]).
 -export([drop_kept/2, drop_archive/2]).
 -export([copy_kept/3]).
 -export([set_aside/2]).
@@ -59,6 +59,8 @@
 -export([obstacles/1]).
 -export_type([id/0, paths/0, kept/0, marks/0, obstacle/0, problem/0]).
 
+%% How files begin that are made to see whether they can be; whose process made them comes next.
+-define(PROBE, ".easy_cluster-").
 -define(SCHEMA, "schema.DAT").
 -define(LATEST_LOG, "LATEST.LOG").
 -define(FALLBACK, "FALLBACK.BUP").
@@ -788,6 +790,19 @@ drop_backup(MnesiaDir, Id) ->
         ])
     end).
 
+%% Deletes archives that a kill has left half written; those that are whole stay. Mnesia may run.
+-spec drop_half_archives(file:filename(), id()) -> result().
+drop_half_archives(MnesiaDir, Id) ->
+    with_id(MnesiaDir, Id, fun(#{archive := Archive}) ->
+        case easy_cluster_files:names(Archive) of
+            {ok, Names} ->
+                Half = [Name || Name <- Names, filename:extension(Name) =:= ".new"],
+                easy_cluster_files:each(fun(Name) -> easy_cluster_files:delete(filename:join(Archive, Name)) end, Half);
+            {error, #{reason := enoent}} -> ok;
+            {error, _} = Error -> Error
+        end
+    end).
+
 %% A Mnesia that runs elsewhere does not mind.
 not_open(Folder) ->
     case {mnesia:system_info(is_running), mnesia:system_info(directory)} of
@@ -1012,8 +1027,23 @@ linked(From, To) ->
     Result.
 
 probe_file(Dir) ->
-    Name = ".easy_cluster-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive])),
+    Name = ?PROBE ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive])),
     filename:join(Dir, Name).
+
+%% Deletes what a kill in the middle of such a try has left. Others may be in the middle of theirs: the name says whose it is.
+-spec drop_probes(file:filename()) -> ok.
+drop_probes(MnesiaDir) ->
+    Own = filename:join(MnesiaDir, "easy_cluster"),
+    Folders = [MnesiaDir, Own | [filename:join(Own, Name) || {ok, Names} <- [easy_cluster_files:names(Own)], Name <- Names]],
+    Left = [filename:join(Folder, Name) || Folder <- Folders, {ok, Names} <- [easy_cluster_files:names(Folder)], Name <- Names,
+                                           is_left_probe(Name)],
+    lists:foreach(fun(Path) -> _ = easy_cluster_files:delete(Path) end, Left).
+
+is_left_probe(?PROBE ++ Rest) ->
+    [Pid | _] = string:split(Rest, "-"),
+    Pid =:= os:getpid() orelse not filelib:is_dir(filename:join("/proc", Pid));
+is_left_probe(_Other) ->
+    false.
 
 %% Whether files can be made, written and deleted in Dir; tried with one that is not Mnesia's.
 -spec writable(file:filename()) -> result().

@@ -262,7 +262,9 @@ started(Events, Context) ->
     Pending = [#{pending => Nodes} || {pending, Nodes} <- Events],
     lists:foldl(fun remember/2, Context, [Evidence || {done, _Number, Evidence} <- Events] ++ Pending).
 
-offline([], Journal, #{plan := #{members := Members}, online := Online}, back, Id, Pending) ->
+offline([], Journal, #{plan := #{members := Members}, online := Online, directory := Directory}, back, Id, Pending) ->
+    %% Of no use to anybody, and in nobody's way.
+    _ = easy_cluster_directory:drop_half_archives(Directory, Id),
     Events = case Online of
                  [] -> [{outcome, undone, #{pending => Pending}}];
                  _RowsToBring -> [{pending, Pending}, ?BACK_DONE]

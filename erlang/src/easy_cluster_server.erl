@@ -92,6 +92,7 @@ init([]) ->
     ok = easy_cluster_recovery:before_mnesia(),
     self() ! recover,
     ok = easy_cluster_executor:finish_drops(mnesia:system_info(directory)),
+    ok = easy_cluster_directory:drop_probes(mnesia:system_info(directory)),
     Pending = easy_cluster_executor:pending(mnesia:system_info(directory)),
     lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],

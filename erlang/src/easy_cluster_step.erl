@@ -73,8 +73,8 @@ run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
     drop_back_up(InMemory, Context);
-run({drop_dumps, #{in_memory := InMemory}}, #{directory := Directory}) ->
-    evidence(easy_cluster_files:in_order(drop_dumps(InMemory, Directory)));
+run({keep_in_memory, #{tables := Tables}}, Context) ->
+    evidence(keep_in_memory(Tables, Context));
 run({delete_copies, #{tables := Tables}}, _Context) ->
     all(fun delete_copy/1, Tables);
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
@@ -236,13 +236,22 @@ back_up(Tables, #{progress := Progress, directory := Directory, id := Id} = Cont
         {error, Reason} -> {error, Reason}
     end.
 
-drop_back_up(InMemory, #{directory := Directory, id := Id}) ->
-    evidence(easy_cluster_files:in_order(drop_dumps(InMemory, Directory)
-                                         ++ [fun() -> easy_cluster_directory:drop_backup(Directory, Id) end])).
+drop_back_up(InMemory, #{directory := Directory, id := Id} = Context) ->
+    evidence(easy_cluster_files:in_order([
+        fun() -> keep_in_memory(InMemory, Context) end,
+        fun() -> easy_cluster_directory:drop_backup(Directory, Id) end
+    ])).
 
-drop_dumps(InMemory, Directory) ->
-    Dump = fun(Table) -> easy_cluster_files:delete(filename:join(Directory, lists:concat([Table, ".DCD"]))) end,
-    [fun() -> easy_cluster_files:each(Dump, InMemory) end, fun() -> easy_cluster_files:sync_folder(Directory) end].
+is_on_disc(Table) ->
+    lists:member(Table, mnesia:system_info(local_tables)) andalso mnesia:table_info(Table, storage_type) =/= ram_copies.
+
+%% Mnesia has read them, and looks for them again only when it starts. Tables that ejabberd has put on disc meanwhile need theirs.
+keep_in_memory(Tables, #{directory := Directory}) ->
+    Files = [lists:concat([Table, Extension]) || Table <- Tables, not is_on_disc(Table), Extension <- [".DCD", ".DCL"]],
+    easy_cluster_files:in_order([
+        fun() -> easy_cluster_files:each(fun(File) -> easy_cluster_files:delete(filename:join(Directory, File)) end, Files) end,
+        fun() -> easy_cluster_files:sync_folder(Directory) end
+    ]).
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).

@@ -242,8 +242,8 @@ pub fn action(action: &Action) -> String {
             )
         }
         Action::DropBackUp { .. } => "delete the backup".into(),
-        Action::DropDumps { .. } => {
-            "delete the files that tables in memory were loaded from this once".into()
+        Action::KeepInMemory { tables } => {
+            format!("leave the rows of {} in memory only", counted(tables.len() as u64, "table"))
         }
         Action::DeleteCopies { tables } => {
             format!("delete the copies of {} here", counted(tables.len() as u64, "table"))

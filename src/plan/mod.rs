@@ -239,9 +239,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let members = members(&view, target);
     let backed_up = backed_up(&view, inputs);
     let alone = |source, archived| {
-        let restored_in_memory = restore::in_memory(&inputs.operation);
-        let backed_up = &backed_up;
-        alone::steps(&view, &Alone { members: &members, source, backed_up, restored_in_memory, archived })
+        let filled = restore::in_memory(&inputs.operation);
+        alone::steps(&view, &Alone { members: &members, source, backed_up: &backed_up, archived, filled })
     };
     let (steps, undo) = match &inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {

@@ -24,11 +24,11 @@ pub(super) fn comparable(view: &View<'_>, backup: &Backup) -> Vec<TableName> {
     backup.tables.iter().filter(same).map(|table| table.name.clone()).collect()
 }
 
-/// The tables that a backup holds for memory: Mnesia loads them from files at its start.
+/// The tables that the backup brings back into memory.
 pub(super) fn in_memory(operation: &Operation) -> Vec<TableName> {
     let Operation::Restore(backup) = operation else { return Vec::new() };
-    let tables = backup.tables.iter().filter(|table| table.storage == Storage::RamCopies);
-    tables.map(|table| table.name.clone()).collect()
+    let in_memory = backup.tables.iter().filter(|table| table.storage == Storage::RamCopies);
+    in_memory.map(|table| table.name.clone()).collect()
 }
 
 fn tables_here<'a>(view: &View<'a>) -> HashMap<&'a TableName, &'a Table> {

@@ -40,6 +40,7 @@ def test_a_cluster_comes_back_on_a_node_of_another_name(trio, folder):
     hello.load_easy_cluster()
     foo.register("bob", "secret")
     join(hello, foo)
+    hello.eval("{atomic, ok} = mnesia:create_table(memory, [{ram_copies, [node()]}]), mnesia:dirty_write({memory, 1, 1})")
     hello.eval(WRITER.format(other=foo.name))
     wait_until(lambda: hello.eval("mnesia:table_info(numbers, size)") > 200, 20, "the writer")
     with foo.xmpp("bob", "secret"):
@@ -68,10 +69,12 @@ def test_a_cluster_comes_back_on_a_node_of_another_name(trio, folder):
                       f"[N * N || N <- lists:seq(1, {numbers})]")  # fmt: skip
     with third.xmpp("bob", "secret"):
         pass
+    assert third.eval("mnesia:dirty_read(memory, 1)") == [("memory", 1, 1)]
     [kept] = call(third, "status()")[1]["kept"]
     assert kept["id"].endswith(b"-restore") and kept["shared"] is False
     third.stop()
     third.start()
+    assert third.eval("[mnesia:table_info(memory, storage_type), mnesia:dirty_read(memory, 1)]") == ["ram_copies", []]
     with third.xmpp("bob", "secret"):
         pass
     # What was built is no stranger to joins, and nothing of the old cluster.

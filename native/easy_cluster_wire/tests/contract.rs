@@ -380,7 +380,7 @@ fn action() -> impl Strategy<Value = Action> {
         ),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
         table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
-        table_names().prop_map(|in_memory| Action::DropDumps { in_memory }),
+        table_names().prop_map(|tables| Action::KeepInMemory { tables }),
         any::<u64>().prop_map(|rows| Action::BuildDatabase { source: Source::BackedUp { rows } }),
         (any::<String>(), table_names()).prop_map(|(id, tables)| Action::RestoreArchive { id, tables }),
         any::<String>().prop_map(|id| Action::BuildDatabase { source: Source::Kept { id } }),
