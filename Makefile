@@ -66,8 +66,10 @@ bench: packages python
 	rebar3 compile
 	cargo bench --locked
 	escript benches/scheduler.escript
+	escript benches/digest.escript
 	$(PYTHON) tests/lab/bench.py
 	$(PYTHON) tests/lab/bench_probe.py
+	$(PYTHON) tests/lab/bench_diff.py
 
 # A folder for ejabberd's sources folder, with the library built already.
 module: packages

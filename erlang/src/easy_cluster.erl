@@ -25,6 +25,7 @@
 -export([plan/1, plan/2]).
 -export([status/0, history/0, history/1]).
 -export([doctor/0, doctor/1, doctor/2]).
+-export([diff/0, diff/1, diff/2]).
 -export([explain/1]).
 
 %% Changing
@@ -114,6 +115,28 @@ doctor(Node) ->
 -spec doctor(node_name(), options()) -> {ok, #{problems := [{Code :: atom(), Details :: map()}]}} | error().
 doctor(Node, Opts) ->
     easy_cluster_shell:diagnosed(easy_cluster_planner:doctor(Node, Opts)).
+
+%% Compares all copies of all durable tables, which every holder hashes by itself: nothing is locked, and little is sent. Prints
+%% and returns the keys whose rows are not the same everywhere, at two looks.
+-spec diff() -> {ok, [easy_cluster_diff:compared()]} | error().
+diff() ->
+    differences(all, #{}).
+
+%% The same of the copies here and on Node.
+-spec diff(node_name()) -> {ok, [easy_cluster_diff:compared()]} | error().
+diff(Node) ->
+    diff(Node, #{}).
+
+%% Options: timeout (milliseconds that a silent node is waited for).
+-spec diff(node_name(), options()) -> {ok, [easy_cluster_diff:compared()]} | error().
+diff(Node, Opts) ->
+    differences({node, Node}, Opts).
+
+differences(With, Opts) ->
+    case with_application(fun() -> easy_cluster_planner:comparisons(With, Opts) end) of
+        {ok, Comparisons, Timeout} -> easy_cluster_shell:compared(easy_cluster_diff:compare(Comparisons, #{timeout => Timeout}));
+        {error, Reason} -> easy_cluster_shell:failed(Reason)
+    end.
 
 %% What a line of a log, a whole log or an error that anybody's function returned means: evidence, cause and fix are printed.
 -spec explain(term()) -> {ok, [easy_cluster_explain:sighting()]} | error().
@@ -366,6 +389,7 @@ help() ->
       "  drop_kept(Id)         give up the database that an operation has kept\n"
       "  drop_archive(Id)      give up the rows that an operation has archived\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
+      "  diff()                which rows are not the same in all copies; diff(Node) of the copies here and there\n"
       "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"
       "\n"

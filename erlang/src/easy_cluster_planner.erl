@@ -6,6 +6,7 @@
 -export([backup/2]).
 -export([status/0]).
 -export([doctor/1, doctor/2]).
+-export([comparisons/2]).
 -export([recheck/1]).
 -export([read_plan/1]).
 -export([node_name/1]).
@@ -282,6 +283,28 @@ examined(Node, Opts) when is_map(Opts) ->
     end;
 examined(_Node, Opts) ->
     bad_options(Opts).
+
+%% Which copies of which tables diff/0 and diff/1 compare.
+-spec comparisons(all | {node, term()}, map()) -> {ok, [map()], Timeout :: pos_integer()} | error().
+comparisons(_With, Opts) when not is_map(Opts) ->
+    bad_options(Opts);
+comparisons(With, Opts) ->
+    case {compared_with(With), options(Opts)} of
+        {{ok, Node}, {ok, #{timeout := Timeout}}} -> comparisons_with(Node, Timeout);
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end.
+
+compared_with(all) -> {ok, undefined};
+compared_with({node, Typed}) -> node_name(Typed).
+
+comparisons_with(Node, Timeout) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
+    easy_cluster_gather:release(Opened),
+    case easy_cluster_native:call(comparisons, #{snapshot => Snapshot, node => Node}) of
+        {ok, Comparisons} -> {ok, Comparisons, Timeout};
+        {error, Reason} -> {error, Reason}
+    end.
 
 %% What a backup of this node's cluster would take, or what forbids it.
 -spec backup(term(), map()) -> {ok, #{folder := file:filename(), text := binary(), wanted := easy_cluster_backup:wanted(),

@@ -8,6 +8,7 @@ mod archive;
 pub mod backup;
 pub mod boot;
 mod copy;
+pub mod diff;
 pub mod estimate;
 pub mod fingerprint;
 mod force_boot;

@@ -128,6 +128,9 @@ every_request_is_answered_test_() ->
           returning => {#{here => 'a@x.y', known => [#{node => 'b@x.y', members => ['b@x.y']}]},
                         fun({error, {forgotten_here, #{here := 'a@x.y', node := 'b@x.y'}}}) -> true end},
           reentering => {#{here => 'a@x.y', known => []}, fun(Answer) -> Answer =:= {ok, #{}} end},
+          waiting => {#{snapshot => Snapshot, tables => [], logs => [], reaches => []}, fun({error, {not_a_database, #{}}}) -> true end},
+          overridden => {#{here => 'a@x.y', directory => <<"/none">>, serving => undefined},
+                         fun({error, {not_a_database, #{directory := <<"/none">>}}}) -> true end},
           questions => {#{node => element(2, Operation), snapshot => Snapshot}, fun({ok, Questions}) -> is_list(Questions) end},
           diagnose => {#{examination => #{node => element(2, Operation), snapshot => Snapshot, reaches => [], pairs => [],
                                           unanswered => []}},
@@ -151,6 +154,9 @@ every_request_is_answered_test_() ->
                      fun({ok, #{operation := {rename, #{to := 'b@new.host'}}}}) -> true end},
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
+          comparisons => {#{node => undefined, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          render_diff => {#{compared => [#{table => passwd, nodes => ['a@x.y', 'b@x.y'],
+                                           found => {failed, #{node => 'b@x.y', reason => <<"undef">>}}}]}, Text},
           render_plan => {#{plan => Plan}, Text},
           render_history => {#{past => []}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
@@ -186,13 +192,13 @@ without_the_library_test_() ->
     Plan = #{id => <<"any">>, operation => {join, nonode@nohost}, options => #{timeout => 100}, steps => [], undo => [],
              members => [], node => nonode@nohost},
     Calls = [{Function, [Node | Opts]}
-             || Function <- [test_node, doctor, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
+             || Function <- [test_node, doctor, diff, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
         [{Function, Opts} || Function <- [reset, leave, rollback, force_boot], Opts <- [[], [#{}]]] ++
         [{Function, ["any" | Opts]} || Function <- [drop_kept, drop_archive], Opts <- [[], [#{}]]] ++
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
         [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
-        [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
+        [{status, []}, {history, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {explain, ["any text"]}],
     %% What was not begun is known without the core.
     Others = [{help, 0}, {format_error, 1}, {history, 1}, {resume, 0}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- Others,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use easy_cluster::explain::diff::Compared;
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::explain::history::{Event, Past};
 use easy_cluster::explain::{self, log};
@@ -13,6 +14,7 @@ use easy_cluster::model::request::{ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
+use easy_cluster::plan::diff::{self, Comparison};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
@@ -87,6 +89,10 @@ enum Request {
         directory: PathBuf,
         serving: Option<Vec<(NodeName, Vec<TableName>)>>,
     },
+    Comparisons {
+        node: Option<NodeName>,
+        snapshot: Snapshot,
+    },
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
@@ -116,6 +122,9 @@ enum Request {
     RenderBackup {
         backup: Backup,
         path: String,
+    },
+    RenderDiff {
+        compared: Vec<Compared>,
     },
     RenderProblems {
         problems: Vec<Problem>,
@@ -154,6 +163,7 @@ enum Answer {
     Backup(Backup),
     Waiting(ForceBoot),
     Overridden(Overridden),
+    Comparisons(Vec<Comparison>),
     Nothing {},
     TestNode {
         text: String,
@@ -241,6 +251,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Overridden { here, directory, serving } => {
             Answer::Overridden(boot::overridden(&here, &directory, serving.as_deref()).map_err(one)?)
         }
+        Request::Comparisons { node, snapshot } => {
+            Answer::Comparisons(diff::comparisons(&snapshot, node.as_ref()).map_err(one)?)
+        }
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
@@ -258,6 +271,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Text(explain::history::operation(&past, plan.as_ref(), &events))
         }
         Request::RenderBackup { backup, path } => Answer::Text(explain::backup::words(&backup, &path)),
+        Request::RenderDiff { compared } => Answer::Text(explain::diff::words(&compared)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {
