@@ -75,7 +75,11 @@ fn compared(table: &str, found: Found) -> Compared {
 
 fn key(key: &str, absent: &[&str], versions: &[&[&str]]) -> Key {
     let nodes = |names: &[&str]| names.iter().map(|name| NodeName::from(*name)).collect::<Vec<_>>();
-    Key { key: key.into(), absent: nodes(absent), versions: versions.iter().map(|each| nodes(each)).collect() }
+    Key {
+        key: key.into(),
+        absent: nodes(absent),
+        versions: versions.iter().map(|each| nodes(each)).collect(),
+    }
 }
 
 #[test]
@@ -86,8 +90,7 @@ fn what_is_the_same_is_one_line() {
 
 #[test]
 fn each_key_says_who_has_what() {
-    let differing =
-        vec![key("{u,1}", &[THERE], &[&[HERE]]), key("2\u{1b}[2J", &[], &[&[HERE], &[THERE]])];
+    let differing = vec![key("{u,1}", &[THERE], &[&[HERE]]), key("2\u{1b}[2J", &[], &[&[HERE], &[THERE]])];
     let text = words::words(&[compared("users", rows(differing))]);
     assert!(text.contains(&format!("users: 2 keys differ (2 on {THERE}, 3 on {HERE})")), "{text}");
     assert!(text.contains(&format!("    {{u,1}}  only on {HERE}, missing on {THERE}\n")), "{text}");
