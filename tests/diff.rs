@@ -1,5 +1,7 @@
 //! Which copies are compared with each other, and what is said of them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::collections::BTreeMap;
