@@ -103,5 +103,6 @@ def _take_back(spool: Path, change: Change, shadow: Path) -> None:
         case "del_dir":
             path.mkdir()
             shutil.chown(path, "ejabberd", "ejabberd")
-    if change.function in ("rename", "delete") and change.facts["existed"]:
+    # What was in a folder whose own end is on disc has ended with it.
+    if change.function in ("rename", "delete") and change.facts["existed"] and path.parent.exists():
         os.link(former, path)
