@@ -86,7 +86,7 @@ atoms_of(Fun) ->
 
 is_bad_request(Answer) ->
     case binary_to_term(Answer) of
-        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 520;
+        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 1100;
         _Other -> false
     end.
 
