@@ -346,8 +346,9 @@ def test_a_node_with_an_allow_list(hello, foo, third):
 
 def test_a_node_that_has_another_of_this_name(hello, foo, third):
     connect = f"true = net_kernel:connect_node('{foo.name}'), true = net_kernel:connect_node('choosy@third.host')."
-    with plain(third, "choosy"), plain(third, hello.name, erl_options=("-eval", connect)):
-        wait_until(lambda: hello.name in foo.eval("nodes()"), 20, "the double to be connected")
+    with plain(third, "choosy") as choosy, plain(third, hello.name, erl_options=("-eval", connect)):
+        for node in (foo, choosy):
+            wait_until(lambda node=node: hello.name in node.eval("nodes()"), 20, "the double to be connected")
         for name in (foo.name, "choosy@third.host"):
             assert told(hello, name, "duplicate_name", 4)["here"] == hello.name
         reached(foo, "choosy@third.host")

@@ -324,6 +324,7 @@ def test_tables_that_wait_for_the_dead_are_loaded_with_consent(cluster):
         node.launch()
     for node, other in ((hello, foo), (foo, hello)):
         until(node, f"lists:member('{other.name}', mnesia:system_info(running_db_nodes))", 40)
+        until(node, "mnesia:system_info(is_running) =:= yes")
     hello.load_easy_cluster()
     assert [member["role"] for member in call(hello, "status()")[1]["members"]].count("down") == 1
     answer = forget(hello, third)

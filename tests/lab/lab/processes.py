@@ -3,6 +3,7 @@
 import itertools
 import os
 import subprocess
+from pathlib import Path
 
 from . import traces
 

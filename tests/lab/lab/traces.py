@@ -76,11 +76,20 @@ def processes(mark: str, value: str) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                if wanted in _environment(entry):
                     found.append(int(entry.name))
             except OSError:
                 pass  # it has ended meanwhile
     return found
+
+
+def _environment(process: Path) -> list[bytes]:
+    """What a process has in its environment. Between two programs it has none, but an executable, which a kernel thread has not."""
+    while not (environment := (process / "environ").read_bytes()):
+        (process / "exe").readlink()
+        if process.joinpath("stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+            break
+    return environment.split(b"\0")
 
 
 def kill(mark: str, value: str) -> None:
