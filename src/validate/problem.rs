@@ -311,6 +311,11 @@ problems! {
     evidence "{reason}"
     fix "choose a quiet hour and pass #{{yes => true}} to agree"
 
+    /// A file that was asked for cannot be written.
+    Request Error FileNotWritten = "file_not_written" { path: String, reason: String }
+    evidence "{path} cannot be written: {reason}"
+    fix "name a file in a folder that the node's user can write, such as /tmp/cluster.snapshot"
+
     /// No known text of ejabberd, Mnesia or Erlang's distribution is in it.
     Request Error NotRecognised = "not_recognised" { text: String }
     evidence "nothing known is in: {text}"
