@@ -32,6 +32,8 @@ struct Slots {
     holders: Vec<usize>,
     /// The zones that get one each, where that is certain.
     zones: Vec<usize>,
+    /// Whether every zone that it can have keeps one of its holders.
+    of_each_zone: bool,
 }
 
 fn slots(case: &Case, table: &TableCase, target: &[usize]) -> Option<Slots> {
@@ -47,7 +49,16 @@ fn slots(case: &Case, table: &TableCase, target: &[usize]) -> Option<Slots> {
     let certain = more_zones == open && case.zones == taken.len() + open;
     let zones =
         if certain { (0..case.zones).filter(|zone| !taken.contains(zone)).collect() } else { Vec::new() };
-    Some(Slots { open, kept, holders, zones })
+    let of_each_zone = kept == open && more_zones == open && with_holder == open;
+    Some(Slots { open, kept, holders, zones, of_each_zone })
+}
+
+/// The holders that are the only ones in their zone, and the zones that have several.
+fn only_ones(case: &Case, holders: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let in_zone = |zone: usize| holders.iter().filter(|node| case.zone(**node) == zone).count();
+    let (only, several): (Vec<usize>, Vec<usize>) =
+        holders.iter().copied().partition(|node| in_zone(case.zone(*node)) == 1);
+    (only, case.zones_of(&several))
 }
 
 /// Bytes beyond the limits that are copies nobody would take away otherwise.
@@ -92,13 +103,17 @@ pub(crate) fn even(case: &Case, target: &[Vec<usize>]) -> (u128, u64) {
         let (Place::Fixed(nodes) | Place::Chosen { required: nodes, .. }) = &table.place;
         let mut stay: Vec<usize> = nodes.clone();
         if let Some(slots) = slots(case, table, holders) {
-            let Slots { mut open, kept, holders, mut zones } = slots;
-            // All of those that can stay do: no choice.
-            if kept == holders.len() {
-                open = open.saturating_sub(kept);
-                zones.retain(|zone| !holders.iter().any(|node| case.zone(*node) == *zone));
-                stay.extend(holders);
+            let Slots { mut open, kept, holders, mut zones, of_each_zone } = slots;
+            // All of those that can stay do, or each zone keeps one of its own, which is no choice where it has no other.
+            let mut staying = Vec::new();
+            if of_each_zone {
+                (staying, zones) = only_ones(case, &holders);
+            } else if kept == holders.len() {
+                staying = holders;
             }
+            open = open.saturating_sub(staying.len());
+            zones.retain(|zone| !staying.iter().any(|node| case.zone(*node) == *zone));
+            stay.extend(staying);
             if zones.len() == open {
                 for zone in zones {
                     if let Some(bytes) = by_zone.get_mut(zone) {
