@@ -1,12 +1,19 @@
 //! Where a policy wants the tables, and the way there: against all placements of small clusters, and step by step.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use easy_cluster::explain::{picture, tables, topology as words};
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::policy::Policy;
@@ -803,4 +810,119 @@ fn without_a_member(tables: &Snapshot, members: &Snapshot, gone: &NodeName) -> S
         }
     }
     with_a_member(&tables, members)
+}
+
+// What is shown of it.
+
+/// A cluster with names that no XML file may have as they are.
+fn odd() -> (Policy, Snapshot) {
+    let mut lab = cluster(&NODES);
+    table(&mut lab, &NODES, "<b>&\"'\u{1b}[2J", &[HERE, THERE], 40 * MB);
+    table(&mut lab, &NODES, "archive", &[HERE], 90 * MB);
+    for number in 0..200 {
+        table(&mut lab, &NODES, &format!("small{number:03}"), &[HERE, THIRD], 10 + number);
+    }
+    lab.table("session", Storage::RamCopies, &NODES, &[HERE], 3);
+    let policy = format!(
+        "copies: 2\nnodes:\n  {HERE}: {{zone: 'a<b & \"c\"', memory: 100 MB}}\n  {THERE}: {{zone: west, role: slave}}\n  {FOURTH}: {{role: witness}}\n\
+         tables:\n  archive: {{storage: disc_only_copies}}\n"
+    );
+    (parse(&policy).unwrap(), lab.snapshot())
+}
+
+#[test]
+fn the_picture_is_well_formed_whatever_the_names_are() {
+    let (policy, snapshot) = odd();
+    let topology = topology::make(&policy, &snapshot).unwrap();
+    let svg = picture::svg(&topology);
+    let document = roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}\n{svg}"));
+    let titles: Vec<&str> = document
+        .descendants()
+        .filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", "title")))
+        .filter_map(|node| node.text())
+        .collect();
+    let has =
+        |words: &str| assert!(titles.iter().any(|title| title.contains(words)), "no {words:?} in {titles:?}");
+    has("<b>&\"'?[2J (durable): disc_copies");
+    has("archive (durable): disc_only_copies, 900000 rows, 90.0 MB; comes");
+    has("archive (durable): disc_only_copies, 900000 rows, 90.0 MB; is stored in another way");
+    has("small tables of");
+    // However many small ones move, each kind of them is one part.
+    assert!(titles.len() < 60, "{} parts", titles.len());
+    assert!(document.descendants().any(|node| node.text() == Some("zone a<b & \"c\"")), "{svg}");
+    // Everything lies on the page, nodes and zones one below the other.
+    let number = |node: &roxmltree::Node<'_, '_>, name: &str| -> f64 {
+        node.attribute(name).map_or(0.0, |text| text.parse().unwrap())
+    };
+    let page = document.root_element();
+    for rectangle in document.descendants().filter(|node| node.tag_name().name() == "rect") {
+        let right = number(&rectangle, "x") + number(&rectangle, "width");
+        let bottom = number(&rectangle, "y") + number(&rectangle, "height");
+        assert!(right <= number(&page, "width") && bottom <= number(&page, "height"), "{rectangle:?}");
+    }
+}
+
+#[test]
+fn the_matrix_shows_what_is_and_what_is_wanted() {
+    let (policy, snapshot) = odd();
+    let matrix = tables::matrix(&snapshot, Some(&policy)).unwrap();
+    let row = |name: &str| {
+        let line = matrix.text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_default();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        row("archive"),
+        "archive durable 900000 90.0 MB . disc>only +only . 1 missing, 1 stored otherwise"
+    );
+    assert_eq!(row("session"), "session rows of processes 3 450 bytes +ram ram +ram . 2 missing");
+    assert_eq!(row("small000"), "small000 durable 0 10 bytes . disc disc . -");
+    assert!(
+        matrix.text.starts_with("203 tables on 4 nodes: 3 are not as the policy wants them\n"),
+        "{}",
+        matrix.text
+    );
+    let text: String = matrix.text.lines().take(5).map(|line| format!("{line}\n")).collect();
+    assert!(text.contains(&format!("   1 = {THERE}\n   2 = {HERE}\n")), "{text}");
+
+    // Without a policy nothing is wanted, and what is not loaded can be seen.
+    let mut snapshot = snapshot;
+    let nobody = u32::try_from(snapshot.node_sets.iter().position(Vec::is_empty).unwrap()).unwrap();
+    snapshot.tables.iter_mut().for_each(|table| table.active = nobody);
+    let matrix = tables::matrix(&snapshot, None).unwrap();
+    let archive = matrix.text.lines().find(|line| line.contains("archive")).unwrap();
+    assert!(
+        archive
+            .split_whitespace()
+            .rev()
+            .eq([".", ".", "disc?", ".", "MB", "90.0", "900000", "durable", "archive"]),
+        "{archive}"
+    );
+    assert_eq!(matrix.drifted, None);
+}
+
+#[test]
+fn a_wide_cluster_is_summed_up() {
+    let names: Vec<String> = (0..20).map(Large::node).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut lab = cluster(&names);
+    table(&mut lab, &names, "passwd", &names[..3], 10);
+    lab.table("session", Storage::RamCopies, &names, &[], 0);
+    let text = tables::matrix(&lab.snapshot(), None).unwrap().text;
+    let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    assert!(line("passwd").ends_with("3 disc") && line("session").ends_with("none"), "{text}");
+}
+
+#[test]
+fn the_plan_reads_as_it_is_done() {
+    let (policy, snapshot) = odd();
+    let text = words::words(&topology::make(&policy, &snapshot).unwrap());
+    for line in [
+        "4 nodes with 203 tables: ".to_owned(),
+        format!("add archive on {THIRD} as disc_only_copies, from {HERE} (900000 rows, 90.0 MB)"),
+        format!("store archive on {HERE} as disc_only_copies instead of disc_copies"),
+        "; at most 100.0 MB in memory".into(),
+        "  copied      ".into(),
+    ] {
+        assert!(text.contains(&line), "no {line:?} in\n{text}");
+    }
 }

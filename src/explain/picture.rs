@@ -12,13 +12,15 @@ use crate::plan::topology::{NodeTopology, TableTopology, Topology};
 use crate::validate::problem::Bytes;
 
 const MARGIN: f64 = 16.0;
-const NAMES: f64 = 300.0;
+const NAMES: f64 = 330.0;
 const BAR: f64 = 420.0;
 const GAP: f64 = 24.0;
-const ROW: f64 = 26.0;
+const ROW: f64 = 32.0;
 const BAR_HEIGHT: f64 = 16.0;
-/// Narrower tables of a node are drawn as one.
+/// Narrower tables of a node are drawn as one, those that move and those that stay.
 const NARROW: f64 = 3.0;
+/// What is left of a bar for those, as what moves can be seen, however small it is.
+const FOR_SMALL: f64 = 40.0;
 /// How wide a letter is, about.
 const LETTER: f64 = 6.2;
 
@@ -54,17 +56,17 @@ pub fn svg(topology: &Topology) -> String {
 
 /// Colours that can be told apart without telling red from green; what comes and goes has a pattern, too.
 const STYLE: &str = "<style>\n\
-    .page{fill:#fff}.head{font-size:15px;font-weight:bold}.column,.zone{font-weight:bold;fill:#444}.small{fill:#555}\
-    .durable{fill:#4477aa}.owner{fill:#ccbb44}.derived{fill:#66ccee}.local{fill:#bbbbbb}\
+    .page{fill:#fff}.head{font-size:15px;font-weight:bold}.column,.zone{font-weight:bold;fill:#444}.small{fill:#555;font-size:10px}\
+    .durable{fill:#88b4dd}.owner{fill:#ccbb44}.derived{fill:#66ccee}.local{fill:#bbbbbb}\
     .bar{stroke:#fff;stroke-width:1}.comes{stroke:#117733;stroke-width:2}.goes{stroke:#cc3311;stroke-width:2}\
-    .changes{stroke:#000;stroke-width:2;stroke-dasharray:3 2}.label{fill:#000;font-size:9px}\
+    .changes{stroke:#000;stroke-width:2;stroke-dasharray:3 2}.label{fill:#000;font-size:9px;paint-order:stroke;stroke:#fff;stroke-width:2px}\
     .frame{fill:none;stroke:#ccc}.limit{stroke:#cc3311;stroke-width:1;stroke-dasharray:2 2}\n</style>\n\
     <defs>\n<pattern id=\"goes\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><path d=\"M0 6L6 0\" stroke=\"#cc3311\" \
     stroke-width=\"1.5\"/></pattern>\n<pattern id=\"comes\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\"><path d=\"M0 0L6 6\" \
     stroke=\"#117733\" stroke-width=\"1.5\"/></pattern>\n</defs>\n";
 
 /// What becomes of a copy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     Stays,
     Comes,
@@ -150,7 +152,7 @@ fn row(body: &mut String, row: &Row<'_>, y: f64, most: u64) {
     let wanted = row.node.wanted;
     let line =
         format!("{role}, {} copies, {} in memory, {} on disc", wanted.copies, wanted.memory, wanted.disk);
-    text(body, (MARGIN, y + 20.0), "small", &line);
+    text(body, (MARGIN, y + 22.0), "small", &line);
     let limit = [row.node.memory_limit, row.node.disk_limit].into_iter().flatten().map(|limit| limit.0).min();
     bar(body, &row.now, (MARGIN + NAMES, y), most, limit);
     bar(body, &row.wanted, (MARGIN + NAMES + BAR + GAP, y), most, limit);
@@ -158,28 +160,27 @@ fn row(body: &mut String, row: &Row<'_>, y: f64, most: u64) {
 
 #[expect(clippy::cast_precision_loss, reason = "a picture has few pixels")]
 fn bar(body: &mut String, parts: &[Part<'_>], (x, y): (f64, f64), most: u64, limit: Option<u64>) {
-    let scale = |bytes: u64| bytes as f64 / most as f64 * BAR;
+    let scale = |bytes: u64| bytes as f64 / most as f64 * (BAR - FOR_SMALL);
     let _ =
         writeln!(body, "<rect x=\"{x}\" y=\"{y}\" width=\"{BAR}\" height=\"{BAR_HEIGHT}\" class=\"frame\"/>");
     let mut left = x;
-    let mut small: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
+    let mut small: BTreeMap<(Fate, &'static str), (u64, u64)> = BTreeMap::new();
     for part in parts {
         let bytes = part.table.bytes.0;
         let width = scale(bytes);
-        if width < NARROW && part.fate == Fate::Stays {
-            let (count, sum) = small.entry(class(part.table.class)).or_default();
+        if width < NARROW {
+            let (count, sum) = small.entry((part.fate, class(part.table.class))).or_default();
             (*count, *sum) = (*count + 1, sum.saturating_add(bytes));
             continue;
         }
-        // What moves can be seen, however small it is.
-        let shown = if part.fate == Fate::Stays { width } else { width.max(NARROW) };
-        segment(body, (left, y), shown, part);
-        left += shown;
+        segment(body, (left, y), width, part);
+        left += width;
     }
-    for (class, (count, bytes)) in small {
-        let width = scale(bytes);
-        let title = format!("{} of {}", counted(count, "small table"), Bytes(bytes));
-        rectangle(body, (left, y), width, &format!("bar {class}"), &title);
+    for ((fate, class), (count, bytes)) in small {
+        let width = if fate == Fate::Stays { scale(bytes) } else { scale(bytes).max(NARROW) };
+        let title = format!("{} of {}; {}", counted(count, "small table"), Bytes(bytes), happens(fate));
+        rectangle(body, (left, y), width, &format!("bar {class}{}", outline(fate)), &title);
+        shade(body, (left, y), width, fate);
         left += width;
     }
     if let Some(at) = limit.filter(|limit| *limit <= most).map(|limit| x + scale(limit)) {
@@ -193,34 +194,52 @@ fn bar(body: &mut String, parts: &[Part<'_>], (x, y): (f64, f64), most: u64, lim
 }
 
 fn segment(body: &mut String, (x, y): (f64, f64), width: f64, part: &Part<'_>) {
-    let (fate, pattern, happens) = match part.fate {
-        Fate::Stays => ("", None, "stays"),
-        Fate::Comes => (" comes", Some("comes"), "comes"),
-        Fate::Goes => (" goes", Some("goes"), "goes"),
-        Fate::Changes => (" changes", None, "is stored in another way"),
-    };
     let table = part.table;
     let title = format!(
-        "{} ({}): {}, {}, {}; {happens}",
+        "{} ({}): {}, {}, {}; {}",
         table.table,
         table.class.as_str(),
         part.storage.as_str(),
         counted(table.rows, "row"),
-        table.bytes
+        table.bytes,
+        happens(part.fate)
     );
-    rectangle(body, (x, y), width, &format!("bar {}{fate}", class(table.class)), &title);
-    if let Some(pattern) = pattern {
-        let _ = writeln!(
-            body,
-            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" fill=\"url(#{pattern})\" \
-             pointer-events=\"none\"/>"
-        );
-    }
+    rectangle(body, (x, y), width, &format!("bar {}{}", class(table.class), outline(part.fate)), &title);
+    shade(body, (x, y), width, part.fate);
     let name = table.table.as_str();
     #[expect(clippy::cast_precision_loss, reason = "a picture has few pixels")]
     let fits = (name.chars().count() as f64) * LETTER < width - 6.0;
     if fits {
         text(body, (x + 3.0, y + 11.5), "label", name);
+    }
+}
+
+fn happens(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Stays => "stays",
+        Fate::Comes => "comes",
+        Fate::Goes => "goes",
+        Fate::Changes => "is stored in another way",
+    }
+}
+
+fn outline(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Stays => "",
+        Fate::Comes => " comes",
+        Fate::Goes => " goes",
+        Fate::Changes => " changes",
+    }
+}
+
+fn shade(body: &mut String, (x, y): (f64, f64), width: f64, fate: Fate) {
+    if matches!(fate, Fate::Comes | Fate::Goes) {
+        let _ = writeln!(
+            body,
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" fill=\"url(#{})\" \
+             pointer-events=\"none\"/>",
+            happens(fate)
+        );
     }
 }
 

@@ -1503,6 +1503,6 @@ problems! {
 
     /// ejabberd gives its node a copy of every table that its modules use, each time it starts.
     Tables Warning PolicyEjabberdCopies = "policy_ejabberd_copies" { copies: u64, tables: Tables }
-    evidence "{copies} copies of {tables} are one too many and go; ejabberd makes those of its modules' tables anew when it starts there"
+    evidence "copies that are not wanted go ({copies}, of {tables}); ejabberd makes those of its own modules' tables anew when it starts there"
     fix "nothing, where another program uses them; else want a copy on each node that runs such a module, or stop the module there"
 }

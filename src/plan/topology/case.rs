@@ -147,6 +147,15 @@ impl Case {
         self.tables.iter().zip(target).map(zones).sum()
     }
 
+    /// What that is at most.
+    pub(crate) fn most_spread(&self) -> usize {
+        let zones = |table: &TableCase| match &table.place {
+            Place::Fixed(_) => 0,
+            Place::Chosen { copies, .. } => self.zones.min(*copies),
+        };
+        self.tables.iter().map(zones).sum()
+    }
+
     /// Bytes of all copies by node.
     pub(crate) fn loads(&self, target: &[Vec<usize>]) -> Vec<u64> {
         let mut loads = vec![0_u64; self.nodes.len()];

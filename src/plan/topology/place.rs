@@ -29,7 +29,7 @@ pub(crate) fn place(case: &Case) -> Placement {
     }
     let mut best =
         as_it_is(case).map_or_else(|| once(case), |target| Placement { target, missing: Vec::new() });
-    while best.missing.is_empty() {
+    while best.missing.is_empty() && case.spread(&best.target) < case.most_spread() {
         let next = once(&case.after(&best.target));
         if !next.missing.is_empty() || case.spread(&next.target) <= case.spread(&best.target) {
             break;
