@@ -2,6 +2,8 @@
 
 VERSION := $(shell cat erlang/c_src/VERSION)
 VENV := .venv
+# Laboratories that tests use side by side; a test mostly waits.
+LANES ?= 2
 PYTHON := $(VENV)/bin/python
 APT_PACKAGES := ejabberd erlang-base erlang-dev erlang-eunit erlang-dialyzer erlang-proper erlang-meck erlang-mnesia \
 	erlang-common-test erlang-tools rebar3 iproute2 make gcc libc6-dev git python3-venv
@@ -29,16 +31,16 @@ test: packages nextest python
 	rebar3 eunit
 	rebar3 ct --dir tests/erlang
 	rebar3 compile
-	$(PYTHON) -m pytest tests/lab
+	$(PYTHON) -m pytest tests/lab -n $(LANES)
 
 test-releases: APT_PACKAGES += debootstrap
 test-releases: packages python
 	rebar3 compile
-	$(PYTHON) -m pytest tests/lab -m releases
+	$(PYTHON) -m pytest tests/lab -n $(LANES) -m releases
 
 test-faults: packages python
 	rebar3 compile
-	$(PYTHON) -m pytest tests/lab -m faults
+	$(PYTHON) -m pytest tests/lab -n $(LANES) -m faults
 	$(PYTHON) tests/lab/faults $(FAULTS)
 
 # Journals with wrong bytes beside directories at each stage of an exchange; in memory, as each try syncs files.

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from .control import ErlangError, NodeDown
-from .processes import Child
+from .processes import Child, states
 from .roots import inside
 from .waiting import wait_until
 
@@ -164,10 +164,13 @@ class Node:
         self.wait_until_dead()
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal, SIGSTOP and SIGCONT for example, to the node's virtual machine."""
+        """Sends a signal, SIGSTOP and SIGCONT for example, to the node's virtual machine; returns when all of it has stopped."""
         if self.pid is None:
             raise RuntimeError(f"{self.name} is not running")
         os.kill(self.pid, number)
+        if number == signal.SIGSTOP:
+            # A thread that has work goes on until it is interrupted.
+            wait_until(lambda: states(self.pid) == {"T"}, 20, f"{self.name} to stop")
 
     def wait_until_dead(self, timeout: float = 20) -> None:
         """Waits until the node has ended and epmd knows it no more."""

@@ -39,3 +39,9 @@ def _environment() -> dict[str, str]:
     # What the caller has set for its own Erlang nodes is not for those of the laboratory.
     own = {name: value for name, value in os.environ.items() if not name.startswith(("ERL", "EJABBERD", "CONTRIB_MODULES"))}
     return own | {"LC_ALL": "C.UTF-8", "TERM": "xterm"}
+
+
+def states(pid: int) -> set[str]:
+    """The states of a process's threads: `R`, `S`, `T` for stopped; see proc(5)."""
+    # The command, second field, may hold blanks and parentheses.
+    return {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
