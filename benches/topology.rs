@@ -118,15 +118,18 @@ fn fit() {
     let mut points = Vec::new();
     for size in GROWING {
         let (policy, snapshot) = case(size, Start::Scattered);
+        // The clock of a processor may tick by some milliseconds only.
+        let plans = (30_000 / size.1).clamp(1, 100);
         let mut seconds: Vec<f64> = (0..5)
             .map(|_| {
                 let (begin, on_processor) = (Instant::now(), on_processor());
-                let plan: Topology = topology::make(&policy, &snapshot).expect("a plan");
-                black_box(plan);
-                self::on_processor()
-                    .zip(on_processor)
-                    .map_or(begin.elapsed(), |(now, then)| now - then)
-                    .as_secs_f64()
+                for _ in 0..plans {
+                    let plan: Topology = topology::make(&policy, &snapshot).expect("a plan");
+                    black_box(plan);
+                }
+                let spent =
+                    self::on_processor().zip(on_processor).map_or(begin.elapsed(), |(now, then)| now - then);
+                spent.as_secs_f64() / plans as f64
             })
             .collect();
         seconds.sort_by(f64::total_cmp);

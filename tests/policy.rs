@@ -194,3 +194,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_page_has_a_policy_that_is_one_and_every_code() {
+    let page = include_str!("../docs/policy.md");
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let policy = parse(example).unwrap();
+    assert_eq!((policy.nodes.len(), policy.tables.len()), (4, 2));
+    let codes: Vec<&str> = Problem::catalogue().iter().map(|entry| entry.code).collect();
+    let missing: Vec<&str> = codes
+        .into_iter()
+        .filter(|code| code.starts_with("policy_") && !page.contains(&format!("`{code}`")))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}

@@ -712,7 +712,7 @@ fn shuffled(snapshot: &Snapshot, seed: u64) -> Snapshot {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn small_clusters_are_planned_as_well_as_can_be(small in small()) {

@@ -107,7 +107,10 @@ pub(crate) fn even(case: &Case, target: &[Vec<usize>]) -> (u128, u64) {
             // All of those that can stay do, or each zone keeps one of its own, which is no choice where it has no other.
             let mut staying = Vec::new();
             if of_each_zone {
-                (staying, zones) = only_ones(case, &holders);
+                let taken = case.zones_of(nodes);
+                let elsewhere: Vec<usize> =
+                    holders.iter().copied().filter(|node| !taken.contains(&case.zone(*node))).collect();
+                (staying, zones) = only_ones(case, &elsewhere);
             } else if kept == holders.len() {
                 staying = holders;
             }
