@@ -162,6 +162,18 @@ fn a_restore_tells_what_vanishes_what_is_defined_otherwise_and_how_rows_change()
 }
 
 #[test]
+fn rows_that_come_back_into_memory_are_not_loaded_at_each_start() {
+    let in_memory = BackedUp { storage: RamCopies, ..table("online", 2) };
+    let plan = restoring(&Lab::new(&[]), vec![table("passwd", 1), in_memory]).unwrap();
+    let names: Vec<_> = plan.steps.iter().map(|step| step.action.name()).collect();
+    let at = names.iter().position(|name| *name == "keep_in_memory").unwrap();
+    assert_eq!(plan.steps[at].action, Action::KeepInMemory { tables: vec!["online".into()] });
+    assert_eq!(names[at + 1..], ["verify"], "when everything serves");
+    let plan = restoring(&Lab::new(&[]), vec![table("passwd", 1)]).unwrap();
+    assert!(plan.steps.iter().all(|step| step.action.name() != "keep_in_memory"));
+}
+
+#[test]
 fn a_member_and_a_full_disk_forbid_a_restore() {
     assert_eq!(restoring(&Lab::joined(&[THERE]), vec![table("passwd", 1)]).unwrap_err(), ["still_a_member"]);
     let mut lab = Lab::new(&[]);

@@ -651,7 +651,7 @@ fn ejabberd_is_not_stopped_when_it_could_not_start_again() {
 
 fn past(plan: &Plan, outcome: Outcome, kept: KeptState) -> Past {
     let begun = plan.steps.iter().map(|step| step.number).collect();
-    Past { id: plan.id.clone(), outcome, plan: Some(plan.clone()), begun, kept }
+    Past { id: plan.id.clone(), outcome, plan: Some(plan.clone()), begun, kept, archive_dropped: false }
 }
 
 fn whole(plan: &Plan) -> Past {

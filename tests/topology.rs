@@ -1,12 +1,6 @@
 //! Where a policy wants the tables, and the way there: against all placements of small clusters, and step by step.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "helpers of tests"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod support;
 
@@ -340,7 +334,7 @@ struct Small {
 }
 
 fn bits(set: u32, nodes: usize) -> Vec<&'static str> {
-    (0..nodes).filter(|node| set >> node & 1 == 1).map(|node| NODES[node]).collect()
+    (0..nodes).filter(|node| (set >> node) & 1 == 1).map(|node| NODES[node]).collect()
 }
 
 impl Small {
@@ -372,7 +366,7 @@ impl Small {
 
     fn zones_of(&self, set: u32) -> u64 {
         let zones: BTreeSet<u8> =
-            (0..self.nodes).filter(|n| set >> n & 1 == 1).map(|n| self.zones[n]).collect();
+            (0..self.nodes).filter(|n| (set >> n) & 1 == 1).map(|n| self.zones[n]).collect();
         zones.len() as u64
     }
 
@@ -411,7 +405,7 @@ impl Small {
             let most = options.iter().map(|option| self.zones_of(*option)).max()?;
             zones += most - self.zones_of(*set);
             moved += bytes * u64::from((set & !holders).count_ones());
-            (0..self.nodes).filter(|node| set >> node & 1 == 1).for_each(|node| loads[node] += bytes);
+            (0..self.nodes).filter(|node| (set >> node) & 1 == 1).for_each(|node| loads[node] += bytes);
         }
         let fits =
             loads.iter().zip(&self.limits).all(|(load, limit)| limit.is_none_or(|limit| *load <= limit));
@@ -599,10 +593,10 @@ fn small() -> impl Strategy<Value = Small> {
             move |(holders, bytes, pins, exclusions, copies)| {
                 // Few pins and exclusions, none of them both, and as many copies as there can be.
                 let exclusions = exclusions & exclusions.rotate_left(1) & (all - 1);
-                let pins = pins & pins >> 1 & !exclusions;
-                let (least, most) = (pins.count_ones().max(1), (all - 1 & !exclusions).count_ones());
+                let pins = pins & (pins >> 1) & !exclusions;
+                let (least, most) = (pins.count_ones().max(1), ((all - 1) & !exclusions).count_ones());
                 let exclusions = if most == 0 { 0 } else { exclusions };
-                let most = (all - 1 & !exclusions).count_ones();
+                let most = ((all - 1) & !exclusions).count_ones();
                 (holders, bytes, least + copies % (most - least + 1), pins, exclusions)
             },
         );

@@ -25,6 +25,7 @@
 -export([plan/1, plan/2]).
 -export([status/0, history/0, history/1]).
 -export([doctor/0, doctor/1, doctor/2]).
+-export([diff/0, diff/1, diff/2]).
 -export([explain/1]).
 -export([snapshot/1]).
 
@@ -40,6 +41,7 @@
 -export([forget/1, forget/2]).
 -export([commit/1, resume/0]).
 -export([drop_kept/1, drop_kept/2]).
+-export([drop_archive/1, drop_archive/2]).
 
 %% Backing up
 -export([backup/1, backup/2]).
@@ -114,6 +116,28 @@ doctor(Node) ->
 -spec doctor(node_name(), options()) -> {ok, #{problems := [{Code :: atom(), Details :: map()}]}} | error().
 doctor(Node, Opts) ->
     easy_cluster_shell:diagnosed(easy_cluster_planner:doctor(Node, Opts)).
+
+%% Compares all copies of all durable tables, which every holder hashes by itself: nothing is locked, and little is sent. Prints
+%% and returns the keys whose rows are not the same everywhere, at two looks.
+-spec diff() -> {ok, [easy_cluster_diff:compared()]} | error().
+diff() ->
+    differences(all, #{}).
+
+%% The same of the copies here and on Node.
+-spec diff(node_name()) -> {ok, [easy_cluster_diff:compared()]} | error().
+diff(Node) ->
+    diff(Node, #{}).
+
+%% Options: timeout (milliseconds that a silent node is waited for).
+-spec diff(node_name(), options()) -> {ok, [easy_cluster_diff:compared()]} | error().
+diff(Node, Opts) ->
+    differences({node, Node}, Opts).
+
+differences(With, Opts) ->
+    case with_application(fun() -> easy_cluster_planner:comparisons(With, Opts) end) of
+        {ok, Comparisons, Timeout} -> easy_cluster_shell:compared(easy_cluster_diff:compare(Comparisons, #{timeout => Timeout}));
+        {error, Reason} -> easy_cluster_shell:failed(Reason)
+    end.
 
 %% What a line of a log, a whole log or an error that anybody's function returned means: evidence, cause and fix are printed.
 -spec explain(term()) -> {ok, [easy_cluster_explain:sighting()]} | error().
@@ -276,16 +300,28 @@ drop_kept(Id) ->
 
 %% Options: confirm (the same name once more).
 -spec drop_kept(Id :: atom() | string() | binary(), #{confirm => atom() | string() | binary()}) -> ok | error().
-drop_kept(Id, Opts) when is_map(Opts) ->
+drop_kept(Id, Opts) ->
+    drop(fun easy_cluster_server:drop_kept/2, "the database that ~ts had kept is", Id, Opts).
+
+%% Deletes the rows that an operation has archived, which nothing brings back: tells what to type.
+-spec drop_archive(Id :: atom() | string() | binary()) -> ok | error().
+drop_archive(Id) ->
+    drop_archive(Id, #{}).
+
+%% Options: confirm (the same name once more).
+-spec drop_archive(Id :: atom() | string() | binary(), #{confirm => atom() | string() | binary()}) -> ok | error().
+drop_archive(Id, Opts) ->
+    drop(fun easy_cluster_server:drop_archive/2, "the rows that ~ts had archived are", Id, Opts).
+
+drop(Drop, What, Id, Opts) when is_map(Opts) ->
     Confirm = maps:get(confirm, Opts, undefined),
     case maps:keys(maps:without([confirm], Opts)) of
         [] ->
-            Drop = fun() -> easy_cluster_server:drop_kept(id(Id), confirmed(Confirm)) end,
-            easy_cluster_shell:dropped(with_application(Drop));
+            easy_cluster_shell:dropped(with_application(fun() -> Drop(id(Id), confirmed(Confirm)) end), What);
         [Unknown | _] ->
             easy_cluster_shell:failed({unknown_option, #{option => printed(Unknown), known => <<"confirm">>}})
     end;
-drop_kept(_Id, Opts) ->
+drop(_Drop, _What, _Id, Opts) ->
     easy_cluster_shell:failed({bad_option, #{option => <<"the options">>, value => printed(Opts), expected => <<"a map">>}}).
 
 confirmed(undefined) -> undefined;
@@ -359,7 +395,9 @@ help() ->
       "  history()             what was done here, and what is kept since; history(Id) tells more of one\n"
       "  resume()              bring what was interrupted here to its end, as the next start would\n"
       "  drop_kept(Id)         give up the database that an operation has kept\n"
+      "  drop_archive(Id)      give up the rows that an operation has archived\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
+      "  diff()                which rows are not the same in all copies; diff(Node) of the copies here and there\n"
       "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"
       "\n"

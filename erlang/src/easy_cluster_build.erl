@@ -77,8 +77,8 @@ loaded({timeout, Names}) -> {error, {timeout_waiting_for_tables, Names}};
 loaded({error, _} = Error) -> Error.
 
 stopped(Built) ->
-    _ = application:stop(mnesia),
-    Built.
+    Stopped = easy_cluster_mnesia:stop(),
+    easy_cluster_files:in_order([fun() -> Built end, fun() -> Stopped end]).
 
 is_alone(Timeout) ->
     Started = fun() -> mnesia:system_info(is_running) =/= starting end,

@@ -49,9 +49,9 @@ check(true, _Path) ->
     valid;
 check(false, Path) ->
     Now = erlang:monotonic_time(millisecond),
-    Identity = identity(Path),
+    Identity = identities(easy_cluster_configuration_files:all(Path)),
     case persistent_term:get(?MODULE, none) of
-        {Identity, Checked} when Now - Checked < ?VALID_FOR -> valid;
+        {Identity, Checked} when Identity =/= unknown, Now - Checked < ?VALID_FOR -> valid;
         _ -> remembered(Identity, check(Path, easy_cluster_vm:program(), easy_cluster_vm:boot()))
     end.
 
@@ -65,6 +65,9 @@ remembered(Identity, valid) ->
     valid;
 remembered(_Identity, Verdict) ->
     Verdict.
+
+identities({ok, Paths}) -> [identity(Path) || Path <- Paths];
+identities(unknown) -> unknown.
 
 identity(Path) ->
     case file:read_file_info(Path, [raw, {time, posix}]) of

@@ -7,7 +7,7 @@
 
 -include_lib("kernel/include/file.hrl").
 
--export([unchanged/1]).
+-export([unchanged/1, all/1]).
 %% For tests
 -export([references/1, is_before/2]).
 
@@ -32,6 +32,19 @@ unchanged(Path) ->
 
 is_read_before(Path, Start) ->
     is_before(Path, Start) andalso are_references_before(file:read_file(Path), Start).
+
+%% Every file of a configuration, if all that it names can be told.
+-spec all(file:filename()) -> {ok, [file:filename()]} | unknown.
+all(Path) ->
+    Files = [Path | module_files()],
+    Named = [named(file:read_file(File)) || File <- Files],
+    case lists:member(unknown, Named) of
+        true -> unknown;
+        false -> {ok, Files ++ lists:append([More || {ok, More} <- Named])}
+    end.
+
+named({ok, Text}) -> references(decoded(Text));
+named({error, _Unreadable}) -> unknown.
 
 are_references_before({ok, Text}, Start) ->
     case references(decoded(Text)) of

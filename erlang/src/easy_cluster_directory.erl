@@ -42,14 +42,15 @@
 -export([replace_files/2]).
 %% And back
 -export([restore/2]).
--export([drop_staging/2, drop_backup/2]).
--export([drop_kept/2]).
+-export([note_members/3, noted_members/2]).
+-export([drop_staging/2, drop_backup/2, drop_half_archives/2, drop_probes/1]).
+-export([drop_kept/2, drop_archive/2]).
 -export([copy_kept/3]).
 -export([set_aside/2]).
 -export([copy_aside/2]).
 %% Looking
 -export([state_of_kept/2]).
--export([kept/1]).
+-export([kept/1, archives/1]).
 -export([is_committed/2]).
 -export([is_restoring/2]).
 -export([marks/2, marked/1]).
@@ -58,10 +59,14 @@
 -export([obstacles/1]).
 -export_type([id/0, paths/0, kept/0, marks/0, obstacle/0, problem/0]).
 
+%% How files begin that are made to see whether they can be; whose process made them comes next.
+-define(PROBE, ".easy_cluster-").
 -define(SCHEMA, "schema.DAT").
 -define(LATEST_LOG, "LATEST.LOG").
 -define(FALLBACK, "FALLBACK.BUP").
 -define(MANIFEST, "manifest.term").
+-define(MEMBERS, "members").
+-define(MEMBERS_KIND, <<"ecmember">>).
 -define(COMMITTING, "committing").
 -define(RESTORED, "restored").
 -define(GIVEN_UP, "given_up").
@@ -442,7 +447,7 @@ marks_of(MnesiaDir, Id, #{kept := Kept} = Paths) ->
 marks(MnesiaDir, Id, #{kept := Kept, staging := Staging}, Phase, Files) ->
     {ok, #{
         phase => Phase,
-        staged => has_mnesia_files(Staging),
+        staged => has_mnesia_files(Staging) orelse there(filename:join(Staging, ?MEMBERS)),
         restoring => is_restoring(MnesiaDir, Id),
         ready => is_restoring(MnesiaDir, Id) andalso there(filename:join(below(MnesiaDir, "restoring", Id), ?READY)),
         old_files => lists:any(fun({Name, _Size}) -> same_in_both(MnesiaDir, Kept, Name) =:= {ok, true} end, Files)
@@ -454,10 +459,10 @@ has_mnesia_files(Folder) ->
         {error, _} -> false
     end.
 
-%% The operations of which something is kept, or half brought back.
+%% The operations of which something is kept, staged, or half brought back.
 -spec marked(file:filename()) -> [id()].
 marked(MnesiaDir) ->
-    Named = [easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", Folder])) || Folder <- ["kept", "restoring"]],
+    Named = [easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", Folder])) || Folder <- ["kept", "staging", "restoring"]],
     lists:usort([unicode:characters_to_binary(Name) || {ok, Names} <- Named, Name <- Names, is_kept_name(Name)]).
 
 %% Deletes the directory's logs, as old operations in them would be replayed into the new schema. A log without a
@@ -736,6 +741,35 @@ move_if_there(From, To, Name) ->
         {error, _} = Error -> Error
     end.
 
+%% Beside the staging database, who is about to list this node: as long as its schema is in memory only, nothing but the
+%% journal would tell, and that may become unreadable.
+-spec note_members(file:filename(), id(), [node()]) -> result().
+note_members(MnesiaDir, Id, Members) ->
+    with_id(MnesiaDir, Id, fun(#{staging := Staging}) ->
+        easy_cluster_files:in_order([
+            fun() -> easy_cluster_files:make_folder(Staging) end,
+            fun() -> easy_cluster_files:write(filename:join(Staging, ?MEMBERS),
+                                              [easy_cluster_frame:header(?MEMBERS_KIND), easy_cluster_frame:record(Members)]) end
+        ])
+    end).
+
+%% None where it is not there or damaged.
+-spec noted_members(file:filename(), id()) -> [node()].
+noted_members(MnesiaDir, Id) ->
+    #{staging := Staging} = paths(MnesiaDir, Id),
+    case file:read_file(filename:join(Staging, ?MEMBERS)) of
+        {ok, Bytes} -> members_in(easy_cluster_frame:check_header(?MEMBERS_KIND, Bytes));
+        {error, _NotThere} -> []
+    end.
+
+members_in({ok, Record}) ->
+    case easy_cluster_frame:next(Record) of
+        {ok, Members, <<>>} when is_list(Members) -> [Node || Node <- Members, is_atom(Node)];
+        _Damaged -> []
+    end;
+members_in(_NoHeader) ->
+    [].
+
 -spec drop_staging(file:filename(), id()) -> result().
 drop_staging(MnesiaDir, Id) ->
     with_id(MnesiaDir, Id, fun(#{staging := Staging}) ->
@@ -754,6 +788,19 @@ drop_backup(MnesiaDir, Id) ->
             fun() -> easy_cluster_files:delete_folder(filename:join(Backup, "tables")) end,
             fun() -> easy_cluster_files:delete_folder(Backup) end
         ])
+    end).
+
+%% Deletes archives that a kill has left half written; those that are whole stay. Mnesia may run.
+-spec drop_half_archives(file:filename(), id()) -> result().
+drop_half_archives(MnesiaDir, Id) ->
+    with_id(MnesiaDir, Id, fun(#{archive := Archive}) ->
+        case easy_cluster_files:names(Archive) of
+            {ok, Names} ->
+                Half = [Name || Name <- Names, filename:extension(Name) =:= ".new"],
+                easy_cluster_files:each(fun(Name) -> easy_cluster_files:delete(filename:join(Archive, Name)) end, Half);
+            {error, #{reason := enoent}} -> ok;
+            {error, _} = Error -> Error
+        end
     end).
 
 %% A Mnesia that runs elsewhere does not mind.
@@ -783,6 +830,11 @@ drop(Kept, Copies) ->
         fun() -> easy_cluster_files:delete(filename:join(Kept, ?MANIFEST)) end,
         fun() -> easy_cluster_files:delete_folder(Kept) end
     ]).
+
+%% Gives archived rows up. Mnesia may run.
+-spec drop_archive(file:filename(), id()) -> result().
+drop_archive(MnesiaDir, Id) ->
+    with_id(MnesiaDir, Id, fun(#{archive := Archive}) -> easy_cluster_files:delete_folder(Archive) end).
 
 %% Copies what is kept into a folder, as a database that is ready to be started: keep/2 has seen that nothing is in the logs, which
 %% stay behind. Mnesia may run.
@@ -842,6 +894,28 @@ list_kept(MnesiaDir, [Id | Ids], Found) ->
         {{ok, Manifest}, false} -> list_kept(MnesiaDir, Ids, [described(MnesiaDir, Kept, Id, Manifest) | Found]);
         {{error, Details}, _} -> {error, {directory_error, Details}};
         {_, _} -> list_kept(MnesiaDir, Ids, Found)
+    end.
+
+%% The archives of rows, oldest first by their names.
+-spec archives(file:filename()) -> [#{id := id(), files := non_neg_integer(), bytes := non_neg_integer()}] | {error, problem()}.
+archives(MnesiaDir) ->
+    case easy_cluster_files:names(filename:join([MnesiaDir, "easy_cluster", "archive"])) of
+        {ok, Names} -> list_archives(MnesiaDir, lists:sort([list_to_binary(Name) || Name <- Names, is_kept_name(Name)]), []);
+        {error, #{reason := enoent}} -> [];
+        {error, Details} -> {error, {directory_error, Details}}
+    end.
+
+list_archives(_MnesiaDir, [], Found) ->
+    lists:reverse(Found);
+list_archives(MnesiaDir, [Id | Ids], Found) ->
+    #{archive := Archive} = paths(MnesiaDir, Id),
+    case easy_cluster_files:names(Archive) of
+        {ok, Names} ->
+            Sizes = [Size || Name <- Names, {ok, #file_info{size = Size, type = regular}}
+                                 <- [easy_cluster_files:info(filename:join(Archive, Name))]],
+            list_archives(MnesiaDir, Ids, [#{id => Id, files => length(Sizes), bytes => lists:sum(Sizes)} || Sizes =/= []] ++ Found);
+        {error, #{reason := enoent}} -> list_archives(MnesiaDir, Ids, Found);
+        {error, Details} -> {error, {directory_error, Details}}
     end.
 
 described(MnesiaDir, Kept, Id, #{files := Files, at := At, node := Node}) ->
@@ -953,8 +1027,23 @@ linked(From, To) ->
     Result.
 
 probe_file(Dir) ->
-    Name = ".easy_cluster-" ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive])),
+    Name = ?PROBE ++ os:getpid() ++ "-" ++ integer_to_list(erlang:unique_integer([positive])),
     filename:join(Dir, Name).
+
+%% Deletes what a kill in the middle of such a try has left. Others may be in the middle of theirs: the name says whose it is.
+-spec drop_probes(file:filename()) -> ok.
+drop_probes(MnesiaDir) ->
+    Own = filename:join(MnesiaDir, "easy_cluster"),
+    Folders = [MnesiaDir, Own | [filename:join(Own, Name) || {ok, Names} <- [easy_cluster_files:names(Own)], Name <- Names]],
+    Left = [filename:join(Folder, Name) || Folder <- Folders, {ok, Names} <- [easy_cluster_files:names(Folder)], Name <- Names,
+                                           is_left_probe(Name)],
+    lists:foreach(fun(Path) -> _ = easy_cluster_files:delete(Path) end, Left).
+
+is_left_probe(?PROBE ++ Rest) ->
+    [Pid | _] = string:split(Rest, "-"),
+    Pid =:= os:getpid() orelse not filelib:is_dir(filename:join("/proc", Pid));
+is_left_probe(_Other) ->
+    false.
 
 %% Whether files can be made, written and deleted in Dir; tried with one that is not Mnesia's.
 -spec writable(file:filename()) -> result().

@@ -6,7 +6,7 @@
 -export([recover_offline/1, recover_online/2]).
 -export([unfinished/1, plan_of/2, plans/1]).
 -export([history/1, history/2]).
--export([drop_kept/2, finish_drops/1]).
+-export([drop_kept/2, drop_archive/2, finish_drops/1]).
 -export([pending/1, forgotten/3]).
 
 %% In the journal: an interrupted operation goes forward, and what needs a stopped Mnesia for that is done.
@@ -23,6 +23,7 @@
 -type past() :: #{id := binary(), operation := binary(), outcome := done | undone | stopped | unfinished | unreadable,
                   begun := binary() | undefined, ended := binary() | undefined, milliseconds := non_neg_integer() | undefined,
                   done := non_neg_integer(), steps := non_neg_integer(), kept := non_neg_integer() | undefined,
+                  archived := non_neg_integer() | undefined,
                   dropped := binary() | undefined, damage := binary() | undefined}.
 -type event_of_past() :: #{at := binary() | undefined, what := binary()}.
 -export_type([report/0, event/0, past/0, event_of_past/0]).
@@ -130,7 +131,7 @@ failed(#{on_failure := resume, number := Number} = Step, Reason, Journal, Contex
 failed(#{on_failure := undo, number := Number} = Step, Reason, Journal, #{plan := #{undo := Undo}} = Context) ->
     Journal1 = note(Journal, [{failed, Number, Reason}]),
     WayBack = [Action || #{since := Since, action := Action} <- Undo, Since =< Number],
-    undo(WayBack, Journal1, Context, Step, Reason, []).
+    undo(WayBack, Journal1, Context#{undoing => true}, Step, Reason, []).
 
 %%% Back
 
@@ -217,7 +218,7 @@ recover_offline(Directory, Id, Plan, Events, Tail) ->
             Report = fun(_Event) -> ok end,
             Noted = note(Journal, [{recovery, Direction}]),
             Context = started(Events, context(Plan, Directory, Report)),
-            offline(Offline, Noted, Context#{online => Online}, Direction, Id, []);
+            offline(Offline, Noted, Context#{online => Online, undoing => Direction =:= back}, Direction, Id, []);
         {{ok, _}, {error, {Code, Details}}} ->
             {error, {recovery_failed, #{id => Id, step => atom_to_binary(Code), reason => print(Details)}}};
         {{error, Reason}, {ok, Journal}} ->
@@ -261,7 +262,9 @@ started(Events, Context) ->
     Pending = [#{pending => Nodes} || {pending, Nodes} <- Events],
     lists:foldl(fun remember/2, Context, [Evidence || {done, _Number, Evidence} <- Events] ++ Pending).
 
-offline([], Journal, #{plan := #{members := Members}, online := Online}, back, Id, Pending) ->
+offline([], Journal, #{plan := #{members := Members}, online := Online, directory := Directory}, back, Id, Pending) ->
+    %% Of no use to anybody, and in nobody's way.
+    _ = easy_cluster_directory:drop_half_archives(Directory, Id),
     Events = case Online of
                  [] -> [{outcome, undone, #{pending => Pending}}];
                  _RowsToBring -> [{pending, Pending}, ?BACK_DONE]
@@ -372,21 +375,29 @@ is_unfinished({ok, #{events := [{_, _, {begun, Plan}} | Entries]}}) ->
     [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [] andalso easy_cluster_salvage:is_plan(Plan);
 is_unfinished(_OtherOrDamaged) -> false.
 
-%% Every operation of a Mnesia directory, oldest first, and what came of it; databases that are kept without a journal, too.
+%% Every operation of a Mnesia directory, oldest first, and what came of it; what is kept or archived without a journal, too.
 -spec history(file:filename()) -> {ok, [past()]} | {error, {atom(), map()}}.
 history(Directory) ->
-    case {easy_cluster_journal:list(Directory), easy_cluster_directory:kept(Directory)} of
+    case {easy_cluster_journal:list(Directory), stored(Directory)} of
         {{error, Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason};
-        {Ids, Kept} ->
-            All = lists:usort(Ids ++ [Id || #{id := Id} <- Kept]),
+        {Ids, #{kept := Databases, archives := Archives} = Kept} ->
+            All = lists:usort(Ids ++ [Id || #{id := Id} <- Databases ++ Archives]),
             {ok, [past(Id, easy_cluster_journal:read(Directory, Id), Kept) || Id <- All]}
+    end.
+
+%% What operations have left to be had back.
+stored(Directory) ->
+    case {easy_cluster_directory:kept(Directory), easy_cluster_directory:archives(Directory)} of
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason};
+        {Kept, Archives} -> #{kept => Kept, archives => Archives}
     end.
 
 %% One of them: its plan, if it had one, and each record of its journal.
 -spec history(file:filename(), binary()) -> {ok, past(), Plan :: map() | undefined, [event_of_past()]} | {error, {atom(), map()}}.
 history(Directory, Id) ->
-    case {easy_cluster_journal:read(Directory, Id), easy_cluster_directory:kept(Directory)} of
+    case {easy_cluster_journal:read(Directory, Id), stored(Directory)} of
         {{error, {bad_id, _} = Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason};
         {{ok, #{events := Entries}} = Read, Kept} ->
@@ -394,7 +405,7 @@ history(Directory, Id) ->
             {ok, past(Id, Read, Kept), plan(Entries), Events};
         {{error, Reason} = Read, Kept} ->
             case past(Id, Read, Kept) of
-                #{kept := undefined} -> {error, Reason};
+                #{kept := undefined, archived := undefined} -> {error, Reason};
                 Past -> {ok, Past, undefined, []}
             end
     end.
@@ -423,7 +434,8 @@ past(Id, {error, {Code, Details}}, Kept) ->
 described(Id, Operation, Outcome, Begun, Ended, Entries, Kept) ->
     Dropped = [utc(At) || {_, At, {dropped, _Bytes}} <- Entries],
     #{id => Id, operation => Operation, outcome => Outcome, begun => utc(Begun), ended => utc(Ended),
-      milliseconds => milliseconds(Begun, Ended), done => 0, steps => 0, kept => kept_bytes(Id, Kept),
+      milliseconds => milliseconds(Begun, Ended), done => 0, steps => 0, kept => bytes(Id, maps:get(kept, Kept)),
+      archived => bytes(Id, maps:get(archives, Kept)),
       dropped => lists:last([undefined | Dropped]), damage => undefined}.
 
 utc(Microseconds) when is_integer(Microseconds), abs(Microseconds) < 1 bsl 56 ->
@@ -452,8 +464,8 @@ outcome(Entries) ->
 milliseconds(Begun, Ended) when is_integer(Ended), Ended >= Begun -> (Ended - Begun) div 1000;
 milliseconds(_Begun, _Unknown) -> undefined.
 
-kept_bytes(Id, Kept) ->
-    case [Bytes || #{id := Of, bytes := Bytes} <- Kept, Of =:= Id] of
+bytes(Id, Stored) ->
+    case [Bytes || #{id := Of, bytes := Bytes} <- Stored, Of =:= Id] of
         [Bytes] -> Bytes;
         [] -> undefined
     end.
@@ -469,7 +481,8 @@ plans(Directory) ->
 planned(Id, {ok, #{events := [{_, _, {begun, Plan}} | Entries]}}, Directory) ->
     {Outcome, _Ended} = outcome(Entries),
     #{id => Id, outcome => Outcome, plan => Plan, begun => lists:usort([Number || {_, _, {intent, Number, _}} <- Entries]),
-      kept => kept_for_core(easy_cluster_directory:state_of_kept(Directory, Id))};
+      kept => kept_for_core(easy_cluster_directory:state_of_kept(Directory, Id)),
+      archive_dropped => [Bytes || {_, _, {archive_dropped, Bytes}} <- Entries] =/= []};
 planned(Id, {ok, #{events := _NothingBegun}}, _Directory) ->
     #{id => Id, outcome => unfinished, plan => undefined, begun => [], kept => missing};
 planned(Id, {error, _Damaged}, _Directory) ->
@@ -517,22 +530,39 @@ plan_of(Directory, Id) ->
 %% Deletes a kept database. The intent is on disc before, so that a kill leaves none that looks whole and is not; the next start
 %% goes on. A journal that cannot be read is not written to.
 -spec drop_kept(file:filename(), #{id := binary(), bytes := non_neg_integer(), _ => _}) -> ok | {error, {atom(), map()}}.
-drop_kept(Directory, #{id := Id, bytes := Bytes}) ->
+drop_kept(Directory, Database) ->
+    drop(Directory, Database, kept).
+
+%% Deletes archived rows likewise.
+-spec drop_archive(file:filename(), #{id := binary(), bytes := non_neg_integer(), _ => _}) -> ok | {error, {atom(), map()}}.
+drop_archive(Directory, Archive) ->
+    drop(Directory, Archive, archive).
+
+drop(Directory, #{id := Id, bytes := Bytes}, What) ->
     case easy_cluster_journal:open(Directory, Id) of
-        {ok, Journal} -> dropping(easy_cluster_journal:append(Journal, {dropping, Bytes}), Journal, Directory, Id, Bytes);
+        {ok, Journal} -> dropping(easy_cluster_journal:append(Journal, {dropping(What), Bytes}), Journal, Directory, Id, Bytes, What);
         {error, {Code, _}} when Code =:= journal_corrupt; Code =:= journal_version; Code =:= journal_missing; Code =:= journal_read ->
-            easy_cluster_directory:drop_kept(Directory, Id);
+            deleted(What, Directory, Id);
         {error, Reason} -> {error, Reason}
     end.
 
-dropping({ok, Journal}, _Before, Directory, Id, Bytes) ->
-    case easy_cluster_directory:drop_kept(Directory, Id) of
-        ok -> easy_cluster_journal:close(note(Journal, [{dropped, Bytes}]));
+dropping(kept) -> dropping;
+dropping(archive) -> dropping_archive.
+
+dropped(kept) -> dropped;
+dropped(archive) -> archive_dropped.
+
+deleted(kept, Directory, Id) -> easy_cluster_directory:drop_kept(Directory, Id);
+deleted(archive, Directory, Id) -> easy_cluster_directory:drop_archive(Directory, Id).
+
+dropping({ok, Journal}, _Before, Directory, Id, Bytes, What) ->
+    case deleted(What, Directory, Id) of
+        ok -> easy_cluster_journal:close(note(Journal, [{dropped(What), Bytes}]));
         {error, Reason} ->
             ok = easy_cluster_journal:close(note(Journal, [{drop_failed, Reason}])),
             {error, Reason}
     end;
-dropping({error, Reason}, Journal, _Directory, _Id, _Bytes) ->
+dropping({error, Reason}, Journal, _Directory, _Id, _Bytes, _What) ->
     ok = easy_cluster_journal:close(Journal),
     {error, Reason}.
 
@@ -543,9 +573,12 @@ finish_drops(Directory) ->
               {error, _Unreadable} -> [];
               Listed -> Listed
           end,
-    Begun = [{Id, Bytes} || Id <- Ids, {ok, #{events := Entries}} <- [easy_cluster_journal:read(Directory, Id)],
-                            {_, _, {dropping, Bytes}} <- lists:sublist(lists:reverse(Entries), 1)],
-    lists:foreach(fun({Id, Bytes}) -> dropped_at_start(drop_kept(Directory, #{id => Id, bytes => Bytes}), Id) end, Begun).
+    Begun = [{Id, Bytes, What} || Id <- Ids, {ok, #{events := [_ | _] = Entries}} <- [easy_cluster_journal:read(Directory, Id)],
+                                  {_, _, {Dropping, Bytes}} <- [lists:last(Entries)],
+                                  What <- [kept, archive], dropping(What) =:= Dropping],
+    lists:foreach(fun({Id, Bytes, What}) ->
+                          dropped_at_start(drop(Directory, #{id => Id, bytes => Bytes}, What), Id)
+                  end, Begun).
 
 dropped_at_start(ok, Id) -> logger:notice(#{what => easy_cluster_drop_kept, operation => Id});
 dropped_at_start({error, Reason}, Id) -> logger:error(#{what => easy_cluster_drop_kept, operation => Id, reason => Reason}).

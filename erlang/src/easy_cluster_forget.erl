@@ -86,27 +86,16 @@ retried(ok, Node) ->
 retried({error, Reason}, _Node) ->
     {pending, Reason}.
 
-%% A distribution of another kind is known to this VM only.
-told(Node, Timeout) ->
-    case {init:get_argument(proto_dist), init:get_argument(erl_epmd_port)} of
-        {error, error} -> by_other_vm(Node, Timeout);
-        {_, _} -> by_this_vm(Node, Timeout)
-    end.
-
 %% The cookie is in the other VM's environment, which nobody may read who may not read it here. What that VM says when it
 %% crashes might hold it.
-by_other_vm(Node, Timeout) ->
+told(Node, Timeout) ->
     [_, Host] = string:split(atom_to_list(node()), "@"),
     Name = list_to_atom("easy_cluster_asks@" ++ Host),
-    case easy_cluster_vm:call(Name, ?MODULE, ask, [Node, node(), erlang:get_cookie(), Timeout], 4 * Timeout) of
+    Args = [Node, node(), erlang:get_cookie(), Timeout],
+    case easy_cluster_vm:call(Name, easy_cluster_vm:distribution(), ?MODULE, ask, Args, 4 * Timeout) of
         {ok, Result} -> Result;
         {error, _MayHoldTheCookie} -> {error, other_vm}
     end.
-
-by_this_vm(Node, Timeout) ->
-    Result = ask(Node, node(), erlang:get_cookie(), Timeout),
-    _ = [fence(Node) || Result =/= ok],
-    Result.
 
 -spec ask(node(), node(), atom(), timeout()) -> ok | {error, term()}.
 ask(Node, Here, Cookie, Timeout) ->

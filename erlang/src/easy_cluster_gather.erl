@@ -260,6 +260,7 @@ on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
       obstacles => obstacles(Directory),
       unfinished => easy_cluster_executor:unfinished(Directory),
       beside => #{damaged => easy_cluster_salvage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
+                  archives => archives(easy_cluster_directory:archives(Directory)),
                   kept_quota => kept_quota(application:get_env(easy_cluster, kept_quota))}};
 on_disc(Node, UseDir, Directory, Timeout) ->
     case easy_cluster_rpc:call(Node, file, read_file_info, [Directory, [raw]], Timeout) of
@@ -269,6 +270,9 @@ on_disc(Node, UseDir, Directory, Timeout) ->
 
 kept({error, _Unreadable}) -> [];
 kept(Kept) -> [maps:with([id, files, bytes, shared], Database) || Database <- Kept].
+
+archives({error, _Unreadable}) -> [];
+archives(Archives) -> Archives.
 
 kept_quota({ok, Bytes}) when is_integer(Bytes), Bytes >= 0 -> Bytes;
 kept_quota({ok, infinity}) -> 1 bsl 63;

@@ -2,6 +2,7 @@
 -module(easy_cluster_nif).
 
 -export([call/1, call_io/1]).
+-export([hash_rows/3, add_hashes/2, level_above/2, keys_of_leaves/5]).
 -export([loaded/0]).
 -export([version/0]).
 -on_load(load/0).
@@ -17,7 +18,24 @@ call(_Request) -> erlang:nif_error(not_loaded).
 -spec call_io(binary()) -> binary().
 call_io(_Request) -> erlang:nif_error(not_loaded).
 
-%% Whether the two above can be called.
+%% Digests; see `native/easy_cluster_nif/src/digest.rs'. Of each row 24 bytes, and the places of the rows that are not comparable.
+-spec hash_rows([tuple()], KeyPosition :: pos_integer(), Seed :: non_neg_integer()) -> {binary(), [non_neg_integer()]}.
+hash_rows(_Rows, _KeyPosition, _Seed) -> erlang:nif_error(not_loaded).
+
+%% The leaves of a tree, 16 bytes each, a power of two of them, with hashes added.
+-spec add_hashes(Leaves :: binary(), [Hashes :: binary()]) -> binary().
+add_hashes(_Leaves, _Hashes) -> erlang:nif_error(not_loaded).
+
+%% The sums of each Width sums in a row.
+-spec level_above(Sums :: binary(), Width :: pos_integer()) -> binary().
+level_above(_Sums, _Width) -> erlang:nif_error(not_loaded).
+
+%% The keys of the rows that belong to some of the 2^Bits leaves, with the hash of the row. Leaves count from 0 and are sorted.
+-spec keys_of_leaves([tuple()], pos_integer(), non_neg_integer(), Bits :: 0..32, Leaves :: [non_neg_integer()]) ->
+          [{Key :: term(), Hash :: binary()}].
+keys_of_leaves(_Rows, _KeyPosition, _Seed, _Bits, _Leaves) -> erlang:nif_error(not_loaded).
+
+%% Whether the functions above can be called.
 -spec loaded() -> ok | {error, {native_library, #{path := binary(), reason := binary()}}}.
 loaded() ->
     case persistent_term:get({?MODULE, not_loaded}, loaded) of

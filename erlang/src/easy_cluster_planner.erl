@@ -7,11 +7,12 @@
 -export([write_snapshot/1]).
 -export([status/0]).
 -export([doctor/1, doctor/2]).
+-export([comparisons/2]).
 -export([recheck/1]).
 -export([read_plan/1]).
 -export([node_name/1]).
 -export([look/2]).
--export([options/1, text/1, timestamp/0]).
+-export([options/1, text/1, timestamp/1]).
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
@@ -234,7 +235,7 @@ compare_rows([Table | Tables], [Node] = Nodes, Timeout, Rows) ->
 
 with_rows(Operation, Options, Snapshot, {ok, Rows}) ->
     easy_cluster_native:call(plan, #{operation => Operation, options => Options, snapshot => Snapshot, rows => Rows,
-                                     at => timestamp()});
+                                     at => timestamp(mnesia:system_info(directory))});
 with_rows(_Operation, _Options, _Snapshot, {error, Reason}) ->
     {error, Reason}.
 
@@ -283,6 +284,28 @@ examined(Node, Opts) when is_map(Opts) ->
     end;
 examined(_Node, Opts) ->
     bad_options(Opts).
+
+%% Which copies of which tables diff/0 and diff/1 compare.
+-spec comparisons(all | {node, term()}, map()) -> {ok, [map()], Timeout :: pos_integer()} | error().
+comparisons(_With, Opts) when not is_map(Opts) ->
+    bad_options(Opts);
+comparisons(With, Opts) ->
+    case {compared_with(With), options(Opts)} of
+        {{ok, Node}, {ok, #{timeout := Timeout}}} -> comparisons_with(Node, Timeout);
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
+    end.
+
+compared_with(all) -> {ok, undefined};
+compared_with({node, Typed}) -> node_name(Typed).
+
+comparisons_with(Node, Timeout) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
+    easy_cluster_gather:release(Opened),
+    case easy_cluster_native:call(comparisons, #{snapshot => Snapshot, node => Node}) of
+        {ok, Comparisons} -> {ok, Comparisons, Timeout};
+        {error, Reason} -> {error, Reason}
+    end.
 
 %% What a backup of this node's cluster would take, or what forbids it.
 -spec backup(term(), map()) -> {ok, #{folder := file:filename(), text := binary(), wanted := easy_cluster_backup:wanted(),
@@ -427,10 +450,35 @@ read_plan(#{id := _, node := _, operation := _, options := #{}, steps := _} = Pl
 read_plan(Other) ->
     {error, {bad_plan, #{reason => unicode:characters_to_binary(io_lib:format("~tP", [Other, 20]))}}}.
 
-%% UTC with microseconds, which is enough to name plans of one node apart and sorts by time.
--spec timestamp() -> binary().
-timestamp() ->
-    Now = erlang:system_time(microsecond),
-    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Now, microsecond),
+%% UTC with microseconds, which names an operation. The order of the names is that of the operations, by which the last one is
+%% known: where the clock went back, the name goes on from the last that is there.
+-spec timestamp(file:filename()) -> binary().
+timestamp(Directory) ->
+    Named = [named_time(Id) || Id <- journals(easy_cluster_journal:list(Directory)) ++ easy_cluster_directory:marked(Directory)],
+    Time = max(erlang:system_time(microsecond), lists:max([0 | Named]) + 1),
+    {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Time, microsecond),
     iolist_to_binary(io_lib:format("~4..0w~2..0w~2..0wT~2..0w~2..0w~2..0w.~6..0wZ",
-                                   [Year, Month, Day, Hour, Minute, Second, Now rem 1000000])).
+                                   [Year, Month, Day, Hour, Minute, Second, Time rem 1000000])).
+
+journals({error, _Unreadable}) -> [];
+journals(Ids) -> Ids.
+
+named_time(Id) ->
+    Form = "^(\\d{4})(\\d{2})(\\d{2})T(\\d{2})(\\d{2})(\\d{2})(?:\\.(\\d{6}))?Z",
+    case re:run(Id, Form, [{capture, all_but_first, list}]) of
+        {match, Parts} -> microseconds([list_to_integer(Part) || Part <- Parts]);
+        nomatch -> 0
+    end.
+
+%% A name without microseconds comes after all with them in the same second.
+microseconds([Year, Month, Day, Hour, Minute, Second]) ->
+    microseconds([Year, Month, Day, Hour, Minute, Second, 999999]);
+microseconds([Year, Month, Day, Hour, Minute, Second, Microseconds]) when Hour < 24, Minute < 60, Second < 60 ->
+    case calendar:valid_date(Year, Month, Day) of
+        true ->
+            Seconds = calendar:datetime_to_gregorian_seconds({{Year, Month, Day}, {Hour, Minute, Second}}),
+            (Seconds - calendar:datetime_to_gregorian_seconds({{1970, 1, 1}, {0, 0, 0}})) * 1000000 + Microseconds;
+        false -> 0
+    end;
+microseconds(_NoTime) ->
+    0.

@@ -34,7 +34,7 @@ plan(From, To, Directory, Opts) ->
         {_, {error, Details}} -> {error, {directory_error, Details}};
         {{ok, Options}, {ok, Database}} ->
             Wish = Database#{from => easy_cluster_planner:text(From), to => easy_cluster_planner:text(To), options => Options,
-                             directory => unicode:characters_to_binary(Directory), at => easy_cluster_planner:timestamp()},
+                             directory => unicode:characters_to_binary(Directory), at => easy_cluster_planner:timestamp(Directory)},
             easy_cluster_native:call(rename, Wish)
     end.
 

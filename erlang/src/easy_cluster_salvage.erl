@@ -41,7 +41,8 @@ salvage(Directory, #{id := Id} = Journal) ->
             #{kept := Kept, staging := Staging} = easy_cluster_directory:paths(Directory, Id),
             Schemas = #{directory => easy_cluster_returning:members(Directory),
                         kept => easy_cluster_returning:members(Kept),
-                        staging => easy_cluster_returning:members(Staging)},
+                        staging => lists:usort(easy_cluster_returning:members(Staging)
+                                               ++ easy_cluster_directory:noted_members(Directory, Id))},
             easy_cluster_native:call(salvage, Marks#{journal => Journal, schemas => Schemas,
                                                      running => mnesia:system_info(is_running) =/= no});
         {error, {_Code, #{path := Path, reason := Reason}}} ->

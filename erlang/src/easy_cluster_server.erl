@@ -7,7 +7,7 @@
 -export([run/2, backup/3]).
 -export([pending/2]).
 -export([resume/0, resume/1]).
--export([drop_kept/2]).
+-export([drop_kept/2, drop_archive/2]).
 -export([state/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -40,6 +40,11 @@ resume(Report) ->
 -spec drop_kept(binary(), binary() | undefined) -> {ok, map()} | easy_cluster_planner:error().
 drop_kept(Id, Confirm) ->
     ordered({drop_kept, Id, Confirm}, fun(_Event) -> ok end).
+
+%% The same with archived rows.
+-spec drop_archive(binary(), binary() | undefined) -> {ok, map()} | easy_cluster_planner:error().
+drop_archive(Id, Confirm) ->
+    ordered({drop_archive, Id, Confirm}, fun(_Event) -> ok end).
 
 %% Makes a backup: an operation as any other, with an event for each table.
 -spec backup(file:filename(), easy_cluster_backup:wanted(), easy_cluster_executor:report()) ->
@@ -87,6 +92,7 @@ init([]) ->
     ok = easy_cluster_recovery:before_mnesia(),
     self() ! recover,
     ok = easy_cluster_executor:finish_drops(mnesia:system_info(directory)),
+    ok = easy_cluster_directory:drop_probes(mnesia:system_info(directory)),
     Pending = easy_cluster_executor:pending(mnesia:system_info(directory)),
     lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
@@ -105,6 +111,8 @@ handle_call(resume, {Owner, _}, #state{operation = none} = State) ->
     end;
 handle_call({drop_kept, Id, Confirm}, {Owner, _}, #state{operation = none} = State) ->
     begun(Id, Owner, fun(_Report) -> dropped(mnesia:system_info(directory), Id, Confirm) end, State);
+handle_call({drop_archive, Id, Confirm}, {Owner, _}, #state{operation = none} = State) ->
+    begun(Id, Owner, fun(_Report) -> archive_dropped(mnesia:system_info(directory), Id, Confirm) end, State);
 handle_call({backup, Folder, Wanted}, {Owner, _}, #state{operation = none} = State) ->
     Backup = fun(Report) ->
                      Told = fun(Table) -> Report({backed_up, Table}) end,
@@ -185,15 +193,25 @@ dropped(Directory, Id, Confirm) ->
         Kept ->
             Facts = [maps:with([id, files, bytes, shared], Database) || Database <- Kept],
             Request = #{id => Id, confirm => Confirm, kept => Facts, unfinished => easy_cluster_executor:unfinished(Directory)},
-            allowed(easy_cluster_native:call(drop_kept, Request), Directory, [Database || #{id := Of} = Database <- Facts, Of =:= Id])
+            Drop = fun(Database) -> easy_cluster_executor:drop_kept(Directory, Database) end,
+            allowed(easy_cluster_native:call(drop_kept, Request), [Database || #{id := Of} = Database <- Facts, Of =:= Id], Drop)
     end.
 
-allowed({ok, _May}, Directory, [Database]) ->
-    case easy_cluster_executor:drop_kept(Directory, Database) of
-        ok -> {ok, Database};
+archive_dropped(Directory, Id, Confirm) ->
+    case easy_cluster_directory:archives(Directory) of
+        {error, Reason} -> {error, Reason};
+        Archives ->
+            Request = #{id => Id, confirm => Confirm, archives => Archives, unfinished => easy_cluster_executor:unfinished(Directory)},
+            Drop = fun(Archive) -> easy_cluster_executor:drop_archive(Directory, Archive) end,
+            allowed(easy_cluster_native:call(drop_archive, Request), [Archive || #{id := Of} = Archive <- Archives, Of =:= Id], Drop)
+    end.
+
+allowed({ok, _May}, [Stored], Drop) ->
+    case Drop(Stored) of
+        ok -> {ok, Stored};
         {error, Reason} -> {error, Reason}
     end;
-allowed({error, Reason}, _Directory, _Database) ->
+allowed({error, Reason}, _Stored, _Drop) ->
     {error, Reason}.
 
 begin_operation(Id, Owner, Fun) ->

@@ -1,9 +1,10 @@
 %% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
 -module(easy_cluster_shell).
 
--export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/1, resumed/1, diagnosed/1]).
+-export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/2, resumed/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
 -export([backing_up/1, backup_reporter/0, backed_up/2]).
+-export([compared/1]).
 -export([explained/1]).
 -export([failed/1, problems/2, rendered/2]).
 
@@ -64,10 +65,10 @@ operation({ok, Past, Plan, Events}) ->
 operation({error, Reason}) ->
     failed(Reason).
 
--spec dropped({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
-dropped({ok, #{id := Id, files := Files, bytes := Bytes}}) ->
-    io:format("  the database that ~ts had kept is gone: ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6]);
-dropped({error, Reason}) ->
+-spec dropped({ok, map()} | easy_cluster_planner:error(), What :: string()) -> ok | easy_cluster_planner:error().
+dropped({ok, #{id := Id, files := Files, bytes := Bytes}}, What) ->
+    io:format("  " ++ What ++ " gone: ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6]);
+dropped({error, Reason}, _What) ->
     failed(Reason).
 
 -spec resumed({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
@@ -85,6 +86,28 @@ diagnosed({ok, #{text := Text} = Diagnosis}) ->
     {ok, maps:remove(text, Diagnosis)};
 diagnosed({error, Reason}) ->
     failed(Reason).
+
+-spec compared([Compared]) -> {ok, [Compared]}.
+compared(Compared) ->
+    io:put_chars(words(render_diff, #{compared => [found(Each) || Each <- Compared]})),
+    {ok, Compared}.
+
+%% Keys are any terms, and the core gets the first of them as text.
+found(#{reason := Reason, node := Node} = Compared) ->
+    (maps:with([table, nodes], Compared))#{found => {failed, #{node => Node, reason => printed(Reason)}}};
+found(#{differing := Differing} = Compared) ->
+    Rows = maps:with([rows, left_out, unsettled, more], Compared),
+    (maps:with([table, nodes], Compared))#{found => {rows, Rows#{count => length(Differing),
+                                                                 differing => [key(Key) || Key <- lists:sublist(Differing, 20)]}}}.
+
+key(#{key := Key, on := On}) ->
+    Versions = lists:foldl(fun({Node, Rows}, All) -> maps:update_with(Rows, fun(Nodes) -> [Node | Nodes] end, [Node], All) end,
+                           #{}, lists:reverse(lists:sort(maps:to_list(On)))),
+    #{key => printed(Key), absent => maps:get(absent, Versions, []), versions => lists:sort(maps:values(maps:remove(absent, Versions)))}.
+
+%% At most a line.
+printed(Term) ->
+    unicode:characters_to_binary(io_lib:format("~0tP", [Term, 20])).
 
 %% What only this node knows: what is under way, pending, unfinished and kept.
 local(#{operation := Operation, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->

@@ -15,7 +15,9 @@
                      %% How the applications were started, to start them likewise: filled in by the steps.
                      started => #{atom() => permanent | transient | temporary},
                      %% What the variable `dir' of Mnesia said before it was pointed at the staging directory.
-                     configured_directory => {ok, term()} | undefined}.
+                     configured_directory => {ok, term()} | undefined,
+                     %% On the way back.
+                     undoing => boolean()}.
 -type evidence() :: map().
 -export_type([action/0, context/0]).
 
@@ -38,10 +40,11 @@ run({merge_rows, #{tables := Tables}}, Context) ->
     merge_rows(Tables, Context, #{});
 run({restore_rows, #{tables := Tables}}, Context) ->
     all(fun(Table) -> restore_rows(easy_cluster_rows:restore(archive_file(Table, Context)), Table) end, Tables);
-run(stop_mnesia, _Context) ->
-    stop_application(mnesia);
-run(close_staging, _Context) ->
-    stop_application(mnesia);
+run(stop_mnesia, Context) ->
+    stop_mnesia(Context);
+run(close_staging, Context) ->
+    %% How that one was started is nothing to start Mnesia by.
+    stopped(stop_mnesia(Context));
 run(open_staging, Context) ->
     open_staging(Context);
 run({join_schema, #{node := Node, members := Members}}, Context) ->
@@ -70,6 +73,8 @@ run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
     drop_back_up(InMemory, Context);
+run({keep_in_memory, #{tables := Tables}}, Context) ->
+    evidence(keep_in_memory(Tables, Context));
 run({delete_copies, #{tables := Tables}}, _Context) ->
     all(fun delete_copy/1, Tables);
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
@@ -158,6 +163,24 @@ stop_application(App) ->
         {error, Reason} -> {error, Reason}
     end.
 
+%% The files are taken further, so they have to be whole; on the way back they are not taken anywhere, and a full disc that keeps
+%% them from being written must not keep the old ones from coming back.
+stop_mnesia(Context) ->
+    Evidence = types(lists:keymember(mnesia, 1, application:which_applications())),
+    case {easy_cluster_mnesia:stop(), mnesia:system_info(is_running), Context} of
+        {ok, _, _} -> {ok, Evidence};
+        {{error, Reason}, no, #{undoing := true}} ->
+            logger:warning(#{what => easy_cluster_stop_mnesia, reason => Reason}),
+            {ok, Evidence};
+        {{error, Reason}, _, _} -> {error, Reason}
+    end.
+
+types(true) -> #{started => #{mnesia => start_type(mnesia)}};
+types(false) -> #{}.
+
+stopped({ok, _Types}) -> {ok, #{}};
+stopped({error, Reason}) -> {error, Reason}.
+
 %% Source: application:info/0; a permanent application takes the VM down with it, so its type must come back.
 start_type(App) ->
     proplists:get_value(App, proplists:get_value(started, application:info(), []), temporary).
@@ -213,13 +236,22 @@ back_up(Tables, #{progress := Progress, directory := Directory, id := Id} = Cont
         {error, Reason} -> {error, Reason}
     end.
 
-drop_back_up(InMemory, #{directory := Directory, id := Id}) ->
-    Dump = fun(Table) -> easy_cluster_files:delete(filename:join(Directory, lists:concat([Table, ".DCD"]))) end,
+drop_back_up(InMemory, #{directory := Directory, id := Id} = Context) ->
     evidence(easy_cluster_files:in_order([
-        fun() -> easy_cluster_files:each(Dump, InMemory) end,
-        fun() -> easy_cluster_files:sync_folder(Directory) end,
+        fun() -> keep_in_memory(InMemory, Context) end,
         fun() -> easy_cluster_directory:drop_backup(Directory, Id) end
     ])).
+
+is_on_disc(Table) ->
+    lists:member(Table, mnesia:system_info(local_tables)) andalso mnesia:table_info(Table, storage_type) =/= ram_copies.
+
+%% Mnesia has read them, and looks for them again only when it starts. Tables that ejabberd has put on disc meanwhile need theirs.
+keep_in_memory(Tables, #{directory := Directory}) ->
+    Files = [lists:concat([Table, Extension]) || Table <- Tables, not is_on_disc(Table), Extension <- [".DCD", ".DCL"]],
+    easy_cluster_files:in_order([
+        fun() -> easy_cluster_files:each(fun(File) -> easy_cluster_files:delete(filename:join(Directory, File)) end, Files) end,
+        fun() -> easy_cluster_files:sync_folder(Directory) end
+    ]).
 
 restore_configuration(#{configured_directory := {ok, Configured}}) -> application:set_env(mnesia, dir, Configured);
 restore_configuration(#{configured_directory := undefined}) -> application:unset_env(mnesia, dir).
@@ -239,12 +271,15 @@ mnesia_ready(Timeout) ->
         {_, State} -> {error, {mnesia_is, State}}
     end.
 
-join_schema(Node, Members, #{timeout := Timeout}) ->
-    case while_mnesia_runs(fun() -> mnesia:change_config(extra_db_nodes, [Node]) end) of
-        {ok, [Node]} -> all_see_all(Members, Timeout);
-        %% {ok, []}: the node answers and its Mnesia does not.
-        Other -> {error, {change_config, Other}}
+join_schema(Node, Members, #{directory := Directory, id := Id, timeout := Timeout}) ->
+    case easy_cluster_directory:note_members(Directory, Id, Members) of
+        ok -> joined(while_mnesia_runs(fun() -> mnesia:change_config(extra_db_nodes, [Node]) end), Node, Members, Timeout);
+        {error, Reason} -> {error, Reason}
     end.
+
+joined({ok, [Node]}, Node, Members, Timeout) -> all_see_all(Members, Timeout);
+%% {ok, []}: the node answers and its Mnesia does not.
+joined(Other, _Node, _Members, _Timeout) -> {error, {change_config, Other}}.
 
 schema_to_disc(#{directory := Directory, id := Id}) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),

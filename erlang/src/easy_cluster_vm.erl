@@ -8,7 +8,8 @@
 -module(easy_cluster_vm).
 
 %% Here
--export([call/5]).
+-export([call/5, call/6]).
+-export([distribution/0]).
 -export([program/0, boot/0]).
 %% In the other VM
 -export([answer/0]).
@@ -19,11 +20,22 @@
 
 -spec call(node(), module(), atom(), [term()], timeout()) -> {ok, term()} | {error, term()}.
 call(Name, Module, Function, Args, Timeout) ->
+    call(Name, [], Module, Function, Args, Timeout).
+
+%% With flags of its own; those of distribution/0 let it reach whom this VM reaches.
+-spec call(node(), Flags :: [string()], module(), atom(), [term()], timeout()) -> {ok, term()} | {error, term()}.
+call(Name, Flags, Module, Function, Args, Timeout) ->
     case {program(), boot()} of
-        {{ok, Program}, {ok, Boot}} -> in_own_process(fun() -> run(Program, Boot, Name, {Module, Function, Args}, Timeout) end);
+        {{ok, Program}, {ok, Boot}} -> in_own_process(fun() -> run(Program, Boot, Flags ++ named(Name), {Module, Function, Args}, Timeout) end);
         {{error, _} = Error, _} -> Error;
         {_, {error, _} = Error} -> Error
     end.
+
+%% How this VM talks to others: by which protocol, with which certificates, on which port without epmd.
+-spec distribution() -> [string()].
+distribution() ->
+    Flags = [proto_dist, ssl_dist_opt, ssl_dist_optfile, erl_epmd_port, epmd_port, epmd_module],
+    lists:append([["-" ++ atom_to_list(Flag) | Values] || {Flag, Values} <- init:get_arguments(), lists:member(Flag, Flags)]).
 
 %% A port sends to its owner also after it was given up.
 in_own_process(Fun) ->
@@ -50,9 +62,9 @@ boot() ->
         [] -> {error, "no boot file is in " ++ filename:join(code:root_dir(), "bin")}
     end.
 
-run(Program, Boot, Name, Call, Timeout) ->
+run(Program, Boot, Flags, Call, Timeout) ->
     Args = ["-noinput", "-boot", Boot, "+sbwt", "none", "-kernel", "logger_level", "none", "-mnesia", "core_dir", "false"]
-        ++ named(Name) ++ ["-s", atom_to_list(?MODULE), "answer", "-pa" | code:get_path()],
+        ++ Flags ++ ["-s", atom_to_list(?MODULE), "answer", "-pa" | code:get_path()],
     Environment = [{"ERL_FLAGS", false}, {"ERL_AFLAGS", false}, {"ERL_ZFLAGS", false}, {"EJABBERD_PID_PATH", false},
                    {"ERL_CRASH_DUMP_BYTES", "0"}, {?CALL, binary_to_list(base64:encode(term_to_binary(Call)))}],
     try open_port({spawn_executable, Program}, [{args, Args}, {env, Environment}, exit_status, binary, stderr_to_stdout, hide]) of

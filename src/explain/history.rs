@@ -31,6 +31,9 @@ pub struct Past {
     pub steps: u64,
     /// Bytes of the database that is kept since, if one is.
     pub kept: Option<u64>,
+    /// Bytes of the rows that it has archived, if they are there.
+    #[serde(default)]
+    pub archived: Option<u64>,
     /// When the database that was kept was given up, UTC.
     pub dropped: Option<String>,
     /// What is wrong with the journal.
@@ -70,6 +73,13 @@ pub fn operation(past: &Past, plan: Option<&Plan>, events: &[Event]) -> String {
         );
         let _ = writeln!(text, "  to give it up: easy_cluster:drop_kept(\"{id}\", #{{confirm => \"{id}\"}})");
     }
+    if past.archived.is_some() {
+        let id = printable(&past.id);
+        let _ = writeln!(
+            text,
+            "  to give the archived rows up: easy_cluster:drop_archive(\"{id}\", #{{confirm => \"{id}\"}})"
+        );
+    }
     if let Some(plan) = plan {
         text.push_str(&super::plan::plan(plan));
     }
@@ -97,6 +107,9 @@ fn summary(past: &Past) -> String {
     if let Some(bytes) = past.kept {
         let _ = write!(text, "; {} are kept", Bytes(bytes));
     }
+    if let Some(bytes) = past.archived {
+        let _ = write!(text, "; rows of {} are archived", Bytes(bytes));
+    }
     if let Some(dropped) = &past.dropped {
         let _ = write!(text, "; what was kept was given up {dropped}");
     }
@@ -122,6 +135,7 @@ mod tests {
             done: 1,
             steps: 20,
             kept: Some(2_000),
+            archived: Some(300),
             dropped: None,
             damage: None,
         }
@@ -133,7 +147,7 @@ mod tests {
             words(&[past()]),
             "20260101T000000.000000Z-join\n  \
              join ejabberd@foo.bar: undone, 1 of 20 steps in 1.5 s; begun 2026-01-01 00:00:00, ended 2026-01-01 00:00:01; \
-             2.0 kB are kept\n\
+             2.0 kB are kept; rows of 300 bytes are archived\n\
              more of one: easy_cluster:history(\"20260101T000000.000000Z-join\")\n"
         );
         assert_eq!(words(&[]), "nothing was done here yet\n");
@@ -149,6 +163,7 @@ mod tests {
             outcome: "unreadable".into(),
             steps: 0,
             kept: None,
+            archived: None,
             dropped: Some("2026-01-02 00:00:00".into()),
             damage: Some("bad_record".into()),
             ..past()
@@ -164,6 +179,7 @@ mod tests {
         let text = operation(&past(), None, &[event]);
         let id = "20260101T000000.000000Z-join";
         assert!(text.contains(&format!("drop_kept(\"{id}\", #{{confirm => \"{id}\"}})\n")), "{text}");
+        assert!(text.contains(&format!("drop_archive(\"{id}\", #{{confirm => \"{id}\"}})\n")), "{text}");
         assert!(text.ends_with("  2026-01-01 00:00:00  {intent,1,dump_log}\n"), "{text}");
     }
 }

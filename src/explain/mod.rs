@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod boot;
+pub mod diff;
 pub mod doctor;
 pub mod errors;
 pub mod history;

@@ -242,6 +242,9 @@ pub fn action(action: &Action) -> String {
             )
         }
         Action::DropBackUp { .. } => "delete the backup".into(),
+        Action::KeepInMemory { tables } => {
+            format!("leave the rows of {} in memory only", counted(tables.len() as u64, "table"))
+        }
         Action::DeleteCopies { tables } => {
             format!("delete the copies of {} here", counted(tables.len() as u64, "table"))
         }

@@ -194,7 +194,10 @@ pub struct Beside {
     pub damaged: Vec<DamagedJournal>,
     /// The databases that are kept, oldest first.
     pub kept: Vec<KeptDatabase>,
-    /// How much the operator wants them to take at most, bytes.
+    /// The archives of rows, oldest first.
+    #[serde(default)]
+    pub archives: Vec<Archive>,
+    /// How much the operator wants all of these to take at most, bytes.
     pub kept_quota: Option<u64>,
 }
 
@@ -226,6 +229,17 @@ pub enum Damage {
     /// It is gone.
     #[serde(rename = "journal_missing")]
     Missing,
+}
+
+/// Rows that an operation has archived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// The operation that archived them.
+    pub id: String,
+    /// Its files.
+    pub files: u64,
+    /// Their size.
+    pub bytes: u64,
 }
 
 /// A database that is kept.

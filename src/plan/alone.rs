@@ -17,6 +17,8 @@ pub(super) struct Alone<'a> {
     pub backed_up: &'a [&'a Table],
     /// Tables in memory that another operation has archived, whose rows come back.
     pub archived: Option<Action>,
+    /// Tables in memory that the source has rows of.
+    pub filled: Vec<TableName>,
 }
 
 /// The steps to a database made from a source and the way back.
@@ -24,7 +26,7 @@ pub(super) struct Alone<'a> {
 /// The database is built and proven before anything is stopped. Until the members are told to forget this node, the way back is
 /// open: this node is still a member. Afterwards there is only the way forward.
 pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoStep>) {
-    let Alone { members, backed_up, archived, .. } = alone;
+    let Alone { members, backed_up, archived, filled, .. } = alone;
     let applications = &view.here_facts().applications;
     let in_memory = in_memory(view, members);
     let before = before(view, alone);
@@ -54,6 +56,7 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
             (!backed_up.is_empty())
                 .then(|| Action::DropBackUp { in_memory: kept_in_memory(view, backed_up) }),
         )
+        .chain((!filled.is_empty()).then(|| Action::KeepInMemory { tables: filled.clone() }))
         .chain([Action::Verify]);
     let steps = numbered(
         taken_back

@@ -39,7 +39,7 @@ pub struct Marks {
     pub journal: DamagedJournal,
     /// How far it came.
     pub phase: Phase,
-    /// Whether the staging folder holds files of Mnesia.
+    /// Whether the staging folder holds files of Mnesia, or says who is about to list this node.
     pub staged: bool,
     /// Whether copies of the kept files were begun, to go back with.
     pub restoring: bool,
@@ -60,7 +60,7 @@ pub struct Schemas {
     pub directory: Vec<NodeName>,
     /// The kept one.
     pub kept: Vec<NodeName>,
-    /// The one in staging.
+    /// The one in staging, with those that were noted beside it.
     pub staging: Vec<NodeName>,
 }
 
@@ -102,7 +102,8 @@ fn needed(marks: &Marks) -> Result<Option<Salvage>, Problem> {
         Phase::Committed if going_back => Some(back(&schemas.directory, schemas)),
         Phase::Committed if *old_files || *staged => Some(forward(schemas)),
         Phase::Uncommitted => Some(back(&schemas.staging, schemas)),
-        Phase::NotKept | Phase::GivenUp if *staged => Some(Salvage {
+        // Whether those whom staging names are the members of this node's own database, only its schema tells.
+        Phase::NotKept | Phase::GivenUp if *staged && !schemas.directory.is_empty() => Some(Salvage {
             direction: Direction::Back,
             offline: vec![forget(&schemas.staging, &schemas.directory), Action::DropStaging],
         }),
@@ -177,6 +178,18 @@ mod tests {
         assert_eq!(salvage.offline, [forget, Action::RestoreDatabase, Action::DropStaging]);
         let staged = Marks { staged: true, ..marks(Phase::NotKept) };
         assert_eq!(found(&staged), Some((Direction::Back, vec!["forget_here", "drop_staging"])));
+    }
+
+    #[test]
+    fn a_node_is_taken_out_of_no_cluster_that_its_own_database_is_a_member_of() {
+        let staged = Marks { staged: true, ..marks(Phase::NotKept) };
+        let mut member = staged.clone();
+        member.schemas.staging = member.schemas.directory.clone();
+        let salvage = salvage(&member).unwrap().unwrap();
+        assert_eq!(salvage.offline, [Action::ForgetHere { members: Vec::new() }, Action::DropStaging]);
+        let mut unread = staged;
+        unread.schemas.directory = Vec::new();
+        assert_eq!(found(&unread), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod archive;
 pub mod backup;
 pub mod boot;
 mod copy;
+pub mod diff;
 pub mod estimate;
 pub mod fingerprint;
 mod force_boot;
@@ -240,7 +241,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let members = members(&view, target);
     let backed_up = backed_up(&view, inputs);
     let alone = |source, archived| {
-        alone::steps(&view, &Alone { members: &members, source, backed_up: &backed_up, archived })
+        let filled = restore::in_memory(&inputs.operation);
+        alone::steps(&view, &Alone { members: &members, source, backed_up: &backed_up, archived, filled })
     };
     let (steps, undo) = match &inputs.operation {
         Operation::Join(_) | Operation::JoinAsMaster(_) => {

@@ -30,7 +30,7 @@ pub struct Interrupted {
     /// Whether bytes at the end of the journal are no record.
     #[serde(default)]
     pub torn: bool,
-    /// Whether the staging folder holds files of Mnesia.
+    /// Whether the staging folder holds files of Mnesia, or says who is about to list this node.
     #[serde(default)]
     pub staged: bool,
     /// Whether files are kept, and the directory still has them.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::catalogue::{self, Class};
 use crate::model::name::TableName;
-use crate::model::request::{BackedUp, Backup};
+use crate::model::request::{BackedUp, Backup, Operation};
 use crate::model::table::{Storage, Table, TableType};
 use crate::validate::operation;
 use crate::validate::problem::{Bytes, Problem};
@@ -22,6 +22,13 @@ pub(super) fn comparable(view: &View<'_>, backup: &Backup) -> Vec<TableName> {
         })
     };
     backup.tables.iter().filter(same).map(|table| table.name.clone()).collect()
+}
+
+/// The tables that the backup brings back into memory.
+pub(super) fn in_memory(operation: &Operation) -> Vec<TableName> {
+    let Operation::Restore(backup) = operation else { return Vec::new() };
+    let in_memory = backup.tables.iter().filter(|table| table.storage == Storage::RamCopies);
+    in_memory.map(|table| table.name.clone()).collect()
 }
 
 fn tables_here<'a>(view: &View<'a>) -> HashMap<&'a TableName, &'a Table> {

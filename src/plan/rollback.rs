@@ -21,6 +21,9 @@ pub struct Past {
     pub begun: Vec<u32>,
     /// What became of the database that it has kept.
     pub kept: Kept,
+    /// Whether rows that it has archived were given up since.
+    #[serde(default)]
+    pub archive_dropped: bool,
 }
 
 /// What came of an operation.
@@ -145,7 +148,8 @@ fn was_slave<'a>(newest_first: impl Iterator<Item = &'a Past>) -> bool {
 fn kept(past: &Past, plan: &Plan) -> Result<Way, Problem> {
     match &past.kept {
         Kept::Whole { bytes } => {
-            Ok(Way::Kept { bytes: *bytes, rows: in_memory(plan), merged: merged(past, plan) })
+            let rows = if past.archive_dropped { Vec::new() } else { in_memory(plan) };
+            Ok(Way::Kept { bytes: *bytes, rows, merged: merged(past, plan) })
         }
         Kept::Missing => Err(Problem::KeptDatabaseGone { id: past.id.clone() }),
         Kept::Damaged { path, reason } => Err(Problem::KeptDatabaseDamaged {

@@ -136,6 +136,12 @@ pub enum Action {
         /// Those tables.
         in_memory: Vec<TableName>,
     },
+    /// Delete the files from which Mnesia has loaded these tables in memory this once, or it would do so at each start.
+    /// Check: they are gone. Undo: nothing.
+    KeepInMemory {
+        /// The tables.
+        tables: Vec<TableName>,
+    },
     /// Delete this node's copies of the tables (`mnesia:del_table_copy/2`); refused where no other copy is loaded.
     /// Check: this node is among the holders of none. Undo: nothing.
     DeleteCopies {
@@ -281,6 +287,7 @@ impl Action {
             Self::CopyTableTo { .. } => "copy_table_to",
             Self::BackUp { .. } => "back_up",
             Self::DropBackUp { .. } => "drop_back_up",
+            Self::KeepInMemory { .. } => "keep_in_memory",
             Self::DeleteCopies { .. } => "delete_copies",
             Self::Drain => "drain",
             Self::StartApplication { .. } => "start_application",

@@ -1021,10 +1021,25 @@ problems! {
     evidence "the database that {id} has kept stays: {reason}"
     fix "have the operation brought to its end first: easy_cluster:resume()"
 
-    /// Databases that were kept take more room than they should. None is ever deleted by itself.
-    Capacity Warning KeptQuota = "kept_quota" { databases: u64, bytes: Bytes, limit: Bytes, reason: String, directory: String, oldest: String, oldest_bytes: Bytes }
-    evidence "kept databases: {databases}, {bytes} in {directory}/easy_cluster/kept; the limit is {limit} ({reason})"
-    fix "give the oldest up ({oldest_bytes}): easy_cluster:drop_kept(\"{oldest}\", #{{confirm => \"{oldest}\"}}); or allow more, in bytes: kept_quota of mod_easy_cluster in ejabberd.yml, or of the application easy_cluster"
+    /// An archive holds rows that may be nowhere else, and has to be typed twice.
+    Operation Error ArchiveConfirmationNeeded = "archive_confirmation_needed" { id: String, files: u64, bytes: Bytes }
+    evidence "the rows that {id} has archived ({files} files, {bytes}) would be deleted for good"
+    fix "type easy_cluster:drop_archive(\"{id}\", #{{confirm => \"{id}\"}})"
+
+    /// There is no archive of that name.
+    Operation Error NotArchived = "not_archived" { id: String, known: String }
+    evidence "no rows are archived under {id}"
+    fix "those that are there: {known}"
+
+    /// Rows of an archive may have to come back still.
+    Operation Error ArchiveInUse = "archive_in_use" { id: String, unfinished: String }
+    evidence "the rows that {id} has archived stay: {unfinished} has not ended and may need them"
+    fix "have the operation brought to its end first: easy_cluster:resume()"
+
+    /// Databases that were kept, and archives of rows, take more room than they should. None is ever deleted by itself.
+    Capacity Warning KeptQuota = "kept_quota" { databases: u64, archives: u64, bytes: Bytes, limit: Bytes, reason: String, oldest: String, oldest_bytes: Bytes, function: String }
+    evidence "kept databases: {databases}, archives of rows: {archives}, together {bytes} in the folder easy_cluster of the Mnesia directory; the limit is {limit} ({reason})"
+    fix "give the oldest up ({oldest_bytes}): easy_cluster:{function}(\"{oldest}\", #{{confirm => \"{oldest}\"}}); or allow more, in bytes: kept_quota of mod_easy_cluster in ejabberd.yml, or of the application easy_cluster"
 
     /// A file operation in the Mnesia directory failed.
     Operation Error DirectoryError = "directory_error" { path: String, reason: String }

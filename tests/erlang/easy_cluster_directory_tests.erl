@@ -35,6 +35,8 @@ directory_test_() ->
         with("a kept file that is gone stops the restore before it has begun", fun refuses_incomplete_restore/1),
         with("a database that is set aside is whole, and nothing is left", fun sets_aside/1),
         with("dropping", fun drops/1),
+        with("an archive that is half written goes, whole ones stay", fun drops_half_archives/1),
+        with("what a kill has left of a look goes, what is under way stays", fun drops_probes/1),
         with("a folder that is a link is not followed when dropped", fun does_not_follow/1),
         with("the directory can be written to, and nothing is left", fun knows_writable/1),
         with("a directory that can be kept has no obstacles, while Mnesia runs and after a join, too", fun knows_none/1),
@@ -432,6 +434,24 @@ refuses_incomplete_restore(#{dir := Dir} = Context) ->
     ok = file:delete(filename:join(kept_folder(Dir), "log.DAT")),
     ?assertMatch({error, {directory_error, #{reason := enoent}}}, run(Context, restore, Dir)),
     ?assertEqual(Member, contents(Dir)).
+
+drops_half_archives(#{dir := Dir}) ->
+    ?assertEqual(ok, easy_cluster_directory:drop_half_archives(Dir, ?ID)),
+    #{archive := Archive} = easy_cluster_directory:paths(Dir, ?ID),
+    ok = filelib:ensure_dir(filename:join(Archive, "x")),
+    [ok = file:write_file(filename:join(Archive, Name), Name) || Name <- ["whole.rows", "half.rows.new"]],
+    ?assertEqual(ok, easy_cluster_directory:drop_half_archives(Dir, ?ID)),
+    ?assertEqual({ok, ["whole.rows"]}, file:list_dir(Archive)).
+
+drops_probes(#{dir := Dir}) ->
+    Kept = filename:join([Dir, "easy_cluster", "kept"]),
+    ok = filelib:ensure_dir(filename:join(Kept, "x")),
+    Dead = [filename:join(Folder, ".easy_cluster-" ++ Pid ++ "-1") || Folder <- [Dir, filename:dirname(Kept), Kept],
+                                                                      Pid <- [os:getpid(), "999999999"]],
+    Living = filename:join(Dir, ".easy_cluster-1-1"),
+    [ok = file:write_file(File, <<>>) || File <- [Living | Dead]],
+    ?assertEqual(ok, easy_cluster_directory:drop_probes(Dir)),
+    ?assertEqual([Living], [File || File <- [Living | Dead], filelib:is_regular(File)]).
 
 drops(#{dir := Dir} = Context) ->
     ok = run(Context, keep, Dir),

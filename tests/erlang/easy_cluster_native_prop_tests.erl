@@ -86,7 +86,7 @@ atoms_of(Fun) ->
 
 is_bad_request(Answer) ->
     case binary_to_term(Answer) of
-        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 520;
+        {error, [{bad_request, #{reason := Reason}}]} -> is_binary(Reason) andalso byte_size(Reason) < 1100;
         _Other -> false
     end.
 
@@ -103,6 +103,7 @@ every_request_is_answered_test_() ->
     {plan, #{operation := Operation, snapshot := Snapshot} = Inputs} = binary_to_term(plan_request()),
     {ok, #{steps := Steps, undo := Undo} = Plan} = easy_cluster_native:call(plan, Inputs),
     Actions = [Action || #{action := Action} <- Steps ++ Undo],
+    NoDatabase = fun({error, {not_a_database, #{reason := <<_, _/binary>>}}}) -> true end,
     Text = fun({ok, Answer}) -> is_binary(Answer) end,
     Answers =
         #{version => {#{}, fun({ok, #{version := Version}}) -> is_binary(Version) end},
@@ -137,6 +138,10 @@ every_request_is_answered_test_() ->
                       fun(Answer) -> Answer =:= {ok, undefined} end},
           drop_kept => {#{id => <<"1">>, confirm => undefined, kept => [], unfinished => undefined},
                         fun({error, {not_kept, #{}}}) -> true end},
+          drop_archive => {#{id => <<"1">>, confirm => undefined, archives => [], unfinished => undefined},
+                           fun({error, {not_archived, #{}}}) -> true end},
+          waiting => {#{snapshot => Snapshot, tables => [], logs => [], reaches => []}, NoDatabase},
+          overridden => {#{here => 'a@x.y', directory => <<"/none">>, serving => undefined}, NoDatabase},
           render_operation => {#{past => past(), plan => Plan, events => []}, Text},
           backup => {#{snapshot => Snapshot, folder => #{path => <<"/b">>, found => undefined, free => undefined}},
                      fun({ok, #{tables := [_ | _], left_out := _, warnings := _}}) -> true end},
@@ -146,6 +151,9 @@ every_request_is_answered_test_() ->
                      fun({ok, #{operation := {rename, #{to := 'b@new.host'}}}}) -> true end},
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
+          comparisons => {#{node => undefined, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          render_diff => {#{compared => [#{table => passwd, nodes => ['a@x.y', 'b@x.y'],
+                                           found => {failed, #{node => 'b@x.y', reason => <<"undef">>}}}]}, Text},
           render_plan => {#{plan => Plan}, Text},
           render_history => {#{past => []}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},
@@ -181,13 +189,13 @@ without_the_library_test_() ->
     Plan = #{id => <<"any">>, operation => {join, nonode@nohost}, options => #{timeout => 100}, steps => [], undo => [],
              members => [], node => nonode@nohost},
     Calls = [{Function, [Node | Opts]}
-             || Function <- [test_node, doctor, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
+             || Function <- [test_node, doctor, diff, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
         [{Function, Opts} || Function <- [reset, leave, rollback, force_boot], Opts <- [[], [#{}]]] ++
-        [{drop_kept, ["any" | Opts]} || Opts <- [[], [#{}]]] ++
+        [{Function, ["any" | Opts]} || Function <- [drop_kept, drop_archive], Opts <- [[], [#{}]]] ++
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
         [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
-        [{status, []}, {history, []}, {doctor, []}, {commit, [Plan]}, {explain, ["any text"]}],
+        [{status, []}, {history, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {explain, ["any text"]}],
     %% What was not begun is known without the core.
     Others = [{help, 0}, {format_error, 1}, {history, 1}, {resume, 0}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- Others,

@@ -3,7 +3,7 @@
 -module(easy_cluster_peers).
 
 -export([scratch/0, remove/1]).
--export([start/1, start_lonely/0, stop/1, call/4]).
+-export([start/1, start/2, start_lonely/0, stop/1, call/4]).
 -export([start_mnesia/2, until/1]).
 
 -define(TIMEOUT, 60000).
@@ -20,16 +20,20 @@ remove(Dir) ->
 
 %% That many nodes of one distribution, each as {Peer, Node}.
 start(Count) ->
-    Port = free_port(Count),
-    [start_node(Number, Port) || Number <- lists:seq(1, Count)].
+    start(Count, []).
 
-start_node(Number, Port) ->
+%% With flags of the distribution, too.
+start(Count, Flags) ->
+    Port = free_port(Count),
+    [start_node(Number, Port, Flags) || Number <- lists:seq(1, Count)].
+
+start_node(Number, Port, Flags) ->
     {ok, Peer, Node} = peer:start(#{
         name => lists:concat(["easy_cluster_", os:getpid(), "_", erlang:unique_integer([positive])]),
         host => host(Number),
         longnames => true,
         connection => standard_io,
-        args => quiet() ++ [
+        args => Flags ++ quiet() ++ [
             "-start_epmd", "false",
             "-erl_epmd_port", integer_to_list(Port),
             "-kernel", "inet_dist_use_interface", lists:flatten(io_lib:format("~w", [address(Number)])),

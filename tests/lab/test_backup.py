@@ -40,6 +40,7 @@ def test_a_cluster_comes_back_on_a_node_of_another_name(trio, folder):
     hello.load_easy_cluster()
     foo.register("bob", "secret")
     join(hello, foo)
+    hello.eval("{atomic, ok} = mnesia:create_table(memory, [{ram_copies, [node()]}]), mnesia:dirty_write({memory, 1, 1})")
     hello.eval(WRITER.format(other=foo.name))
     wait_until(lambda: hello.eval("mnesia:table_info(numbers, size)") > 200, 20, "the writer")
     with foo.xmpp("bob", "secret"):
@@ -68,10 +69,12 @@ def test_a_cluster_comes_back_on_a_node_of_another_name(trio, folder):
                       f"[N * N || N <- lists:seq(1, {numbers})]")  # fmt: skip
     with third.xmpp("bob", "secret"):
         pass
+    assert third.eval("mnesia:dirty_read(memory, 1)") == [("memory", 1, 1)]
     [kept] = call(third, "status()")[1]["kept"]
     assert kept["id"].endswith(b"-restore") and kept["shared"] is False
     third.stop()
     third.start()
+    assert third.eval("[mnesia:table_info(memory, storage_type), mnesia:dirty_read(memory, 1)]") == ["ram_copies", []]
     with third.xmpp("bob", "secret"):
         pass
     # What was built is no stranger to joins, and nothing of the old cluster.
@@ -164,3 +167,21 @@ def test_a_kill_leaves_the_old_database_or_the_backup(solo, folder, step, restor
     assert serves(solo) and exists(solo, "alice") and exists(solo, "bob") is not restored
     outcome = call(solo, "history()")[1][-1]["outcome"]
     assert outcome == ("done" if restored else "undone")
+
+
+def test_rows_in_memory_come_back_once_as_memory_is(plain_nodes, folder):
+    one, two = plain_nodes("one", "two")
+    one.load_easy_cluster()
+    two.load_easy_cluster()
+    one.eval("[begin {atomic, ok} = mnesia:create_table(T, [{K, [node()]}]), mnesia:dirty_write({T, 1, mine}) end || "
+             "{T, K} <- [{memory, ram_copies}, {users, disc_copies}]]")  # fmt: skip
+    backup(one, folder / "today")
+    two.eval("{atomic, ok} = mnesia:create_table(memory, [{ram_copies, [node()]}]), mnesia:dirty_write({memory, 2, theirs})")
+    assert call(two, f'restore("{folder}/today")') == "ok"
+    assert two.eval("mnesia:dirty_all_keys(memory)") == [1] and two.eval("mnesia:dirty_all_keys(users)") == [1]
+    two.eval("mnesia:dirty_delete(memory, 1)")
+    two.kill()
+    two.start()
+    assert two.eval("mnesia:wait_for_tables([memory, users], 10000)") == "ok"
+    assert two.eval("mnesia:dirty_all_keys(memory)") == [] and two.eval("mnesia:dirty_all_keys(users)") == [1]
+    assert two.eval("mnesia:table_info(memory, storage_type)") == "ram_copies"

@@ -71,6 +71,64 @@ def test_a_kill_while_it_goes_is_ended_at_the_next_start(plain_nodes):
     assert past["dropped"] != "undefined" and past["outcome"] == "done"
 
 
+def archived(plain_nodes):
+    """A node that has archived rows of a table in memory before it joined."""
+    one, two = plain_nodes("one", "two")
+    one.load_easy_cluster()
+    one.eval("{atomic, ok} = mnesia:create_table(online, [{ram_copies, [node()]}]), mnesia:dirty_write({online, 1, mine})")
+    join(one, two)
+    [folder] = (one.spool / "easy_cluster" / "archive").iterdir()
+    return one, two, folder
+
+
+def test_archived_rows_are_told_and_go_when_the_name_was_typed_twice(plain_nodes):
+    one, two, folder = archived(plain_nodes)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    [past] = call(one, "history()")[1]
+    assert past["archived"] == size > 0 and past["id"].decode() == folder.name
+    answer = call(one, f'drop_archive("{folder.name}")')
+    assert code(answer) == "archive_confirmation_needed" and details(answer)["bytes"] == size, answer
+    assert code(call(one, 'drop_archive("none", #{confirm => "none"})')) == "not_archived"
+    assert code(call(one, 'drop_archive("none", #{sure => true})')) == "unknown_option"
+    assert folder.is_dir()
+
+    assert call(one, f'drop_archive("{folder.name}", #{{confirm => "{folder.name}"}})') == "ok"
+
+    assert not folder.exists() and kept_id(one) == folder.name, "the database is another thing"
+    [past] = call(one, "history()")[1]
+    assert past["archived"] == "undefined" and past["outcome"] == "done"
+    assert call(one, "rollback()") == "ok", "without these rows"
+    assert db_nodes(one) == {one.name} and one.eval("mnesia:dirty_all_keys(online)") == []
+
+
+def test_a_kill_while_an_archive_goes_is_ended_at_the_next_start(plain_nodes):
+    one, _two, folder = archived(plain_nodes)
+    one.eval_until_it_dies(f"""
+        {{ok, Journal}} = easy_cluster_journal:open(mnesia:system_info(directory), <<"{folder.name}">>),
+        {{ok, _}} = easy_cluster_journal:append(Journal, {{dropping_archive, 1}}),
+        erlang:halt(137, [{{flush, false}}])""")
+    one.start()
+    one.load_easy_cluster()
+    assert not folder.exists() and kept_id(one) == folder.name
+    [past] = call(one, "history()")[1]
+    assert past["archived"] == "undefined" and past["outcome"] == "done"
+
+
+def test_archives_count_in_the_quota(plain_nodes):
+    one, two, folder = archived(plain_nodes)
+    kept = kept_id(one)
+    [database] = call(one, "status()")[1]["kept"]
+    one.eval(f"application:set_env(easy_cluster, kept_quota, {database['bytes']})")
+    [problem] = [each for each in call(one, "status()")[1]["problems"] if each[0] == "kept_quota"]
+    assert problem[1]["databases"] == problem[1]["archives"] == 1 and problem[1]["function"] == b"drop_kept", problem
+    assert call(one, f'drop_kept("{kept}", #{{confirm => "{kept}"}})') == "ok"
+    assert "kept_quota" not in codes(one)
+    one.eval("application:set_env(easy_cluster, kept_quota, 10)")
+    [problem] = [each for each in call(one, "status()")[1]["problems"] if each[0] == "kept_quota"]
+    assert problem[1]["function"] == b"drop_archive" and problem[1]["oldest"] == folder.name.encode(), problem
+    assert folder.is_dir() and one.members() == {one.name, two.name}
+
+
 def test_a_quota_warns_and_deletes_nothing(plain_nodes):
     one, two = joined(plain_nodes)
     assert "kept_quota" not in codes(one)
@@ -87,6 +145,38 @@ def test_there_is_nothing_to_go_on_with(plain_nodes):
     [one] = plain_nodes("one")
     one.load_easy_cluster()
     assert code(call(one, "resume()")) == "nothing_to_resume"
+
+
+QUOTA = "modules:\n  mod_easy_cluster:\n    kept_quota: {}\n"
+
+
+def with_quota(node, value):
+    """In the file that module_install has made."""
+    (node.config_folder / "modules.d" / "easy_cluster.yml").write_text(QUOTA.format(value))
+
+
+def quota(node):
+    return node.eval("application:get_env(easy_cluster, kept_quota)")
+
+
+def test_the_quota_is_an_option_of_the_module(solo):
+    solo.install_easy_cluster()
+    with_quota(solo, 1000000)
+    assert solo.eval("ejabberd_admin:reload_config()") == "ok" and quota(solo) == ("ok", 1000000)
+    for bad in ("-1", "0", "lots", "1.5", "[1]"):
+        with_quota(solo, bad)
+        assert solo.eval("ejabberd_admin:reload_config()") != "ok", bad
+        assert quota(solo) == ("ok", 1000000) and serves(solo), bad
+    with_quota(solo, "infinity")
+    solo.stop()
+    solo.start()
+    assert quota(solo) == ("ok", "infinity") and codes(solo) == []
+    solo.stop()
+    with_quota(solo, "lots")
+    solo.launch()
+    wait_until(lambda: solo._process.poll() is not None, 40, "ejabberd to refuse its configuration")
+    assert "kept_quota" in (solo.logs / "ejabberd.log").read_text()
+    solo.wait_until_dead()
 
 
 @pytest.fixture
@@ -129,18 +219,22 @@ def emptied(path):
     path.write_bytes(b"")
 
 
-DAMAGES = [(flip_the_plan, "journal_corrupt"), (in_its_place_a_folder, "journal_read"), (emptied, None)]
+def deleted(path):
+    path.unlink()
+
+
+DAMAGES = [(flip_the_plan, "journal_corrupt"), (in_its_place_a_folder, "journal_read"), (emptied, None), (deleted, None)]
 
 
 @pytest.mark.parametrize("damage, problem", DAMAGES, ids=lambda value: getattr(value, "__name__", value))
-@pytest.mark.parametrize("name", slices(["schema_to_disc", "delete_logs", "commit_schema", "start_mnesia"], 2))
+@pytest.mark.parametrize("name", slices(["join_schema", "schema_to_disc", "delete_logs", "commit_schema", "start_mnesia"], 0, 3))
 def test_where_no_journal_can_be_read_the_directory_tells(installed, name, damage, problem):
     hello, foo = installed
     path, before = killed_with_a_damaged_journal(hello, foo, name, damage)
     hello.start()
     wait_until(lambda: is_settled(hello), 30, "the recovery")
     assert serves(hello)
-    if name in ("schema_to_disc", "delete_logs"):
+    if name in ("join_schema", "schema_to_disc", "delete_logs"):
         assert exists(hello, "alice") and not exists(hello, "bob") and db_nodes(hello) == {hello.name}
         assert db_nodes(foo) == {foo.name}
     else:

@@ -43,6 +43,14 @@ def test_small_tables_come_in_one_transaction(strangers):
     assert kinds == ["ram_copies", "disc_copies", "disc_only_copies"]
 
 
+def test_mnesia_is_started_as_it_was(strangers):
+    hello, _ = strangers
+    kind = "proplists:get_value(mnesia, proplists:get_value(started, application:info()))"
+    assert hello.eval(kind) == "permanent", "ejabberd starts it so: without Mnesia, its VM ends"
+    join(hello, strangers[1])
+    assert hello.eval(kind) == "permanent"
+
+
 def test_the_target_needs_no_easy_cluster(strangers):
     hello, foo = strangers
     join(hello, foo)

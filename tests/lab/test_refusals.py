@@ -677,6 +677,13 @@ def test_a_configuration_that_becomes_invalid_after_the_plan(hello, pair):
     refused(hello, "commit(persistent_term:get(plan))", "configuration_invalid")
 
 
+def test_an_included_file_that_becomes_invalid_a_moment_after_the_check(hello, pair):
+    included(hello)
+    assert hello.eval(VERDICT) == "valid"
+    (hello.config_folder / "more.yml").write_text("log_burst_limit_count: many\n")
+    assert b"log_burst_limit_count" in refused(hello, master(pair[1].name), "configuration_invalid")["reason"]
+
+
 def test_a_configuration_that_cannot_be_checked_is_told(hello, pair):
     folder = hello.text('os:getenv("BINDIR")')
     configure(hello, "loglevel: info", "loglevel: info")  # written anew

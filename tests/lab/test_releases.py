@@ -8,6 +8,7 @@ from cluster import call, code, db_nodes, details, exists, join, serves, transac
 from lab import wait_until
 from lab.node import REPOSITORY
 from lab.roots import RELEASES
+from test_alone import is_settled
 from test_failures import KILL_TARGET
 
 pytestmark = pytest.mark.releases
@@ -181,6 +182,123 @@ def test_a_forgotten_node_is_turned_away(strangers):
     assert db_nodes(one) == one.members() == {one.name}
     with one.xmpp("bob", "secret"):
         pass
+
+
+@pytest.fixture
+def installed(nodes_of, request):
+    """Two nodes of a release that know nothing of each other; easy_cluster is installed on the first."""
+    one, two = nodes_of(request.getfixturevalue("release"), request.getfixturevalue("release"))
+    one.install_easy_cluster()
+    one.register("alice", "secret")
+    two.register("bob", "secret")
+    return one, two
+
+
+@newer
+def test_a_member_of_the_release_leaves_and_joins_again(installed, release):
+    one, two = installed
+    join(one, two)
+    one.eval("{atomic, ok} = mnesia:create_table(memory, [{ram_copies, mnesia:system_info(db_nodes)}]), mnesia:dirty_write({memory, 1, 1})")
+    two.eval("{atomic, ok} = mnesia:create_table(elsewhere, [{disc_only_copies, [node()]}]), mnesia:dirty_write({elsewhere, 1, 1})")
+
+    assert call(one, "leave()", timeout=120) == "ok"
+
+    assert db_nodes(one) == {one.name} and db_nodes(two) == {two.name}
+    assert serves(one) and serves(two) and exists(one, "bob") and exists(two, "bob")
+    for table in ("memory", "elsewhere"):
+        assert one.eval(f"mnesia:dirty_all_keys({table})") == [1], table
+    for node in (two, one):
+        node.stop()
+        node.start()
+        assert db_nodes(node) == {node.name}
+    assert one.eval("mnesia:dirty_all_keys(memory)") == []
+    with one.xmpp("bob", "secret"):
+        pass
+    join(one, two)
+    assert one.members() == two.members() == {one.name, two.name}
+
+
+@newer
+def test_a_join_of_the_release_is_taken_back_and_made_again(installed, release):
+    one, two = installed
+    join(one, two)
+    assert call(one, "rollback()", timeout=120) == "ok"
+    assert db_nodes(one) == {one.name} and db_nodes(two) == {two.name}
+    assert serves(one) and exists(one, "alice") and not exists(one, "bob")
+    with one.xmpp("alice", "secret"), two.xmpp("bob", "secret"):
+        pass
+    two.stop()
+    two.start()
+    assert db_nodes(two) == {two.name} and exists(two, "bob")
+    assert call(one, "rollback()", timeout=120) == "ok"
+    assert one.members() == two.members() == {one.name, two.name} and exists(one, "bob")
+
+
+@newer
+def test_the_release_goes_on_with_an_empty_database_and_back(nodes_of, release):
+    [node] = nodes_of(release)
+    node.install_easy_cluster()
+    node.register("alice", "secret")
+    assert call(node, "reset()", timeout=120) == "ok"
+    assert serves(node) and not exists(node, "alice") and db_nodes(node) == {node.name}
+    node.stop()
+    node.start()
+    assert serves(node) and not exists(node, "alice")
+    assert call(node, "rollback()", timeout=120) == "ok"
+    assert exists(node, "alice")
+    with node.xmpp("alice", "secret"):
+        pass
+
+
+KILL_IN_A_JOIN = """
+    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}),
+    easy_cluster_executor:commit(Plan, fun
+        ({{step, done, #{{action := {step}}}, _}}) -> erlang:halt(137, [{{flush, false}}]);
+        (_Event) -> ok
+    end)"""
+
+
+@newer
+@pytest.mark.parametrize(("step", "outcome"), [("delete_logs", "undone"), ("commit_schema", "done")])
+def test_a_kill_in_a_join_of_the_release_is_ended_at_the_next_start(installed, release, step, outcome):
+    one, two = installed
+    one.eval_until_it_dies(KILL_IN_A_JOIN.format(target=two.name, step=step))
+    one.start()
+    wait_until(lambda: is_settled(one), 40, "the recovery")
+    assert [past["outcome"] for past in call(one, "history()")[1]] == [outcome]
+    user = "bob" if outcome == "done" else "alice"
+    assert serves(one) and exists(one, user)
+    both = {one.name, two.name}
+    assert (db_nodes(one), db_nodes(two)) == ((both, both) if outcome == "done" else ({one.name}, {two.name}))
+    two.stop()
+    two.start()
+    with one.xmpp(user, "secret"):
+        pass
+    with two.xmpp("bob", "secret"):
+        pass
+
+
+@newer
+def test_a_forgotten_node_of_the_release_that_asks_first_is_turned_away_and_comes_in_again(installed, release):
+    one, two = installed
+    two.load_easy_cluster()
+    join(one, two)
+    one.kill()
+    until(two, "mnesia:system_info(running_db_nodes) =:= [node()]")
+    assert call(two, f"forget('{one.name}', #{{quorum => false}})") == "ok"
+
+    one.launch()
+    one.wait_until_dead(60)
+
+    assert f"{two.name} does not list {one.name}" in one.log_tail(400)
+    assert db_nodes(two) == two.members() == {two.name}
+    marker = one.spool / "easy_cluster" / "reenter"
+    marker.touch()
+    shutil.chown(marker, "ejabberd", "ejabberd")
+    one.start()
+    assert db_nodes(one) == {one.name} and not exists(one, "bob")
+    join(one, two)
+    assert one.members() == two.members() == {one.name, two.name} and exists(one, "bob")
 
 
 @pytest.mark.parametrize(("maker", "reader"), [("24.12", "26.07"), ("26.07", "24.12"), ("23.01", "26.07")])

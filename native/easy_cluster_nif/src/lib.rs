@@ -1,5 +1,7 @@
 //! The core inside the Erlang VM: bytes in, bytes out, no policy, no atoms.
 
+mod canonical;
+mod digest;
 mod entry;
 
 use rustler::{Binary, Env, NewBinary};

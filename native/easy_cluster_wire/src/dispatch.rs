@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
+use easy_cluster::explain::diff::Compared;
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::explain::history::{Event, Past};
 use easy_cluster::explain::{self, log};
@@ -14,6 +15,7 @@ use easy_cluster::model::request::{ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
+use easy_cluster::plan::diff::{self, Comparison};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
@@ -64,6 +66,7 @@ enum Request {
     Recover(Interrupted),
     Salvage(Marks),
     DropKept(beside::Drop),
+    DropArchive(beside::DropArchive),
     Rename(rename::Wish),
     Backup {
         snapshot: Snapshot,
@@ -87,6 +90,10 @@ enum Request {
         here: NodeName,
         directory: PathBuf,
         serving: Option<Vec<(NodeName, Vec<TableName>)>>,
+    },
+    Comparisons {
+        node: Option<NodeName>,
+        snapshot: Snapshot,
     },
     TestNode {
         node: NodeName,
@@ -132,6 +139,9 @@ enum Request {
         backup: Backup,
         path: String,
     },
+    RenderDiff {
+        compared: Vec<Compared>,
+    },
     RenderProblems {
         problems: Vec<Problem>,
     },
@@ -169,6 +179,7 @@ enum Answer {
     Backup(Backup),
     Waiting(ForceBoot),
     Overridden(Overridden),
+    Comparisons(Vec<Comparison>),
     Nothing {},
     TestNode {
         text: String,
@@ -248,6 +259,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             beside::drop_kept(&drop).map_err(one)?;
             Answer::Nothing {}
         }
+        Request::DropArchive(drop) => {
+            beside::drop_archive(&drop).map_err(one)?;
+            Answer::Nothing {}
+        }
         Request::Rename(wish) => Answer::Plan(Box::new(rename::make(&wish)?)),
         Request::Backup { snapshot, folder } => Answer::Backup(backup::make(&snapshot, &folder)?),
         Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
@@ -257,6 +272,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::Overridden { here, directory, serving } => {
             Answer::Overridden(boot::overridden(&here, &directory, serving.as_deref()).map_err(one)?)
+        }
+        Request::Comparisons { node, snapshot } => {
+            Answer::Comparisons(diff::comparisons(&snapshot, node.as_ref()).map_err(one)?)
         }
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
@@ -284,6 +302,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Text(explain::history::operation(&past, plan.as_ref(), &events))
         }
         Request::RenderBackup { backup, path } => Answer::Text(explain::backup::words(&backup, &path)),
+        Request::RenderDiff { compared } => Answer::Text(explain::diff::words(&compared)),
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {

@@ -129,7 +129,7 @@ impl serde::ser::Error for Error {
 struct Excerpt(String);
 
 impl Excerpt {
-    const MAX_BYTES: usize = 448;
+    const MAX_BYTES: usize = 1024;
 
     fn of(text: &dyn fmt::Display) -> String {
         let mut excerpt = Self(String::new());

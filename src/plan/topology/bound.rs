@@ -86,11 +86,11 @@ fn evicted(case: &Case, target: &[Vec<usize>]) -> u64 {
         }
     }
     let beyond = |(used, free): (u64, u64), limit: u64| used.saturating_sub(limit).saturating_sub(free);
-    let of_node = |(number, (memory, disk)): (usize, (&(u64, u64), &(u64, u64)))| {
-        let limit = case.limit(number);
-        beyond(*memory, limit.memory).max(beyond(*disk, limit.disk))
-    };
-    memory.iter().zip(&disk).enumerate().map(of_node).fold(0, u64::saturating_add)
+    let of_nodes =
+        case.nodes.iter().zip(memory.iter().zip(&disk)).map(|(node, (memory, disk))| {
+            beyond(*memory, node.limit.memory).max(beyond(*disk, node.limit.disk))
+        });
+    of_nodes.fold(0, u64::saturating_add)
 }
 
 /// How even the nodes can be at best, when no more is moved than has to be: the sum of squares, and the fullest node. What is not

@@ -1,19 +1,20 @@
 """Goes through kill points: begins with the scene, kills, starts again as the service would, judges."""
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from subprocess import TimeoutExpired
 
 from lab import ErlangError, Lab, Late, XmppError
 
 from . import power
-from .judge import COMPLETED, RESTORED, STUCK, Before, Verdict, journals, judged, judged_baseline, view
+from .judge import COMPLETED, RESTORED, STUCK, Before, Killed, Verdict, fences, journals, judged, judged_baseline, view
 from .killing import compiled, load
 from .operations import BY_NAME, Operation
-from .points import Change, Point, halves
-from .scenes import World
+from .points import Change, Point, chosen, halves
+from .scenes import BEREFT, World
 
 _OPERATION_TIMEOUT = 60
 _START_TIMEOUT = 40
@@ -26,6 +27,13 @@ class Reference:
     former: dict
     end: dict
     changes: list[Change]
+    #: Whether it ends with its last change: nobody can be killed between that and the answer.
+    ends_itself: bool = False
+
+    def chosen(self, edge: int = 0) -> list[int]:
+        """The numbers of the changes to kill at; see `points.chosen`."""
+        numbers = chosen(self.changes, edge)
+        return numbers[:-1] if self.ends_itself else numbers
 
 
 @dataclass
@@ -33,11 +41,14 @@ class Result:
     """What became of one kill point."""
 
     point: Point
+    #: The last change that was made; which one bears a number can differ a little from run to run.
     where: str
     verdict: Verdict
+    #: How many the operation makes.
+    changes: int = 0
     seconds: float = 0
-    #: What the recovery has changed.
-    recovery: list[Change] = field(default_factory=list)
+    #: The changes of the recovery at which that can be killed.
+    recovery: list[int] = field(default_factory=list)
 
 
 class Lane:
@@ -56,20 +67,25 @@ class Lane:
         return self._references[operation.name]
 
     def _uninterrupted(self, operation: Operation) -> Reference:
-        world = self.world
-        self._begin(operation)
+        world, here = self.world, self.world.here
+        world.begin(operation.scene, operation.baseline, running=True)
+        self._clean = None
         former = view(world)
         world.other.eval("lab_numbers:start()")
-        answer = world.killer.run(operation.prepare, self._expression(operation), 0, _OPERATION_TIMEOUT)
-        if answer != "ok":
-            raise RuntimeError(f"{operation.name} without an interruption: {answer!r}\n{world.here.log_tail()}")
+        if operation.renames:
+            here.stop()
+            ended = world.killer.run_rename(world.own_name, world.new_name, 0, _OPERATION_TIMEOUT)
+            world.call_here(world.new_name)
+            here.start()
+            load(here, "lab_view", "lab_numbers")
+        else:
+            ended = world.killer.run(operation.prepare, operation.on(world), 0, _OPERATION_TIMEOUT)
+        if ended not in (True, "ok"):
+            raise RuntimeError(f"{operation.name} without an interruption: {ended!r}\n{here.log_tail()}")
         world.other.eval("lab_numbers:stop()", 20)
-        reference = Reference(former, view(world), [change for change in world.killer.changes() if change.number])
+        reference = Reference(former, view(world), [change for change in world.killer.changes() if change.number], operation.renames)
         self._tidy(operation, reference, Verdict(COMPLETED))
         return reference
-
-    def _expression(self, operation: Operation) -> str:
-        return operation.expression.format(here=self.world.here.name, other=self.world.other.name)
 
     def _begin(self, operation: Operation) -> None:
         wanted = (operation.scene, operation.baseline)
@@ -85,10 +101,10 @@ class Lane:
             raise ValueError(f"{point}: {operation.name} makes {len(reference.changes)} changes")
         begun = time.monotonic()
         self._begin(operation)
-        result = Result(point, _where(point, reference.changes), Verdict(STUCK))
+        result = Result(point, "", Verdict(STUCK), len(reference.changes))
         try:
             self._kill_and_judge(operation, reference, point, result)
-        except (ErlangError, Late, RuntimeError, XmppError) as error:
+        except (ErlangError, Late, RuntimeError, TimeoutExpired, XmppError) as error:
             result.verdict = Verdict(STUCK, [f"{type(error).__name__}: {error}", self.world.here.log_tail(12)])
         finally:
             self.world.killer.forget_start()
@@ -98,37 +114,65 @@ class Lane:
 
     def _kill_and_judge(self, operation: Operation, reference: Reference, point: Point, result: Result) -> None:
         world, killer = self.world, self.world.killer
-        before = Before(journals(world), 0)
-        world.other.eval("lab_numbers:start()")
+        acknowledged = world.other.eval("lab_numbers:start()")
+        before = Before(journals(world), acknowledged, fences(world) if operation.scene is BEREFT else [])
         early = halves(reference.changes).get(point.number, 0) if point.half else None
-        killer.run(operation.prepare, self._expression(operation), point.number, _OPERATION_TIMEOUT, early, point.power)
-        changes = killer.changes()
+        if operation.renames:
+            killer.run_rename(world.own_name, world.new_name, point.number, _OPERATION_TIMEOUT, early, point.power)
+            # As the service of the machine that has a new name.
+            world.call_here(world.new_name)
+        else:
+            killer.run(operation.prepare, operation.on(world), point.number, _OPERATION_TIMEOUT, early, point.power)
+        killed = Killed(killer.changes())
+        result.where = _where(killed.changes)
         if point.power:
-            power.lose(world.here.spool, changes, killer.shadow)
+            power.lose(world.here.spool, killed.changes, killer.shadow)
         before.log_size = (world.here.logs / "ejabberd.log").stat().st_size
         if point.recovery is not None:
             killer.at_start(point.recovery)
             world.here.launch()
             world.here.wait_until_dead(60)
+            killed.recovery = killer.changes("recovery")
         if operation.baseline:
             result.verdict = judged_baseline(world, reference.former, reference.end, _START_TIMEOUT)
             return
-        killer.at_start(0)
-        world.here.start(_START_TIMEOUT)
+        self._start(operation)
         load(world.here, "lab_view", "lab_numbers")
-        result.verdict = judged(world, reference.former, reference.end, changes, before, operation.forward)
-        result.recovery = killer.changes("recovery")
+        result.verdict = judged(world, operation, reference.former, reference.end, killed, before)
+        result.recovery = chosen(killer.changes("recovery"), 1)[:-1]
+
+    def _start(self, operation: Operation) -> None:
+        """Starts the node again, under the name whose database it is."""
+        world, here = self.world, self.world.here
+        world.killer.at_start(0)
+        if not operation.renames:
+            here.start(_START_TIMEOUT)
+            return
+        console = here.logs / "console.log"
+        said_before = console.stat().st_size
+        refusal = f"owned by ['{world.own_name}']".encode()
+        if here.start(_START_TIMEOUT, unless=lambda: refusal in console.read_bytes()[said_before:]):
+            return
+        # It is given the time that its log needs to come into the file, and may end by itself.
+        with contextlib.suppress(TimeoutExpired):
+            here.wait_until_dead(4)
+        here.destroy()
+        # What the first start has recovered stays in its trace.
+        world.killer.forget_start()
+        world.call_here(world.own_name)
+        here.start(_START_TIMEOUT)
 
     def _tidy(self, operation: Operation, reference: Reference, verdict: Verdict) -> None:
         """Leaves the scene as it was where that takes less than to begin it anew."""
-        if verdict.outcome == RESTORED and operation.scene.strangers and not operation.baseline:
-            shutil.rmtree(self.world.here.spool / "easy_cluster", ignore_errors=True)
-        elif verdict.outcome in (COMPLETED, RESTORED) and operation.scene.strangers:
-            self.world.begin_here(operation.scene, operation.baseline)
+        scene = operation.scene
+        if verdict.outcome == RESTORED and not operation.baseline and not scene.stopped:
+            self.world.forget_operation(scene)
+        elif verdict.outcome in (COMPLETED, RESTORED) and scene.strangers:
+            self.world.begin_here(scene, operation.baseline)
         else:
             return
-        if view(self.world) == reference.former:
-            self._clean = (operation.scene, operation.baseline)
+        if scene.stopped or view(self.world) == reference.former:
+            self._clean = (scene, operation.baseline)
 
     def close(self) -> None:
         """Ends the nodes."""
@@ -141,34 +185,44 @@ class Harness:
     def __init__(self, lab: Lab, lanes: int, report: Callable[[Result], None]):
         self._pool = ThreadPoolExecutor(lanes)
         self._report = report
+        self._closed = False
         compiled(lab)
-        hosts = [(lab.host(f"hello{number}.world"), lab.host(f"foo{number}.bar")) for number in range(1, lanes + 1)]
-        self._lanes = list(self._pool.map(lambda pair: Lane(World(lab, *pair)), hosts))
+        hosts = [(lab.host(f"hello{number}.world"), lab.host(f"foo{number}.bar"), f"third{number}.host")
+                 for number in range(1, lanes + 1)]  # fmt: skip
+        self._lanes = list(self._pool.map(lambda names: Lane(World(lab, *names)), hosts))
 
     def reference(self, operation: Operation) -> Reference:
         """The operation without an interruption, once in each lane, as their nodes have names of their own."""
-        return list(self._pool.map(lambda lane: lane.reference(operation), self._lanes))[0]
+        references = self._pool.map(lambda lane: lane.reference(operation), self._lanes)
+        # Each point of it is one in every lane.
+        return min(references, key=lambda reference: len(reference.changes))
 
     def run(self, points: Iterable[Point]) -> list[Result]:
-        """Tries all points, each in the lane that has nothing else to do."""
+        """Tries all points, each in the lane that has nothing else to do; the results come in no order."""
         left = iter(list(points))
 
         def work(lane: Lane) -> list[Result]:
             done = []
             for point in left:
-                done.append(lane.run(point))
-                self._report(done[-1])
+                result = lane.run(point)
+                # What ends with the laboratory says nothing.
+                if self._closed:
+                    break
+                done.append(result)
+                self._report(result)
             return done
 
         return [result for results in self._pool.map(work, self._lanes) for result in results]
 
     def close(self) -> None:
-        """Ends all nodes."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for lane in self._lanes:
-            lane.close()
+        """Ends all nodes, also those that a lane is about to start."""
+        self._closed = True
+        for _twice in range(2):
+            for lane in self._lanes:
+                lane.close()
+            self._pool.shutdown(cancel_futures=True)
 
 
-def _where(point: Point, changes: list[Change]) -> str:
-    found = [change for change in changes if change.number == point.number]
-    return f"before {found[0]}" if found else "after everything"
+def _where(changes: list[Change]) -> str:
+    made = [change for change in changes if change.number]
+    return f"after {made[-1]}" if made else "before everything"

@@ -7,11 +7,15 @@ from cluster import call
 from lab import ErlangError, Late, LoginRefused, XmppError, wait_until
 
 from .killing import load
+from .operations import Operation
 from .scenes import ACCOUNTS, PASSWORD, World
 
 COMPLETED, RESTORED, LOST, STUCK = "completed", "restored", "LOST", "stuck"
 #: What the journal has to say of each end.
 _HISTORY = {COMPLETED: "done", RESTORED: "undone"}
+#: What easy_cluster has in its folder for good, and what is empty when nothing is under way.
+_LASTING, _PASSING = {"journal", "kept", "archive"}, {"staging", "restoring", "backup"}
+_IN_MEMORY_HERE = [("ram_copies", ["here"]), ("disc_copies", []), ("disc_only_copies", [])]
 _MNESIA_LEFTOVERS = re.compile(r".*(\.new|\.TMP|\.RET|\.DMP|\.BUP)|\.easy_cluster-.*")
 
 
@@ -30,13 +34,55 @@ class Before:
     """What was there before the operation and is no part of what is judged."""
 
     journals: set[bytes]
-    log_size: int
+    #: How many records were acknowledged.
+    records: int
+    #: What the nodes know as their fence, where a node is forgotten.
+    fences: list[str]
+    #: Where the log ended when the node was killed.
+    log_size: int = 0
+
+
+@dataclass
+class Killed:
+    """What the operation had changed when it was killed, and its recovery, if that was killed, too."""
+
+    changes: list
+    recovery: list = field(default_factory=list)
+
+    def events(self) -> list[bytes]:
+        """What had come into the journal."""
+        return [event for change in self.changes + self.recovery for event in change.facts.get("events", [])]
+
+    def has_begun(self) -> bool:
+        """Whether there is a plan on disc."""
+        return b"begun" in self.events()
+
+    def has_done(self, action: str) -> bool:
+        """Whether a step's outcome stands in the journal."""
+        numbers = [event.split()[1] for event in self.events() if event.startswith(b"intent") and event.endswith(action.encode())]
+        return any(b"done " + number in self.events() for number in numbers)
+
+    def has_an_outcome(self) -> bool:
+        """Whether the journal is closed."""
+        return any(event.startswith(b"outcome") for event in self.events())
+
+    def memory_is_gone(self, outcome: str) -> bool:
+        """Whether rows that are in the memory of the killed node only are lost as they are by any kill: easy_cluster does not have them on
+        disc yet, or no longer."""
+        if outcome == RESTORED:
+            return self.has_an_outcome() or not self.has_done("archive_rows")
+        return self.has_an_outcome() or any(event.endswith((b"drop_back_up", b"keep_in_memory")) for event in self.events())
 
 
 def view(world: World) -> dict:
     """What both nodes say of the cluster and of every table; see `erlang/lab_view.erl`."""
-    names = {world.here.name: "here", world.other.name: "other"}
-    return {names[node.name]: _renamed(node.eval("lab_view:view()", 20), names) for node in world.nodes}
+    return {name: _renamed(node.eval("lab_view:view()", 20), world.names)
+            for name, node in zip(("here", "other"), world.nodes, strict=True)}  # fmt: skip
+
+
+def fences(world: World) -> list[str]:
+    """The cookie of the table that keeps forgotten nodes out, as each node knows it."""
+    return [node.printed("mnesia:table_info(easy_cluster_fence, cookie)") for node in world.nodes]
 
 
 def _renamed(value, names):
@@ -62,24 +108,27 @@ def journals(world: World) -> set[bytes]:
     return {path.stem.encode() for path in (world.here.spool / "easy_cluster" / "journal").glob("*.journal")}
 
 
-def judged(world: World, former: dict, end: dict, changes: list, before: Before, forward: bool) -> Verdict:
+def judged(world: World, operation: Operation, former: dict, end: dict, killed: Killed, before: Before) -> Verdict:
     """The verdict on a node that has been started again."""
     wait_until(lambda: is_settled(world), 40, "the end of the recovery")
-    seen = _settled_view(world, former, end)
+    states = {COMPLETED: end, RESTORED: former}
+    seen, outcome = _settled_view(world, states, killed)
     acknowledged = world.other.eval("lab_numbers:stop()", 20)
-    if seen == end:
-        verdict = Verdict(COMPLETED)
-    elif seen == former:
-        verdict = Verdict(RESTORED, ["it went back, and had no way back"] if forward and _has_begun(changes) else [])
+    if outcome:
+        went_back = outcome == RESTORED and operation.forward and killed.has_begun()
+        verdict = Verdict(outcome, ["it went back, and had no way back"] if went_back else [])
     else:
         from_end, from_former = _differences(seen, end), _differences(seen, former)
         nearer = ("uninterrupted end", from_end) if len(from_end) <= len(from_former) else ("former state", from_former)
         verdict = Verdict(LOST, [f"not the {nearer[0]}: {difference}" for difference in nearer[1]])
-    verdict.wrong += _records(world, acknowledged, seen)
-    verdict.wrong += _accounts(world, seen)
+    verdict.wrong += _records(world, acknowledged, seen, before.records)
+    verdict.wrong += _accounts(world, seen, former, end)
     verdict.wrong += _leftovers(world)
-    verdict.wrong += _history(world, verdict.outcome, changes, before.journals)
-    verdict.wrong += _log(world, changes, before.log_size)
+    verdict.wrong += _checkpoints(world)
+    verdict.wrong += _history(world, verdict.outcome, killed, before.journals)
+    verdict.wrong += _log(world, killed, before.log_size)
+    if before.fences:
+        verdict.wrong += _fenced(world, verdict.outcome, before.fences)
     if verdict.wrong:
         verdict.outcome = LOST
     return verdict
@@ -90,14 +139,14 @@ def judged_baseline(world: World, former: dict, end: dict, start_timeout: float)
     try:
         world.here.start(start_timeout)
         load(world.here, "lab_view", "lab_numbers")
-        seen = _settled_view(world, former, end, 3)
+        seen, outcome = _settled_view(world, {COMPLETED: end, RESTORED: former}, None, 3)
     except (Late, RuntimeError, ErlangError) as error:
         return Verdict(STUCK, [f"{type(error).__name__}: {error}"], ["the node does not start"])
     finally:
         acknowledged = world.other.eval("lab_numbers:stop()", 20)
-    if seen in (former, end):
-        return Verdict(COMPLETED if seen == end else RESTORED)
-    return Verdict(LOST, _differences(seen, end), _losses(seen, former) + _records(world, acknowledged, seen))
+    if outcome:
+        return Verdict(outcome)
+    return Verdict(LOST, _differences(seen, end), _losses(seen, former) + _records(world, acknowledged, seen, 0))
 
 
 def _losses(seen: dict, former: dict) -> list[str]:
@@ -114,23 +163,40 @@ def _losses(seen: dict, former: dict) -> list[str]:
     return found or ["anything else"]
 
 
-def _settled_view(world: World, former: dict, end: dict, timeout: float = 10) -> dict:
-    """What is seen when it is one of the two, or at the last moment."""
-    seen = {}
+def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, timeout: float = 10) -> tuple[dict, str | None]:
+    """What is seen when it is one of the states, or at the last moment; and which it is."""
+    seen, outcome = {}, None
 
     def is_known() -> bool:
-        nonlocal seen
+        nonlocal seen, outcome
         try:
             seen = view(world)
         except ErlangError:
             return False
-        return seen in (former, end)
+        outcome = next((name for name, state in states.items() if _is(seen, state, name, killed)), None)
+        return outcome is not None
 
     try:
         wait_until(is_known, timeout, "a view that is known", every=0.2)
     except Late:
-        seen = view(world)
-    return seen
+        seen = seen or view(world)
+    return seen, outcome
+
+
+def _is(seen: dict, state: dict, outcome: str, killed: Killed | None) -> bool:
+    if seen == state:
+        return True
+    # A VM that is killed loses its memory, unless that was on disc at the moment.
+    if killed and not killed.memory_is_gone(outcome):
+        return False
+    return _without_memory(seen) == _without_memory(state)
+
+
+def _without_memory(of: dict) -> dict:
+    """The same, with no rows where the only copy of a table is in the memory of the node that is killed."""
+    tables = {name: {**table, "rows": 0} if table["copies"] == _IN_MEMORY_HERE else table
+              for name, table in of["here"]["tables"].items()}  # fmt: skip
+    return {**of, "here": {**of["here"], "tables": tables}}
 
 
 def _differences(seen: dict, expected: dict) -> list[str]:
@@ -148,30 +214,37 @@ def _differences(seen: dict, expected: dict) -> list[str]:
     return found
 
 
-def _records(world: World, acknowledged: int, seen: dict) -> list[str]:
-    """No record that the other node has acknowledged is missing, wherever the table can be read."""
+def _records(world: World, acknowledged: int, seen: dict, before: int) -> list[str]:
+    """No record that the other node has acknowledged is missing, wherever the table can be read; a node that went on alone has all up to
+    one of them."""
     wrong = [] if acknowledged else ["the writer has not written anything"]
-    readers = [world.other] + [world.here] * ("lab_numbers" in seen["here"]["tables"])
-    for node in readers:
-        missing = node.eval(f"lab_numbers:missing({acknowledged})", 20)
+    asked = [(world.other, f"missing({acknowledged})")]
+    if "lab_numbers" in seen["here"]["tables"]:
+        together = "other" in seen["here"]["running_db_nodes"]
+        asked.append((world.here, f"missing({acknowledged})" if together else f"holes({before})"))
+    for node, question in asked:
+        missing = node.eval(f"lab_numbers:{question}", 20)
         if missing:
             wrong.append(f"{len(missing)} of {acknowledged} acknowledged records are missing on {node.name}")
     return wrong
 
 
-def _accounts(world: World, seen: dict) -> list[str]:
+def _accounts(world: World, seen: dict, former: dict, end: dict) -> list[str]:
     """Whoever has an account in the database can log in, and nobody else; no cache remembers what was."""
     wrong = []
+    users = sorted({bytes(user).decode() for state in (seen, former, end) for node in state.values() for user in node["accounts"]})
+    asked = ", ".join(f'<<"{user}">>' for user in users)
     for owner, node in zip(ACCOUNTS, world.nodes, strict=True):
         known = {bytes(user).decode() for user in seen[owner]["accounts"]}
-        for accounts in ACCOUNTS.values():
-            for user in accounts:
-                exists = node.eval(f'ejabberd_auth:user_exists(<<"{user}">>, <<"{node.domain}">>)')
-                right = node.eval(f'ejabberd_auth:check_password(<<"{user}">>, <<>>, <<"{node.domain}">>, <<"{PASSWORD}">>)')
-                if exists != (user in known) or right != (user in known):
-                    wrong.append(f"{node.name} says {exists} and {right} of {user}, whose row is {'not ' * (user not in known)}there")
-            # The second of each has messages waiting, which a login would take.
-            wrong += _login(node, accounts[0], accounts[0] in known)
+        answers = node.eval(f"""
+            [{{ejabberd_auth:user_exists(User, <<"{node.domain}">>),
+               ejabberd_auth:check_password(User, <<>>, <<"{node.domain}">>, <<"{PASSWORD}">>)}} || User <- [{asked}]]""", 20)  # fmt: skip
+        wrong += [f"{node.name} says {exists} and {right} of {user}, whose row is {'not ' * (user not in known)}there"
+                  for user, (exists, right) in zip(users, answers, strict=True)
+                  if exists != (user in known) or right != (user in known)]  # fmt: skip
+        # The second of each has messages waiting, which a login would take.
+        for online, _away in ACCOUNTS.values():
+            wrong += _login(node, online, online in known)
     return wrong
 
 
@@ -186,19 +259,37 @@ def _login(node, user: str, known: bool) -> list[str]:
 
 
 def _leftovers(world: World) -> list[str]:
-    """Nothing is left outside the kept folder, but what is kept for good: journals and archives."""
+    """Nothing is left outside the kept folder, but what is kept for good: journals and archives. On the other node, nothing at all."""
     own = world.here.spool / "easy_cluster"
-    left = [path for folder in ("staging", "restoring") for path in (own / folder).glob("*")]
+    left = [path for folder in _PASSING for path in (own / folder).glob("*")]
     left += [path for path in world.here.spool.iterdir() if _MNESIA_LEFTOVERS.fullmatch(path.name)]
     left += [path for path in own.rglob("*.new") if own / "kept" not in path.parents]
-    left += [path for path in own.glob("*") if path.name not in ("journal", "kept", "archive", "staging", "restoring")]
-    return [f"left behind: {path.relative_to(world.here.spool)}" for path in left]
+    left += own.rglob(".easy_cluster-*")
+    left += [path for path in own.glob("*") if path.name not in _LASTING | _PASSING]
+    left += (world.other.spool / "easy_cluster").glob("*")
+    return [f"left behind: {path.relative_to(world.lab.folder)}" for path in left]
 
 
-def _history(world: World, outcome: str, changes: list, earlier: set[bytes]) -> list[str]:
+def _checkpoints(world: World) -> list[str]:
+    """Nobody retains rows for a backup that is over."""
+    found = {node.name: node.eval("mnesia:system_info(checkpoints)") for node in world.nodes}
+    return [f"{name} has a checkpoint still" for name, checkpoints in found.items() if checkpoints]
+
+
+def _fenced(world: World, outcome: str, former: list[str]) -> list[str]:
+    """The members know one fence, which is new where a node was forgotten; and they accept its connections, for the fence to turn it away."""
+    now = fences(world)
+    wrong = [] if len(set(now)) == 1 else ["the fences differ"]
+    if (set(now) == set(former)) != (outcome == RESTORED):
+        wrong.append(f"{outcome}, and the fence is {'the old one' if set(now) == set(former) else 'a new one'}")
+    return wrong + [f"{node.name} refuses the connections of {world.third_name}" for node in world.nodes
+                    if not node.eval(f"erlang:get_cookie('{world.third_name}') =:= erlang:get_cookie()")]  # fmt: skip
+
+
+def _history(world: World, outcome: str, killed: Killed, earlier: set[bytes]) -> list[str]:
     """status() and history() know of it, unless nothing had begun when the node was killed."""
     past = [each for each in call(world.here, "history()")[1] if each["id"] not in earlier]
-    if not _has_begun(changes):
+    if not killed.has_begun():
         return [] if not past or past[-1]["outcome"] == "undone" else [f"history() knows of {past}, and nothing had begun"]
     if not past:
         return ["history() knows nothing of it"]
@@ -206,17 +297,9 @@ def _history(world: World, outcome: str, changes: list, earlier: set[bytes]) -> 
     return [] if said == _HISTORY.get(outcome, said) else [f"{outcome}, and history() says {said}"]
 
 
-def _log(world: World, changes: list, log_from: int) -> list[str]:
+def _log(world: World, killed: Killed, log_from: int) -> list[str]:
     """The log says where the operation went, when there was something left of it."""
-    if not _has_begun(changes) or any(event.startswith(b"outcome") for event in _events(changes)):
+    if not killed.has_begun() or any(event.startswith(b"outcome") for event in Killed(killed.changes).events()):
         return []
     said = (world.here.logs / "ejabberd.log").read_bytes()[log_from:]
     return [] if b"easy_cluster_recovery" in said else ["the log says nothing of a recovery"]
-
-
-def _has_begun(changes: list) -> bool:
-    return b"begun" in _events(changes)
-
-
-def _events(changes: list) -> list[bytes]:
-    return [event for change in changes for event in change.facts.get("events", [])]

@@ -1,5 +1,6 @@
 """Kills a node just before the change that was asked for; see `erlang/lab_faults.erl` for how."""
 
+import functools
 import shutil
 import struct
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from lab import EjabberdNode, Lab
 from lab.etf import decode
+from lab.node import REPOSITORY
 
 from .points import Change
 
@@ -21,6 +23,13 @@ def compiled(lab: Lab) -> Path:
         folder.mkdir()
         subprocess.run(["erlc", "-o", folder, *_SOURCES.glob("*.erl")], check=True)
     return folder
+
+
+@functools.cache
+def program(lab: Lab) -> Path:
+    """`easy-cluster`, where the user ejabberd can run it."""
+    subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "easy_cluster_cli"], cwd=REPOSITORY, check=True)
+    return Path(shutil.copy(REPOSITORY / "target" / "debug" / "easy-cluster", lab.folder))
 
 
 def load(node: EjabberdNode, *modules: str) -> None:
@@ -50,29 +59,43 @@ class Killer:
 
     def run(self, prepare: str, expression: str, kill_at: int, timeout: float, early: int | None = None, power: bool = False) -> object:
         """The answer of the expression, or None when the node was killed in it; `early` milliseconds after the change before at the latest."""
-        plan = self._plan("operation", kill_at, early, power)
+        plan = self._plan("operation", kill_at, early, power, self.node.name)
         text = f"{prepare} ok = lab_faults:arm({plan}), lab_faults:finished(begin {expression} end)"
         if kill_at == 0:
             return self.node.eval(text, timeout)
         self.node.eval_until_it_dies(text, timeout)
         return None
 
+    def run_rename(self, old: str, new: str, kill_at: int, timeout: float, early: int | None = None, power: bool = False) -> bool:
+        """`easy-cluster rename` to its end, or until the VM that does the work is killed; whether it has come to its end."""
+        (self._installed / _PLAN).write_text(self._plan("operation", kill_at, early, power, old) + ".\n")
+        host = self.node.host
+        user = ["setpriv", "--reuid=ejabberd", "--regid=ejabberd", "--init-groups", "env", f"HOME={self.node.spool}"]
+        argv = [str(program(host.lab)), "rename", old, new, str(self.node.spool), "--ebin", str(self._installed)]
+        try:
+            done = host.call(host.command(*user, *argv), timeout)
+        finally:
+            self.forget_start()
+        if done.returncode != 0 and "operation_died" not in done.stdout:
+            raise RuntimeError(f"easy-cluster rename: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.returncode == 0
+
     def at_start(self, kill_at: int) -> None:
         """Has the next start of the node count, and be killed at that change of its recovery."""
-        (self._installed / _PLAN).write_text(self._plan("recovery", kill_at) + ".\n")
+        (self._installed / _PLAN).write_text(self._plan("recovery", kill_at, node=self.node.name) + ".\n")
 
     def forget_start(self) -> None:
         """Later starts neither count nor are killed."""
         (self._installed / _PLAN).unlink(missing_ok=True)
 
-    def _plan(self, name: str, kill_at: int, early: int | None = None, power: bool = False) -> str:
+    def _plan(self, name: str, kill_at: int, early: int | None = None, power: bool = False, node: str = "") -> str:
         trace = self.folder / name
         trace.unlink(missing_ok=True)
         for path in self.shadow.iterdir():
             path.unlink()
         shadow = f'"{self.shadow}"' if power else "none"
         moment = "infinity" if early is None else early
-        return f'#{{kill_at => {kill_at}, early => {moment}, trace => "{trace}", shadow => {shadow}}}'
+        return f'#{{node => \'{node}\', kill_at => {kill_at}, early => {moment}, trace => "{trace}", shadow => {shadow}}}'
 
     def changes(self, name: str = "operation") -> list[Change]:
         """What the operation, or the recovery, has changed and synced, in order. Paths in the spool are relative to it."""
@@ -84,6 +107,7 @@ def _entries(data: bytes, spool: str):
     at = 0
     while at < len(data):
         size = struct.unpack_from(">I", data, at)[0]
-        number, function, paths, facts = decode(data[at + 4:at + 4 + size])
-        yield Change(number, str(function), tuple(path.decode().removeprefix(spool) for path in paths), facts)
+        number, (module, name), paths, facts = decode(data[at + 4:at + 4 + size])
+        function = str(name) if module == "file" else f"{module}:{name}"
+        yield Change(number, function, tuple(path.decode().removeprefix(spool) for path in paths), facts)
         at += 4 + size

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from .scenes import MEMBERS, STRANGERS, Scene
+from .scenes import BACKED_UP, BEREFT, MASTERS, MEMBERS, STOPPED, STRANGERS, Scene, World, backup_folder
 
 
 @dataclass(frozen=True)
 class Operation:
-    """What is done on the node that is killed, `{here}`, about the other one, `{other}`.
+    """What is done on the node that is killed, `{here}`, about the other one, `{other}`, or about `{third}`, which is dead.
 
     `expression` is Erlang; it plans, commits, and returns `ok`. `forward` says that there is no way back: every end but the
     uninterrupted one is a loss.
@@ -19,11 +19,18 @@ class Operation:
     forward: bool = False
     #: Not ours: its losses are counted and are no failure.
     baseline: bool = False
+    #: No expression: `easy-cluster rename` beside a node that is stopped; what is killed is the VM that does the work.
+    renames: bool = False
 
     @property
     def prepare(self) -> str:
         """What is done before the counting begins."""
         return _COUNT_CALLS if self.baseline else ""
+
+    def on(self, world: World) -> str:
+        """The expression in a world."""
+        return self.expression.format(here=world.own_name, other=world.other.name, third=world.third_name,
+                                      backup=backup_folder(world.here))  # fmt: skip
 
 
 #: ejabberd's own code loaded once more, so that its calls are counted: nothing else in it changes.
@@ -37,6 +44,12 @@ OPERATIONS = [
     Operation("join", STRANGERS, "easy_cluster:join('{other}')"),
     Operation("join_as_master", STRANGERS, "easy_cluster:join_as_master('{other}')"),
     Operation("sync_node", MEMBERS, "easy_cluster:sync_node('{other}')", forward=True),
+    Operation("leave", MASTERS, "easy_cluster:leave()"),
+    Operation("leave_empty", MASTERS, "easy_cluster:leave(#{{data => empty}})"),
+    Operation("forget", BEREFT, "easy_cluster:forget('{third}')"),
+    Operation("rollback", MASTERS, "easy_cluster:rollback()"),
+    Operation("rename", STOPPED, "", renames=True),
+    Operation("restore", BACKED_UP, "easy_cluster:restore(\"{backup}\")"),
     Operation("reset", STRANGERS, "easy_cluster:reset()"),
     Operation("join_cluster", STRANGERS, "ejabberd_cluster:join('{other}')", baseline=True),
 ]

@@ -45,6 +45,7 @@ class Change:
     """What an operation changed on disc, or a call that it made; `number` is 0 for a sync."""
 
     number: int
+    #: One of `file`, or another module's with its name before it.
     function: str
     paths: tuple[str, ...]
     facts: dict
@@ -52,28 +53,32 @@ class Change:
     def __str__(self) -> str:
         events = ", ".join(event.decode() for event in self.facts.get("events", []))
         # The id of an operation holds the time, and says nothing here.
-        return events or _ID.sub("ID", " ".join([self.function, *self.paths]))
+        return events or _ID.sub("ID", " ".join([self.function, *(path[:100] for path in self.paths)]))
 
     @property
-    def kind(self) -> tuple:
-        """Changes of one kind that follow each other do the same to one file after the other."""
+    def folder(self) -> tuple:
+        """Where it is made. Changes in one folder that follow each other do the same to one file after the other."""
         if self.facts.get("events"):
             return ("journal", self.number)
-        return (self.function, *(path.rpartition("/")[0] for path in self.paths))
+        if self.function == "make_dir":
+            return self.paths
+        return tuple(path.rpartition("/")[0] for path in self.paths[-1:])
 
 
 def chosen(changes: list[Change], edge: int = 0) -> list[int]:
     """The numbers of the changes to kill at, and the one behind the last.
 
-    Every journal record is one of them. Of changes of one kind in a row, as the links of `keep_database`, there are the first and the
-    last `edge`, and the middle; all of them when `edge` is 0.
+    Every journal record is one of them. Of the changes of one kind in one folder in a row, as the links of `keep_database`, there are
+    the first and the last `edge`, and the middle; all of them when `edge` is 0.
     """
     numbers = []
-    for _kind, group in groupby(_in_order(changes), lambda change: change.kind):
-        run = [change.number for change in group]
-        few = edge == 0 or len(run) <= 2 * edge + 1
-        numbers += run if few else [*run[:edge], run[len(run) // 2], *run[-edge:]]
-    return [*numbers, numbers[-1] + 1] if numbers else []
+    for _folder, group in groupby(_in_order(changes), lambda change: change.folder):
+        run = list(group)
+        for function in dict.fromkeys(change.function for change in run):
+            like = [change.number for change in run if change.function == function]
+            few = edge == 0 or len(like) <= 2 * edge + 1
+            numbers += like if few else [*like[:edge], like[len(like) // 2], *like[-edge:]]
+    return [*sorted(numbers), max(numbers) + 1] if numbers else []
 
 
 def halves(changes: list[Change], least: int = 20) -> dict[int, int]:

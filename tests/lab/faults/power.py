@@ -51,7 +51,7 @@ def _note(state: _State, change: Change) -> None:
     function, paths = change.function, change.paths
     if function in ("sync", "datasync"):
         _synced(state, paths[0])
-    elif function not in _NAMES | _CONTENTS | _HARMLESS:
+    elif ":" not in function and function not in _NAMES | _CONTENTS | _HARMLESS:
         raise ValueError(f"what a power loss leaves of `{function}` is not known; teach it to {__name__}")
     if function in _CONTENTS:
         _written(state, change)
@@ -103,5 +103,6 @@ def _take_back(spool: Path, change: Change, shadow: Path) -> None:
         case "del_dir":
             path.mkdir()
             shutil.chown(path, "ejabberd", "ejabberd")
-    if change.function in ("rename", "delete") and change.facts["existed"]:
+    # What was in a folder whose own end is on disc has ended with it.
+    if change.function in ("rename", "delete") and change.facts["existed"] and path.parent.exists():
         os.link(former, path)

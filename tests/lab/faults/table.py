@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .harness import Result
 from .judge import COMPLETED, LOST, RESTORED, STUCK
-from .operations import BY_NAME
+from .operations import BY_NAME, OPERATIONS
 
 _OUTCOMES = [COMPLETED, RESTORED, LOST, STUCK]
 _VARIANTS = {"killed": "killed", "power": "power lost", "twice": "killed again in its recovery"}
@@ -19,17 +19,17 @@ def variant(result: Result) -> str:
     return "power" if result.point.power else "killed"
 
 
-def table(results: list[Result], found: dict[str, int]) -> str:
-    """Lines of Markdown. `found` says how many changes each operation makes."""
+def table(results: list[Result]) -> str:
+    """Lines of Markdown."""
     lines = [f"| operation | changes | what | points | {' | '.join(_OUTCOMES)} |", "|---|--:|---|--:|" + "--:|" * len(_OUTCOMES)]
-    for name, changes in found.items():
+    for name in [operation.name for operation in OPERATIONS]:
         for key, words in _VARIANTS.items():
             own = [result for result in results if result.point.operation == name and variant(result) == key]
             if own:
                 counts = Counter(result.verdict.outcome for result in own)
                 cells = " | ".join(str(counts[outcome]) for outcome in _OUTCOMES)
                 label = f"`{name}`" + (" (ejabberd's own)" if BY_NAME[name].baseline else "")
-                lines.append(f"| {label} | {changes} | {words} | {len(own)} | {cells} |")
+                lines.append(f"| {label} | {own[-1].changes} | {words} | {len(own)} | {cells} |")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .control import ErlangError, NodeDown
@@ -127,11 +128,14 @@ class Node:
         except NodeDown:
             return False
 
-    def start(self, timeout: float = 40) -> None:
-        """Starts the node and waits until it serves."""
+    def start(self, timeout: float = 40, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Starts the node and waits until it serves; or until something else has come about, and then returns False."""
         self.launch()
-        wait_until(self._serves, timeout, f"the start of {self.name}{self._log_hint()}", every=0.05)
+        wait_until(lambda: unless() or self._serves(), timeout, f"the start of {self.name}{self._log_hint()}", every=0.05)
+        if unless():
+            return False
         self.pid = int(bytes(self.eval("os:getpid()")))
+        return True
 
     def launch(self) -> None:
         """Starts the node and does not wait."""

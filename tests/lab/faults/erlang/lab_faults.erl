@@ -1,7 +1,7 @@
 %% Ends the VM in the middle of an operation, exactly: just before the change with the number that was asked for.
 %%
-%% A change is a call of `file' by a module of easy_cluster that does more than look, or any call that the caller of
-%% instrument_loaded/2 names. The modules' own code is compiled once more with these calls going through call/3; nothing else in them
+%% A change is a call by a module of easy_cluster that does more than look: of `file', of Mnesia, of applications, or of these on another
+%% node; or any call that the caller of instrument_loaded/2 names. The modules' own code is compiled once more with these calls going through call/3; nothing else in them
 %% differs. Each change that was made, and each sync, is written to a trace, from which a power loss can be made.
 -module(lab_faults).
 
@@ -13,7 +13,9 @@
 %% After
 -export([finished/1]).
 
--type plan() :: #{trace := file:filename(),
+-type plan() :: #{%% Who counts; VMs of other names have the same file to read.
+                  node := node(),
+                  trace := file:filename(),
                   %% The change that is not made any more; 0 for none.
                   kill_at := non_neg_integer(),
                   %% How long after the change before it the VM is ended, if that is not later; milliseconds.
@@ -25,6 +27,16 @@
 -define(LOOKS, [close, consult, format_error, get_cwd, list_dir, list_dir_all, native_name_encoding, open_for_reading, position,
                 pread, read, read_file, read_file_info, read_line, read_link, read_link_all, read_link_info]).
 -define(SYNCS, [sync, datasync]).
+%% What changes a schema, or what runs.
+-define(CALLS, #{application => [ensure_all_started, start, stop],
+                 mnesia => [add_table_copy, backup_checkpoint, change_config, change_table_copy_type, create_table, deactivate_checkpoint,
+                            del_table_copy, delete_table, dump_log, force_load_table],
+                 erlang => [set_cookie],
+                 easy_cluster_schema => [add_copies],
+                 %% Those that ask for one of the above.
+                 easy_cluster_rpc => [batch, call]}).
+%% They start and stop what has nothing to do with an operation.
+-define(NO_CALLS, ["easy_cluster_app", "easy_cluster_configuration"]).
 %% Files that are made and deleted to see whether that is possible; see easy_cluster_directory:writable/1.
 -define(PROBE, ".easy_cluster-").
 
@@ -36,7 +48,7 @@ instrument_files(Folder) ->
     Beams = filelib:wildcard(filename:join(Folder, "easy_cluster*.beam")),
     true = Beams =/= [],
     lists:foreach(fun(Beam) ->
-                          {_Module, Binary} = instrumented(Beam, fun is_file_change/3),
+                          {_Module, Binary} = instrumented(Beam, is_change(filename:basename(Beam, ".beam"))),
                           ok = file:write_file(Beam, Binary)
                   end, Beams).
 
@@ -47,8 +59,14 @@ instrument_loaded(Module, Changes) ->
     {module, Module} = code:load_binary(Module, atom_to_list(Module), Binary),
     ok.
 
-is_file_change(file, Function, _Arity) -> not lists:member(Function, ?LOOKS);
-is_file_change(_Module, _Function, _Arity) -> false.
+is_change(In) ->
+    Calls = case lists:member(In, ?NO_CALLS) of
+                true -> #{};
+                false -> ?CALLS
+            end,
+    fun (file, Function, _Arity) -> not lists:member(Function, ?LOOKS);
+        (Module, Function, _Arity) -> lists:member(Function, maps:get(Module, Calls, []))
+    end.
 
 instrumented(Beam, IsChange) ->
     {ok, {Module, [{abstract_code, {_Version, Forms}}]}} = beam_lib:chunks(Beam, [abstract_code]),
@@ -77,7 +95,7 @@ through(Line, Module, Function, Args) ->
     {call, Line, {remote, Line, {atom, Line, ?MODULE}, {atom, Line, call}}, [{atom, Line, Module}, {atom, Line, Function}, List]}.
 
 -spec arm(plan()) -> ok.
-arm(#{kill_at := KillAt, early := _, trace := _, shadow := _} = Plan) ->
+arm(#{node := Node, kill_at := KillAt, early := _, trace := _, shadow := _} = Plan) when Node =:= node() ->
     ok = persistent_term:put(?MODULE, Plan#{count => counters:new(1, [])}),
     ok = end_early(Plan, KillAt =:= 1).
 
@@ -85,15 +103,15 @@ arm(#{kill_at := KillAt, early := _, trace := _, shadow := _} = Plan) ->
 disarm() ->
     persistent_term:put(?MODULE, off).
 
-%% A VM that was not armed by a call is armed by the file beside this module, if there is one: that is how a recovery is
-%% killed. A VM without a name reads the configuration for somebody else.
+%% A VM that was not armed by a call is armed by the file beside this module, if there is one for its name: that is how a recovery is
+%% killed, and what no shell can be asked for.
 plan() ->
     case persistent_term:get(?MODULE, undefined) of
         undefined ->
             File = filename:join(filename:dirname(code:which(?MODULE)), "lab_faults.plan"),
-            case is_alive() andalso file:consult(File) of
-                {ok, [Plan]} -> arm(Plan);
-                _NoFile -> disarm()
+            case file:consult(File) of
+                {ok, [#{node := Node} = Plan]} when Node =:= node() -> arm(Plan);
+                _NotForThisNode -> disarm()
             end,
             plan();
         Plan -> Plan
@@ -108,11 +126,11 @@ call(Module, Function, Args) ->
         {off, _, _} -> done(Function, Args, apply(Module, Function, Args));
         {_, _, true} -> done(Function, Args, apply(Module, Function, Args));
         {_, look, _} -> done(Function, Args, apply(Module, Function, Args));
-        {Plan, sync, _} -> traced(Plan, 0, Function, Paths, #{}, Args, apply(Module, Function, Args));
+        {Plan, sync, _} -> traced(Plan, 0, file, Function, Paths, #{}, Args, apply(Module, Function, Args));
         {Plan, change, _} ->
             Number = next(Plan),
             Known = before(Plan, Number, Module, Function, Args, Paths),
-            traced(Plan, Number, Function, Paths, Known, Args, apply(Module, Function, Args))
+            traced(Plan, Number, Module, Function, Paths, Known, Args, apply(Module, Function, Args))
     end.
 
 kind(file, open, [_Path, Modes]) ->
@@ -125,8 +143,18 @@ kind(file, Function, _Args) ->
         true -> sync;
         false -> change
     end;
+kind(easy_cluster_rpc, call, [_Node, Module, Function | _]) ->
+    kind_there([{Module, Function}]);
+kind(easy_cluster_rpc, batch, [_Node, Calls | _]) ->
+    kind_there([{Module, Function} || {Module, Function, _Args} <- Calls]);
 kind(_Module, _Function, _Args) ->
     change.
+
+kind_there(Calls) ->
+    case [Call || {Module, Function} = Call <- Calls, lists:member(Function, maps:get(Module, ?CALLS, []))] of
+        [] -> look;
+        _Changes -> change
+    end.
 
 next(#{count := Count, kill_at := KillAt}) ->
     ok = counters:add(Count, 1, 1),
@@ -139,7 +167,7 @@ paths(file, Function, [From, To]) when Function =:= rename; Function =:= make_li
 paths(file, Function, [File | _]) when Function =:= pwrite; Function =:= write; Function =:= truncate; Function =:= sync;
                                        Function =:= datasync -> [get({?MODULE, File})];
 paths(file, _Function, [Path | _]) -> [text(Path)];
-paths(Module, _Function, Args) -> [text(io_lib:format("~p ~0P", [Module, Args, 12]))].
+paths(_Module, _Function, Args) -> [text(io_lib:format("~0P", [Args, 12]))].
 
 text(Path) ->
     unicode:characters_to_binary(Path).
@@ -189,9 +217,9 @@ name({done, Number, _}) -> io_lib:format("done ~b", [Number]);
 name({outcome, Outcome, _}) -> io_lib:format("outcome ~s", [Outcome]);
 name(Event) -> io_lib:format("~0P", [Event, 5]).
 
-traced(#{trace := Trace, kill_at := KillAt} = Plan, Number, Function, Paths, Known, Args, Result) ->
+traced(#{trace := Trace, kill_at := KillAt} = Plan, Number, Module, Function, Paths, Known, Args, Result) ->
     Facts = Known#{ok => is_ok(Result), at => erlang:monotonic_time(millisecond)},
-    Entry = term_to_binary({Number, Function, Paths, Facts}),
+    Entry = term_to_binary({Number, {Module, Function}, Paths, Facts}),
     ok = file:write_file(Trace, [<<(byte_size(Entry)):32>>, Entry], [append, raw]),
     ok = end_early(Plan, Number > 0 andalso Number =:= KillAt - 1),
     done(Function, Args, Result).

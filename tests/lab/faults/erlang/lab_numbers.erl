@@ -1,30 +1,40 @@
 %% Writes numbered records, one a transaction, and knows which of them were acknowledged.
 -module(lab_numbers).
 
--export([make_table/0, start/0, stop/0, missing/1]).
+-export([make_table/0, start/0, stop/0, missing/1, holes/1]).
 
 -define(TABLE, lab_numbers).
 -define(PACE, 5).
+%% So many are acknowledged before anything else begins.
+-define(FIRST, 5).
 
 -spec make_table() -> ok.
 make_table() ->
     {atomic, ok} = mnesia:create_table(?TABLE, [{disc_copies, [node()]}]),
     ok.
 
-%% Begins with 1; what an earlier one has written is gone.
--spec start() -> ok.
+%% Begins with 1; what an earlier one has written is gone. Returns how many are acknowledged already.
+-spec start() -> pos_integer().
 start() ->
     {atomic, ok} = mnesia:clear_table(?TABLE),
-    Pid = spawn(fun() -> write(1) end),
+    Asker = self(),
+    Pid = spawn(fun() ->
+                        lists:foreach(fun(Number) -> {atomic, ok} = written(Number) end, lists:seq(1, ?FIRST)),
+                        Asker ! {?MODULE, ?FIRST},
+                        write(?FIRST + 1)
+                end),
     true = register(?MODULE, Pid),
-    ok.
+    receive {?MODULE, Acknowledged} -> Acknowledged end.
 
 %% Aborted is not acknowledged, and tried again.
 write(Number) ->
-    case mnesia:transaction(fun() -> mnesia:write({?TABLE, Number, <<Number:64>>}) end) of
+    case written(Number) of
         {atomic, ok} -> next(Number);
         {aborted, _Reason} -> next(Number - 1)
     end.
+
+written(Number) ->
+    mnesia:transaction(fun() -> mnesia:write({?TABLE, Number, <<Number:64>>}) end).
 
 next(Acknowledged) ->
     receive {stop, Asker} -> Asker ! {?MODULE, Acknowledged}
@@ -46,3 +56,9 @@ stop() ->
 -spec missing(non_neg_integer()) -> [pos_integer()].
 missing(Acknowledged) ->
     [Number || Number <- lists:seq(1, Acknowledged), mnesia:dirty_read(?TABLE, Number) =/= [{?TABLE, Number, <<Number:64>>}]].
+
+%% Where a node went on alone, its records are those of one moment: all up to one of them, and at least those that were acknowledged
+%% before. What is missing of these.
+-spec holes(non_neg_integer()) -> [pos_integer()].
+holes(Before) ->
+    missing(lists:max([Before | mnesia:dirty_all_keys(?TABLE)])).

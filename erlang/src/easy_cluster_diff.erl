@@ -1,0 +1,160 @@
+%% Compares the copies of tables on several nodes without locking and without copying them: each holder hashes its own copy, and
+%% from the root down only what differs is asked for. What differs at the first look and not at the second was being written.
+-module(easy_cluster_diff).
+
+-export([compare/2]).
+-export_type([compared/0]).
+
+%% Rows of a table that differ: the key, and what each holder has of it, nothing or its hashes.
+-type difference() :: #{key := term(), on := #{node() => absent | [easy_cluster_tree:hash()]}}.
+-type compared() :: #{table := atom(), nodes := [node()], rows := #{node() => non_neg_integer()},
+                      left_out := non_neg_integer(), differing := [difference()], unsettled := non_neg_integer(),
+                      more := boolean()}
+                  | #{table := atom(), nodes := [node()], node := node(), reason := term()}.
+
+%% Differences of more leaves are not told one by one.
+-define(MOST_LEAVES, 1024).
+-define(WIDTH, 16).
+%% A row that differs and changes at so many looks is being written all the time.
+-define(LOOKS, 10).
+-define(BETWEEN_LOOKS, 50).
+-define(POLL, 100).
+
+%% Compares the tables that the core has chosen, one after the other.
+-spec compare([map()], #{timeout := pos_integer(), pause => non_neg_integer(), workers => pos_integer() | cores}) -> [compared()].
+compare(Comparisons, Options) ->
+    [table(Comparison, Options) || Comparison <- Comparisons].
+
+%% In a process of its own, so that the trees end with it, also when a node is lost.
+table(#{table := Table, nodes := Nodes} = Comparison, #{timeout := Timeout} = Options) ->
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({compared, trees(Comparison, Options, Timeout)}) end),
+    Base = #{table => Table, nodes => Nodes},
+    receive
+        {'DOWN', Monitor, process, Pid, {compared, {ok, Result}}} -> maps:merge(Base, Result);
+        {'DOWN', Monitor, process, Pid, {compared, {error, Node, Reason}}} -> Base#{node => Node, reason => Reason};
+        {'DOWN', Monitor, process, Pid, Reason} -> Base#{node => node(), reason => Reason}
+    end.
+
+trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, Timeout) ->
+    %% Nobody can choose rows beforehand whose hashes are equal.
+    <<Seed:64>> = crypto:strong_rand_bytes(8),
+    Wish = #{owner => self(), table => Table, seed => Seed, bits => Bits, piece => Piece,
+             pause => maps:get(pause, Options, 0), workers => maps:get(workers, Options, cores)},
+    case on_all([{Node, Node} || Node <- Nodes],
+                fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) end, Timeout) of
+        {ok, Started} ->
+            case [{Node, Reason} || {Node, {error, Reason}} <- [{Node, tree(Answer)} || {Node, Answer} <- Started]] of
+                [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, Timeout);
+                [{Node, Reason} | _] -> {error, Node, Reason}
+            end;
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+tree({ok, {ok, Tree}}) -> {ok, Tree};
+tree({ok, {error, Reason}}) -> {error, Reason};
+tree({error, Reason}) -> {error, Reason}.
+
+%% A function of something of each node, side by side.
+on_all(Things, Fun, Timeout) ->
+    Answers = easy_cluster_rpc:parallel(fun({_Node, Thing}) -> Fun(Thing) end, Things, twice(Timeout)),
+    case [{Node, Reason} || {{Node, _}, {error, Reason}} <- Answers] of
+        [] -> {ok, [{Node, Answer} || {{Node, _}, {ok, Answer}} <- Answers]};
+        [{Node, Reason} | _] -> {error, Node, Reason}
+    end.
+
+twice(infinity) -> infinity;
+twice(Timeout) -> 2 * Timeout.
+
+hashed(Trees, Bits, Timeout) ->
+    case on_all(Trees, fun(Tree) -> easy_cluster_tree:progress(Tree, Timeout) end, Timeout) of
+        {ok, Answers} ->
+            Failed = [{Node, Reason} || {Node, {failed, Reason}} <- Answers],
+            Summaries = [{Node, Summary} || {Node, {hashed, Summary}} <- Answers],
+            if
+                Failed =/= [] -> [{Node, Reason} | _] = Failed, {error, Node, Reason};
+                length(Summaries) =:= length(Trees) -> descended(Trees, Bits div 4, Summaries, Timeout);
+                true -> receive after ?POLL -> hashed(Trees, Bits, Timeout) end
+            end;
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+descended(Trees, Depth, Summaries, Timeout) ->
+    Result = #{rows => maps:from_list([{Node, Rows} || {Node, #{rows := Rows}} <- Summaries]),
+               left_out => lists:max([LeftOut || {_, #{left_out := LeftOut}} <- Summaries]),
+               differing => [], unsettled => 0, more => false},
+    case descend(Trees, 0, Depth, root, Timeout) of
+        {ok, []} -> {ok, Result};
+        {ok, Leaves} -> looked_at(Trees, Leaves, Result, Timeout);
+        {error, Node, Reason} -> {error, Node, Reason}
+    end.
+
+%% The nodes of the last level whose sums are not the same everywhere.
+descend(Trees, Level, Depth, Parents, Timeout) ->
+    case on_all(Trees, fun(Tree) -> easy_cluster_tree:sums(Tree, Level, Parents, Timeout) end, Timeout) of
+        {ok, Answers} ->
+            case differing(Parents, [Sums || {_Node, Sums} <- Answers]) of
+                Different when Level < Depth, Different =/= [] ->
+                    descend(Trees, Level + 1, Depth, lists:sublist(Different, ?MOST_LEAVES + 1), Timeout);
+                Different ->
+                    {ok, Different}
+            end;
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+differing(root, Sums) ->
+    [0 || length(lists:usort(Sums)) > 1];
+differing([Parent | Parents], Answers) ->
+    Children = [[Sum || <<Sum:16/binary>> <= hd(Sums)] || Sums <- Answers],
+    [Parent * ?WIDTH + Child || Child <- different(Children, 0)] ++ differing(Parents, [tl(Sums) || Sums <- Answers]);
+differing([], _Answers) ->
+    [].
+
+different([[] | _], _Child) ->
+    [];
+different(Sums, Child) ->
+    [Child || length(lists:usort([hd(Each) || Each <- Sums])) > 1] ++ different([tl(Each) || Each <- Sums], Child + 1).
+
+looked_at(Trees, Leaves, Result, Timeout) ->
+    Some = lists:sublist(Leaves, ?MOST_LEAVES),
+    %% Each of them reads its whole copy.
+    case on_all(Trees, fun(Tree) -> easy_cluster_tree:keys(Tree, Some, infinity) end, infinity) of
+        {ok, Answers} ->
+            Looks = [{Node, by_key(Found)} || {Node, Found} <- Answers],
+            again(Trees, candidates(Looks), ?LOOKS, Result#{more := length(Leaves) > ?MOST_LEAVES}, Timeout);
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+by_key(Found) ->
+    maps:map(fun(_Key, Hashes) -> lists:sort(Hashes) end,
+             lists:foldl(fun({Key, Hash}, Keys) -> maps:update_with(Key, fun(Hashes) -> [Hash | Hashes] end, [Hash], Keys) end,
+                         #{}, Found)).
+
+%% Keys whose rows are not the same everywhere, with what each node has.
+candidates(Looks) ->
+    Keys = lists:usort(lists:append([maps:keys(Found) || {_Node, Found} <- Looks])),
+    maps:from_list([{Key, On} || Key <- Keys,
+                                 On <- [maps:from_list([{Node, maps:get(Key, Found, [])} || {Node, Found} <- Looks])],
+                                 length(lists:usort(maps:values(On))) > 1]).
+
+%% A difference counts when it is the same at two looks in a row.
+again(_Trees, Candidates, Looks, #{differing := Differing} = Result, _Timeout) when map_size(Candidates) =:= 0; Looks =:= 0 ->
+    {ok, Result#{differing := lists:sort(Differing), unsettled := map_size(Candidates)}};
+again(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->
+    Keys = maps:keys(Candidates),
+    case on_all(Trees, fun(Tree) -> easy_cluster_tree:again(Tree, Keys, Timeout) end, Timeout) of
+        {ok, Answers} ->
+            Now = candidates([{Node, maps:from_list(Found)} || {Node, Found} <- Answers]),
+            Settled = [#{key => Key, on => told(On)} || {Key, On} <- maps:to_list(Now), maps:get(Key, Candidates) =:= On],
+            Left = maps:without([Key || #{key := Key} <- Settled], Now),
+            [receive after ?BETWEEN_LOOKS -> ok end || map_size(Left) > 0],
+            again(Trees, Left, Looks - 1, Result#{differing := Settled ++ Differing}, Timeout);
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+told(On) ->
+    maps:map(fun(_Node, []) -> absent; (_Node, Hashes) -> Hashes end, On).

@@ -1,0 +1,186 @@
+%% The digests of this node's copy of one table: its rows are hashed in pieces, several at once, into the leaves of a tree that
+%% another node asks for, level by level. Nothing is locked and nothing is written: rows that change meanwhile are looked at again.
+%% It lives as long as the process that asks.
+-module(easy_cluster_tree).
+-behaviour(gen_server).
+
+-export([start/1]).
+-export([progress/2, sums/4, keys/3, again/3]).
+-export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+
+%% bits: the tree has 2^bits leaves, a multiple of 4. piece: rows that are read at once. pause: milliseconds of rest behind a piece.
+-type wish() :: #{owner := pid(), table := atom(), seed := non_neg_integer(), bits := 4..32, piece := pos_integer(),
+                  pause := non_neg_integer(), workers := pos_integer() | cores}.
+-type summary() :: #{rows := non_neg_integer(), left_out := non_neg_integer()}.
+-type hash() :: binary().
+-export_type([wish/0, summary/0, hash/0]).
+
+-define(WIDTH, 16).
+-define(SUM, 16).
+%% So many pieces are added to the leaves together, as the leaves are copied each time.
+-define(TOGETHER, 32).
+
+-spec start(wish()) -> {ok, pid()} | {error, no_copy}.
+start(#{table := Table} = Wish) ->
+    case storage(Table) of
+        Storage when Storage =:= ram_copies; Storage =:= disc_copies; Storage =:= disc_only_copies ->
+            {ok, _Tree} = gen_server:start(?MODULE, Wish#{reader => reader(Storage)}, []);
+        _NoCopy ->
+            {error, no_copy}
+    end.
+
+storage(Table) ->
+    case lists:member(Table, mnesia:system_info(tables)) of
+        true -> mnesia:table_info(Table, storage_type);
+        false -> unknown
+    end.
+
+reader(disc_only_copies) -> dets;
+reader(_InMemory) -> ets.
+
+%% How far it is.
+-spec progress(pid(), timeout()) -> {hashing, Rows :: non_neg_integer()} | {hashed, summary()} | {failed, term()}.
+progress(Tree, Timeout) ->
+    gen_server:call(Tree, progress, Timeout).
+
+%% The sums of the 16 nodes below each of some nodes of a level; level 0 is the root, and below nothing there is only that.
+-spec sums(pid(), Level :: non_neg_integer(), [non_neg_integer()] | root, timeout()) -> [hash()].
+sums(Tree, Level, Parents, Timeout) ->
+    gen_server:call(Tree, {sums, Level, Parents}, Timeout).
+
+%% The keys that belong to some leaves, with the hash of each of their rows. Reads the whole table again.
+-spec keys(pid(), [non_neg_integer()], timeout()) -> [{Key :: term(), hash()}].
+keys(Tree, Leaves, Timeout) ->
+    gen_server:call(Tree, {keys, Leaves}, Timeout).
+
+%% The hashes of the rows that some keys have now.
+-spec again(pid(), [term()], timeout()) -> [{Key :: term(), [hash()]}].
+again(Tree, Keys, Timeout) ->
+    gen_server:call(Tree, {again, Keys}, Timeout).
+
+-spec init(map()) -> {ok, map(), {continue, begin_hashing}}.
+init(#{owner := Owner} = Wish) ->
+    process_flag(trap_exit, true),
+    _ = erlang:monitor(process, Owner),
+    {ok, Wish#{rows => 0, left_out => 0, waiting => [], taken => 0, pieces => unknown, state => hashing}, {continue, begin_hashing}}.
+
+-spec handle_continue(begin_hashing, map()) -> {noreply, map()}.
+handle_continue(begin_hashing, #{bits := Bits, reader := Reader, table := Table} = State) ->
+    %% So that no row is passed over while others are inserted.
+    _ = Reader:safe_fixtable(Table, true),
+    Server = self(),
+    [First | _] = Workers = [spawn_link(fun() -> worker(Server, State) end) || _ <- lists:seq(1, workers(State))],
+    [Worker ! {next, Next} || {Worker, Next} <- lists:zip(Workers, tl(Workers) ++ [First])],
+    First ! {turn, 0, first},
+    {noreply, State#{leaves => binary:copy(<<0:(8 * ?SUM)>>, 1 bsl Bits)}}.
+
+workers(#{workers := cores}) -> erlang:system_info(schedulers_online);
+workers(#{workers := Count}) -> Count.
+
+%% Whose turn it is reads a piece and passes the turn on before hashing it.
+worker(Server, State) ->
+    receive {next, Next} -> worker(Server, Next, State) end.
+
+worker(Server, Next, #{pause := Pause, seed := Seed} = State) ->
+    receive
+        {turn, Number, Continuation} ->
+            case read(Continuation, State) of
+                {Rows, Following} ->
+                    Next ! {turn, Number + 1, Following},
+                    {Hashes, LeftOut} = easy_cluster_nif:hash_rows(Rows, 2, Seed),
+                    rest(Pause),
+                    Server ! {piece, Hashes, length(LeftOut)},
+                    worker(Server, Next, State);
+                '$end_of_table' ->
+                    Server ! {pieces, Number};
+                gone ->
+                    Server ! gone
+            end
+    end.
+
+rest(0) -> ok;
+rest(Milliseconds) -> receive after Milliseconds -> ok end.
+
+%% The table may be deleted meanwhile, or its copy here.
+read(Continuation, State) ->
+    try piece(Continuation, State)
+    catch error:badarg -> gone
+    end.
+
+piece(first, #{reader := Reader, table := Table, piece := Piece}) -> Reader:select(Table, [{'_', [], ['$_']}], Piece);
+piece(Continuation, #{reader := Reader}) -> Reader:select(Continuation).
+
+-spec handle_info(term(), map()) -> {noreply, map()} | {stop, normal, map()}.
+handle_info({piece, Hashes, LeftOut}, #{waiting := Waiting, taken := Taken, rows := Rows, left_out := Before} = State) ->
+    More = State#{waiting := [Hashes | Waiting], taken := Taken + 1, rows := Rows + byte_size(Hashes) div 24 + LeftOut,
+                  left_out := Before + LeftOut},
+    {noreply, whole(added(More))};
+handle_info({pieces, Count}, State) ->
+    {noreply, whole(State#{pieces := Count})};
+handle_info({'DOWN', _Monitor, process, Owner, _Reason}, #{owner := Owner} = State) ->
+    {stop, normal, State};
+handle_info({'EXIT', _Worker, normal}, State) ->
+    {noreply, State};
+handle_info({'EXIT', _Worker, Reason}, State) ->
+    {noreply, State#{state := {failed, Reason}}};
+handle_info(gone, State) ->
+    {noreply, State#{state := {failed, gone}}}.
+
+added(#{waiting := Waiting} = State) when length(Waiting) >= ?TOGETHER -> add(State);
+added(State) -> State.
+
+add(#{waiting := Waiting, leaves := Leaves} = State) ->
+    State#{waiting := [], leaves := easy_cluster_nif:add_hashes(Leaves, Waiting)}.
+
+whole(#{pieces := Count, taken := Count, state := hashing} = State) ->
+    #{leaves := Leaves, bits := Bits, reader := Reader, table := Table} = Added = add(State),
+    _ = Reader:safe_fixtable(Table, false),
+    Added#{state := hashed, levels => levels(Bits div 4, Leaves, [])};
+whole(State) ->
+    State.
+
+%% From the root to the leaves.
+levels(0, Root, Below) -> list_to_tuple([Root | Below]);
+levels(Level, Sums, Below) -> levels(Level - 1, easy_cluster_nif:level_above(Sums, ?WIDTH), [Sums | Below]).
+
+-spec handle_call(term(), gen_server:from(), map()) -> {reply, term(), map()}.
+handle_call(progress, _From, State) ->
+    {reply, progress(State), State};
+handle_call({sums, 0, root}, _From, #{levels := Levels} = State) ->
+    {reply, [element(1, Levels)], State};
+handle_call({sums, Level, Parents}, _From, #{levels := Levels} = State) ->
+    Sums = element(Level + 1, Levels),
+    {reply, [binary:part(Sums, Parent * ?WIDTH * ?SUM, ?WIDTH * ?SUM) || Parent <- Parents], State};
+handle_call({keys, Leaves}, _From, State) ->
+    {reply, keys_of(Leaves, State), State};
+handle_call({again, Keys}, _From, #{reader := Reader, table := Table, seed := Seed} = State) ->
+    {reply, [{Key, hashes(Reader:lookup(Table, Key), Seed)} || Key <- Keys], State}.
+
+progress(#{state := hashing, rows := Rows}) -> {hashing, Rows};
+progress(#{state := hashed, rows := Rows, left_out := LeftOut}) -> {hashed, #{rows => Rows, left_out => LeftOut}};
+progress(#{state := {failed, Reason}}) -> {failed, Reason}.
+
+keys_of(Leaves, #{reader := Reader, table := Table} = State) ->
+    _ = Reader:safe_fixtable(Table, true),
+    Keys = keys_of(read(first, State), Leaves, State, []),
+    _ = Reader:safe_fixtable(Table, false),
+    Keys.
+
+keys_of(Ended, _Leaves, _State, Found) when Ended =:= '$end_of_table'; Ended =:= gone ->
+    Found;
+keys_of({Rows, Continuation}, Leaves, #{seed := Seed, bits := Bits} = State, Found) ->
+    More = easy_cluster_nif:keys_of_leaves(Rows, 2, Seed, Bits, Leaves),
+    keys_of(read(Continuation, State), Leaves, State, More ++ Found).
+
+%% In whatever order the rows of a bag are.
+hashes(Rows, Seed) ->
+    {Hashes, _LeftOut} = easy_cluster_nif:hash_rows(Rows, 2, Seed),
+    lists:sort([Hash || <<_OfKey:8/binary, Hash:16/binary>> <= Hashes]).
+
+-spec handle_cast(term(), map()) -> {noreply, map()}.
+handle_cast(_Unknown, State) ->
+    {noreply, State}.
+
+-spec terminate(term(), map()) -> ok.
+terminate(_Reason, _State) ->
+    ok.

@@ -1,0 +1,89 @@
+//! Which copies of which tables are compared with each other, and how.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::catalogue::{self, Class};
+use crate::model::name::{NodeName, TableName};
+use crate::model::snapshot::Snapshot;
+use crate::model::table::Table;
+use crate::validate::problem::{Nodes, Problem};
+use crate::validate::view::View;
+
+/// Rows that a leaf of the tree of digests should stand for.
+const ROWS_A_LEAF: u64 = 16;
+/// A tree has 16 nodes below each; so many levels at most, of which the last has 16 MB of sums.
+const MOST_LEVELS: u32 = 5;
+/// Bytes and rows that are read at once.
+const PIECE_BYTES: u64 = 4 << 20;
+const PIECE_ROWS: u64 = 1000;
+
+/// A table whose copies are compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The table.
+    pub table: TableName,
+    /// The holders of its copies, two or more.
+    pub nodes: Vec<NodeName>,
+    /// The tree of digests has two to the power of so many leaves.
+    pub bits: u32,
+    /// Rows that are read at once.
+    pub piece: u64,
+}
+
+/// The durable tables of this node's cluster that have several copies which are loaded, small ones first. Only those that have a
+/// copy on `node`, and only that copy and the one here, where a node is given.
+///
+/// # Errors
+/// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::NotAMember`] for a node of another cluster.
+pub fn comparisons(snapshot: &Snapshot, node: Option<&NodeName>) -> Result<Vec<Comparison>, Problem> {
+    let view = View::new(snapshot)?;
+    let here = view.here();
+    let members = view.here_facts().db_nodes;
+    if let Some(node) = node.filter(|node| !view.has(members, node)) {
+        let members = Nodes(view.set(members).to_vec());
+        return Err(Problem::NotAMember { here: here.clone(), node: node.clone(), members });
+    }
+    let wanted = |holder: &NodeName| node.is_none_or(|node| holder == node || holder == here);
+    let mut compared: Vec<(&Table, Vec<NodeName>)> = view
+        .tables_of(here)
+        .filter(|table| !table.local_content && catalogue::class(&table.name) == Class::Durable)
+        .map(|table| (table, copies(&view, table).filter(|holder| wanted(holder)).cloned().collect()))
+        .filter(|(_, nodes): &(_, Vec<_>)| nodes.len() > 1)
+        .collect();
+    compared.sort_by(|(one, _), (other, _)| (one.memory, &one.name).cmp(&(other.memory, &other.name)));
+    Ok(compared
+        .into_iter()
+        .map(|(table, nodes)| Comparison {
+            table: table.name.clone(),
+            nodes,
+            bits: bits(table.size),
+            piece: (PIECE_BYTES.saturating_mul(table.size) / table.memory.max(1)).clamp(1, PIECE_ROWS),
+        })
+        .collect())
+}
+
+/// The holders whose copies are loaded and can be read row by row there.
+fn copies<'a>(view: &View<'a>, table: &'a Table) -> impl Iterator<Item = &'a NodeName> {
+    view.set(table.active)
+        .iter()
+        .filter(|node| !view.has(table.external_copies, node))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Four for each level below the root.
+fn bits(rows: u64) -> u32 {
+    let leaves = (rows / ROWS_A_LEAF).max(1).next_power_of_two();
+    4 * leaves.ilog2().div_ceil(4).clamp(1, MOST_LEVELS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_stands_for_a_handful_of_rows() {
+        let leaves: Vec<u32> = [0, 16, 256, 257, 1_000_000, u64::MAX / 2].map(bits).to_vec();
+        assert_eq!(leaves, [4, 4, 4, 4, 16, 20]);
+    }
+}
