@@ -1,6 +1,6 @@
 //! Policies, topologies and matrices of tables, on the wire: what a real Erlang has recorded goes in.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+#![expect(clippy::expect_used, reason = "helpers of tests")]
 
 use easy_cluster::explain::tables::Matrix;
 use easy_cluster::model::policy::{Copies, Policy};
