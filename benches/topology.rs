@@ -148,7 +148,7 @@ fn fit() {
     let slope = points.iter().map(|(a, b)| (a - x) * (b - y)).sum::<f64>()
         / points.iter().map(|(a, _)| (a - x).powi(2)).sum::<f64>();
     println!(
-        "  time grows with the tables to the power of {slope:.3}; n log n does with about 1.12 over this range"
+        "  time grows with the tables to the power of {slope:.3}; n log n does with 1.131 over this range"
     );
 }
 
