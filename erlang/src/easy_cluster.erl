@@ -27,6 +27,7 @@
 -export([doctor/0, doctor/1, doctor/2]).
 -export([diff/0, diff/1, diff/2]).
 -export([explain/1]).
+-export([snapshot/1]).
 
 %% Changing
 -export([join/1, join/2]).
@@ -142,6 +143,12 @@ differences(With, Opts) ->
 -spec explain(term()) -> {ok, [easy_cluster_explain:sighting()]} | error().
 explain(Term) ->
     easy_cluster_shell:explained(easy_cluster_explain:explain(Term)).
+
+%% Writes what every member says of itself and of the tables to a file, from which `easy-cluster plan' can plan anywhere. It has names and
+%% sizes of tables and no rows, and no cookie.
+-spec snapshot(file:name_all()) -> ok | error().
+snapshot(File) ->
+    easy_cluster_planner:write_snapshot(File).
 
 %% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
 %% ejabberd's own modules copy when they start, which the plan counts. This node's database is kept.
@@ -381,6 +388,7 @@ help() ->
       "  reset()               go on with an empty database; the old one is kept\n"
       "  restore(Folder)       go on with what a backup holds; restore(Folder, #{dry_run => true}) tells what changes\n"
       "  rename(From, To)      give a stopped node's database to another name\n"
+      "  snapshot(File)        write what every member says to a file, for `easy-cluster plan` on any machine\n"
       "  backup(Folder)        write all data of the cluster to an empty folder, while clients are served\n"
       "  forget(Node)          take a member that is gone for good out of the cluster\n"
       "  status()              who belongs, who runs, what is wrong\n"

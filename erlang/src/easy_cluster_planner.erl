@@ -4,6 +4,7 @@
 -export([plan/2]).
 -export([test/2]).
 -export([backup/2]).
+-export([write_snapshot/1]).
 -export([status/0]).
 -export([doctor/1, doctor/2]).
 -export([comparisons/2]).
@@ -358,6 +359,24 @@ free(Folder) ->
                 {error, _Unknown} -> undefined
             end
     end.
+
+%% What every member says, as a file in external term format.
+-spec write_snapshot(term()) -> ok | error().
+write_snapshot(Typed) ->
+    case folder(Typed) of
+        {ok, File} ->
+            {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
+            easy_cluster_gather:release(Opened),
+            written(File, easy_cluster_files:write(File, term_to_binary(Snapshot)));
+        {error, _BadOption} ->
+            {error, {bad_option, #{option => <<"the file">>, value => print(Typed),
+                                   expected => <<"a path, as in \"/tmp/cluster.snapshot\"">>}}}
+    end.
+
+written(_File, ok) ->
+    ok;
+written(File, {error, #{reason := Reason}}) ->
+    {error, {file_not_written, #{path => unicode:characters_to_binary(File), reason => print(Reason)}}}.
 
 %% This node's cluster as its members see it, and what is under way here.
 -spec status() -> {ok, map()} | error().

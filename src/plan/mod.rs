@@ -21,6 +21,7 @@ pub mod restore;
 pub mod rollback;
 pub mod step;
 mod sync;
+pub mod topology;
 pub mod verify;
 
 use std::collections::HashSet;

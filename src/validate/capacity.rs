@@ -6,9 +6,9 @@ use super::view::View;
 use crate::model::table::Storage;
 
 /// What a dets file holds at most; beyond it, it is corrupted without a word.
-const DETS_LIMIT: u64 = 1 << 31;
+pub(crate) const DETS_LIMIT: u64 = 1 << 31;
 /// A copy's file is laid out anew and may be larger than its source's.
-const DETS_MARGIN: u64 = DETS_LIMIT / 10;
+pub(crate) const DETS_MARGIN: u64 = DETS_LIMIT / 10;
 
 /// Problems of holding all of `copies` on this node, and `archived` bytes of rows on its disk.
 #[must_use]

@@ -13,6 +13,7 @@ pub mod node_name;
 pub mod operation;
 pub mod options;
 pub mod pairs;
+pub mod policy;
 pub mod problem;
 pub mod reach;
 pub mod restart;

@@ -41,25 +41,10 @@ pub fn parse(text: &str, here: &NodeName) -> Result<NodeName, Problem> {
     let Some(mode) = mode(here) else {
         return Err(Problem::NotDistributed { here: here.clone() });
     };
-    let bad = |reason: &str| Problem::BadNodeName { text: shorten(text), reason: reason.into() };
     let name = if text.contains('@') { text.to_owned() } else { format!("{}@{text}", here.alive()) };
-    let Some((alive, host)) = name.split_once('@') else {
-        return Err(bad("it has no @"));
-    };
-    if name.len() > MAX_BYTES {
-        return Err(bad("it is longer than the 255 bytes that an atom holds"));
-    }
-    if host.contains('@') {
-        return Err(bad("it has more than one @"));
-    }
-    if alive.is_empty() {
-        return Err(bad("nothing stands before the @"));
-    }
-    if !alive.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
-        return Err(bad("before the @, Erlang accepts letters, digits, _ and - only"));
-    }
-    host_is_well_formed(host).map_err(bad)?;
-    let node = NodeName::from(name.as_str());
+    let node = well_formed(&name)
+        .map_err(|reason| Problem::BadNodeName { text: shorten(text), reason: reason.into() })?;
+    let host = node.host();
     let mismatch = |reason: &str| Problem::NameModeMismatch {
         node: node.to_string(),
         here: here.clone(),
@@ -68,8 +53,32 @@ pub fn parse(text: &str, here: &NodeName) -> Result<NodeName, Problem> {
     match mode {
         Mode::Long if !is_long(host) => Err(mismatch("this node has a long name, that host has no dot")),
         Mode::Short if is_long(host) => Err(mismatch("this node has a short name, that host has a dot")),
-        Mode::Long | Mode::Short => Ok(node),
+        Mode::Long | Mode::Short => Ok(node.clone()),
     }
+}
+
+/// Reads `text` as the full name of a node.
+///
+/// # Errors
+/// Why it is none, in words.
+pub fn well_formed(text: &str) -> Result<NodeName, &'static str> {
+    let Some((alive, host)) = text.split_once('@') else {
+        return Err("it has no @");
+    };
+    if text.len() > MAX_BYTES {
+        return Err("it is longer than the 255 bytes that an atom holds");
+    }
+    if host.contains('@') {
+        return Err("it has more than one @");
+    }
+    if alive.is_empty() {
+        return Err("nothing stands before the @");
+    }
+    if !alive.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        return Err("before the @, Erlang accepts letters, digits, _ and - only");
+    }
+    host_is_well_formed(host)?;
+    Ok(NodeName::from(text))
 }
 
 fn host_is_well_formed(host: &str) -> Result<(), &'static str> {

@@ -50,6 +50,31 @@ impl fmt::Display for Tables {
     }
 }
 
+/// Lines of a text, printed with their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lines(pub Vec<u32>);
+
+impl Lines {
+    /// Lines in order, each once.
+    pub fn of(lines: impl IntoIterator<Item = u32>) -> Self {
+        let mut lines: Vec<u32> = lines.into_iter().collect();
+        lines.sort_unstable();
+        lines.dedup();
+        Self(lines)
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        match numbers.split_last() {
+            None => f.write_str("what holds by default"),
+            Some((only, [])) => write!(f, "line {only}"),
+            Some((last, others)) => write!(f, "lines {} and {last}", others.join(", ")),
+        }
+    }
+}
+
 /// Bytes, printed in the unit that reads best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes(pub u64);
@@ -285,6 +310,11 @@ problems! {
     Request Error ConsentNeeded = "consent_needed" { reason: String }
     evidence "{reason}"
     fix "choose a quiet hour and pass #{{yes => true}} to agree"
+
+    /// A file that was asked for cannot be written.
+    Request Error FileNotWritten = "file_not_written" { path: String, reason: String }
+    evidence "{path} cannot be written: {reason}"
+    fix "name a file in a folder that the node's user can write, such as /tmp/cluster.snapshot"
 
     /// No known text of ejabberd, Mnesia or Erlang's distribution is in it.
     Request Error NotRecognised = "not_recognised" { text: String }
@@ -1380,4 +1410,114 @@ problems! {
     Machine Warning AuthMethodsDiffer = "auth_methods_differ" { here: String, node: NodeName, there: String }
     evidence "auth_method is {here} here and {there} on {node}"
     fix "give both machines the same auth_method in ejabberd.yml"
+
+    /// The text of a policy is not YAML.
+    Request Error PolicyNotYaml = "policy_not_yaml" { line: u32, reason: String }
+    evidence "line {line}: {reason}"
+    fix "mend that line; docs/policy.md has a whole policy to begin from"
+
+    /// An ejabberd.yml was given that has no policy of easy_cluster.
+    Request Error PolicyMissing = "policy_missing" { line: u32 }
+    evidence "line {line}: there is no policy under modules: mod_easy_cluster: policy:"
+    fix "write one there, or give a file that is a policy; docs/policy.md has one to begin from"
+
+    /// A key that no policy has.
+    Request Error PolicyUnknownKey = "policy_unknown_key" { line: u32, key: String, place: String, nearest: String, known: String }
+    evidence "line {line}: {place} has no key {key}"
+    fix "perhaps {nearest} was meant; the keys are {known}"
+
+    /// A key of a policy with a value that it cannot have.
+    Request Error PolicyBadValue = "policy_bad_value" { line: u32, key: String, value: String, expected: String }
+    evidence "line {line}: {key} cannot be {value}"
+    fix "give {expected}"
+
+    /// A key or a name of a policy stands twice, and only one of them could count.
+    Request Error PolicyTwice = "policy_twice" { key: String, lines: Lines }
+    evidence "{lines}: {key} stands twice"
+    fix "keep one of them"
+
+    /// A table is wanted on a node and not wanted there.
+    Request Error PolicyPinExcluded = "policy_pin_excluded" { table: TableName, node: NodeName, lines: Lines }
+    evidence "{lines}: {table} is pinned to {node} and excluded from it"
+    fix "keep one of them"
+
+    /// A witness holds no table.
+    Request Error PolicyPinOnWitness = "policy_pin_on_witness" { table: TableName, node: NodeName, lines: Lines }
+    evidence "{lines}: {table} is pinned to {node}, which is a witness"
+    fix "make {node} a slave, which holds what is pinned to it, or pin {table} elsewhere"
+
+    /// A table is pinned to more nodes than shall hold it.
+    Request Error PolicyPinsAboveCopies = "policy_pins_above_copies" { table: TableName, pins: Nodes, copies: u32, lines: Lines }
+    evidence "{lines}: {table} is pinned to {pins}, and {copies} copies of it are wanted"
+    fix "take pins away, or give {table} more copies of its own under tables:"
+
+    /// A table that nothing shall be done with has wishes all the same.
+    Request Error PolicyLeftAlone = "policy_left_alone" { table: TableName, lines: Lines }
+    evidence "{lines}: {table} is to be left alone, and something is wanted of it"
+    fix "keep one of them"
+
+    /// A storage type that does not go with what a table is, or with a node that shall hold it.
+    Request Error PolicyStorage = "policy_storage" { table: String, storage: String, reason: String, lines: Lines }
+    evidence "{lines}: {table} cannot be {storage}: {reason}"
+    fix "choose another storage type"
+
+    /// The number of copies and their places are wishes for durable tables only: every node that serves has a copy of the others.
+    Request Error PolicyNotDurable = "policy_not_durable" { table: TableName, class: String, lines: Lines }
+    evidence "{lines}: copies or pins are wanted of {table}, which is {class} and has a copy wherever clients are served"
+    fix "take them away, or say that its rows have to be kept: class: durable"
+
+    /// More copies are wanted than there are nodes that may hold them.
+    Request Error PolicyTooFewNodes = "policy_too_few_nodes" { tables: Tables, copies: u32, may: Nodes, lines: Lines }
+    evidence "{lines}: {copies} copies are wanted of {tables}, and these nodes may hold them: {may}"
+    fix "want fewer copies, make more nodes masters, take exclusions away, or add nodes"
+
+    /// A node would have to hold more than its memory.
+    Request Error PolicyNoMemory = "policy_no_memory" { node: NodeName, needed: Bytes, limit: Bytes, lines: Lines }
+    evidence "{lines}: {node} would have to hold {needed} in memory, and {limit} is its limit"
+    fix "raise the limit, give it fewer pins, or want fewer copies"
+
+    /// A node would have to hold more than its disk.
+    Request Error PolicyNoDisk = "policy_no_disk" { node: NodeName, needed: Bytes, limit: Bytes, lines: Lines }
+    evidence "{lines}: {node} would have to hold {needed} on disc, and {limit} is its limit"
+    fix "raise the limit, give it fewer pins, or want fewer copies"
+
+    /// There is no room for all copies that are wanted.
+    Request Error PolicyNoPlace = "policy_no_place" { tables: Tables, needed: Bytes, room: Bytes, lines: Lines }
+    evidence "{lines}: no room was found for all copies of {tables}: {needed} are needed, and the nodes that may hold them have room for {room}"
+    fix "raise limits, want fewer copies, or add nodes; a large table has to fit on one node as a whole"
+
+    /// Nodes are so full that no copy can be made before another one goes.
+    Request Error PolicyNoWay = "policy_no_way" { tables: Tables, nodes: Nodes }
+    evidence "the wanted places of {tables} are known and cannot be reached without going beyond a limit of {nodes} on the way"
+    fix "raise their limits for as long as it takes, or add a node"
+
+    /// A policy names a node that is no member.
+    Request Warning PolicyUnknownNode = "policy_unknown_node" { node: NodeName, line: u32 }
+    evidence "line {line}: {node} is no member of the cluster"
+    fix "correct the name; if it has yet to join, its wishes will count then"
+
+    /// A policy names a table that does not exist.
+    Request Warning PolicyUnknownTable = "policy_unknown_table" { table: TableName, line: u32 }
+    evidence "line {line}: there is no table {table}"
+    fix "correct the name; if a module has yet to create it, its wishes will count then"
+
+    /// What is wanted of a node or a table has to wait until a member is back.
+    Membership Warning PolicyWaits = "policy_waits" { node: NodeName, tables: u64 }
+    evidence "{node} does not answer or its Mnesia does not run: {tables} of its tables keep what they have, and it gets none"
+    fix "start it, or take it out of the cluster if it is gone for good: easy_cluster:forget(Node)"
+
+    /// A table whose copies are all of a kind that is not Mnesia's own, or of which none is loaded.
+    Tables Warning PolicyNotMovable = "policy_not_movable" { tables: Tables, reason: String }
+    evidence "{tables} are left as they are: {reason}"
+    fix "nothing has to be done for those of an external backend; others load when the nodes that hold them run"
+
+    /// The copies of a table cannot be in as many zones as they could be without limits and exclusions.
+    Request Warning PolicyFewerZones = "policy_fewer_zones" { tables: Tables, lines: Lines }
+    evidence "{lines}: the copies of {tables} are in fewer zones than there are copies and zones"
+    fix "make room in the other zones, or take exclusions there away"
+
+    /// ejabberd gives its node a copy of every table that its modules use, each time it starts.
+    Tables Warning PolicyEjabberdCopies = "policy_ejabberd_copies" { copies: u64, tables: Tables }
+    evidence "copies that are not wanted go ({copies}, of {tables}); ejabberd makes those of its own modules' tables anew when it starts there"
+    fix "nothing, where another program uses them; else want a copy on each node that runs such a module, or stop the module there"
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod findings;
 mod places;
+mod plan;
 mod rename;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ enum Command {
     BootOrder(boot_order::Arguments),
     Doctor(doctor::Arguments),
     Explain(explain::Arguments),
+    Plan(plan::Arguments),
     Rename(rename::Arguments),
 }
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::BootOrder(arguments) => boot_order::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
         Command::Rename(arguments) => rename::run(&arguments),
     }
 }

@@ -9,6 +9,7 @@ use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::explain::history::{Event, Past};
 use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
+use easy_cluster::model::policy::Policy;
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
@@ -18,13 +19,14 @@ use easy_cluster::plan::diff::{self, Comparison};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
+use easy_cluster::plan::topology::{self, Topology};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::plan::{rename, rollback};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
-use easy_cluster::validate::{self, beside, node_name, options, reach};
+use easy_cluster::validate::{self, beside, node_name, options, policy, reach};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{self, MemberLogs, Overridden};
@@ -100,6 +102,20 @@ enum Request {
     Status {
         snapshot: Snapshot,
     },
+    /// What is wrong with the text of a policy, or the policy.
+    Policy {
+        text: String,
+    },
+    /// The way to what a policy wants.
+    Topology {
+        snapshot: Snapshot,
+        policy: String,
+    },
+    /// Tables and their holders, with what a policy wants of them.
+    Tables {
+        snapshot: Snapshot,
+        policy: Option<String>,
+    },
     Questions {
         node: NodeName,
         snapshot: Snapshot,
@@ -169,6 +185,12 @@ enum Answer {
         text: String,
     },
     Status(explain::status::Status),
+    Policy(Box<Policy>),
+    Topology {
+        topology: Box<Topology>,
+        text: String,
+    },
+    Matrix(explain::tables::Matrix),
     Questions(Vec<Question>),
     Diagnosis(Diagnosis),
     Explained {
@@ -258,6 +280,15 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
         Request::Status { snapshot } => Answer::Status(explain::status::status(&snapshot).map_err(one)?),
+        Request::Policy { text } => Answer::Policy(Box::new(policy::parse(&text)?)),
+        Request::Topology { snapshot, policy } => {
+            let topology = Box::new(topology::make(&policy::parse(&policy)?, &snapshot)?);
+            Answer::Topology { text: explain::topology::words(&topology), topology }
+        }
+        Request::Tables { snapshot, policy } => {
+            let policy = policy.map(|text| policy::parse(&text)).transpose()?;
+            Answer::Matrix(explain::tables::matrix(&snapshot, policy.as_ref()).map_err(one)?)
+        }
         Request::Questions { node, snapshot } => {
             Answer::Questions(explain::doctor::questions(&node, &snapshot).map_err(one)?)
         }

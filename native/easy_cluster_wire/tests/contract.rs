@@ -527,6 +527,24 @@ proptest! {
             prop_assert!(problems.iter().all(|problem| problem.code() != "bad_request"), "{:?}", problems);
         }
     }
+
+    /// Likewise for the way to what a policy wants.
+    #[test]
+    fn topologies_of_any_kind_are_answered(inputs in inputs(), target in facts(), other in node(), copies in 1..4_u32) {
+        let snapshot = consistent(inputs, target, other).snapshot;
+        let policy = format!("copies: {copies}\nclasses: {{durable: {{storage: disc_copies}}}}\n");
+        let bytes = answer(&to_bytes(&Request::Topology { snapshot: &snapshot, policy: &policy }).unwrap());
+        if let Ok(Refused::Error(problems)) = from_bytes(&bytes) {
+            prop_assert!(problems.iter().all(|problem| problem.code() != "bad_request"), "{:?}", problems);
+        }
+    }
+}
+
+/// An answer that matters only where it is a refusal.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Refused {
+    Error(Vec<Problem>),
 }
 
 #[derive(Serialize)]
@@ -534,6 +552,7 @@ proptest! {
 enum Request<'a> {
     NodeName { text: &'a str, here: &'a str },
     Plan(&'a Inputs),
+    Topology { snapshot: &'a Snapshot, policy: &'a str },
 }
 
 /// As inputs have to be to be looked at: of this format, with facts of this node, naming sets that are there. That the

@@ -1,14 +1,9 @@
 //! `ejabberd.yml`, as far as it matters to a cluster.
 
-use saphyr_parser::{Event, Parser};
 use serde::{Deserialize, Serialize};
 
 use super::Broken;
-
-/// Deeper files are none of ejabberd's.
-const MAX_DEPTH: usize = 64;
-/// More values than a megabyte of sensible text has.
-const MAX_NODES: usize = 200_000;
+use crate::model::yaml::{self, Node, Value};
 
 /// What the file sets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,24 +37,24 @@ pub struct ListenPort {
 /// The first place that is not YAML, or not a mapping of options.
 pub fn parse(text: &str) -> Result<EjabberdYml, Broken> {
     let mut yml = EjabberdYml::default();
-    let Some(root) = read(text)? else { return Ok(yml) };
-    let Node::Map(options) = root else {
+    let Some(root) = yaml::read(text)? else { return Ok(yml) };
+    let Value::Map(options) = root.value else {
         return Err(Broken { line: 1, reason: "options (`name: value`) were expected".into() });
     };
     for (key, value) in options {
-        match key.as_str() {
+        match key.text.as_str() {
             "hosts" => yml.hosts = value.scalars(),
             "modules" => yml.modules = value.keys(),
             "auth_method" => yml.auth_methods = value.scalars(),
             "net_ticktime" => yml.net_ticktime = value.scalars().first().and_then(|text| seconds(text)),
             "include_config_file" => {
-                yml.includes = match &value {
-                    Node::Map(_) => value.keys(),
-                    Node::Scalar(_) | Node::List(_) => value.scalars(),
+                yml.includes = match &value.value {
+                    Value::Map(_) => value.keys(),
+                    Value::Scalar(_) | Value::List(_) | Value::Alias => value.scalars(),
                 }
             }
             "listen" => {
-                if let Node::List(entries) = value {
+                if let Value::List(entries) = &value.value {
                     yml.listen = entries.iter().filter_map(listen_port).collect();
                 }
             }
@@ -83,102 +78,9 @@ fn seconds(text: &str) -> Option<u32> {
 }
 
 fn listen_port(entry: &Node) -> Option<ListenPort> {
-    let Node::Map(options) = entry else { return None };
-    let option = |name: &str| {
-        let found = options.iter().find(|(key, _)| key == name);
-        found.and_then(|(_, value)| value.scalars().into_iter().next())
-    };
+    let Value::Map(_) = entry.value else { return None };
+    let option = |name: &str| entry.get(name).and_then(|value| value.scalars().into_iter().next());
     Some(ListenPort { port: option("port")?, module: option("module").unwrap_or_default() })
-}
-
-/// A value. What an alias refers to is not followed: it may be larger than the file.
-enum Node {
-    Scalar(String),
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>),
-}
-
-impl Node {
-    fn scalars(&self) -> Vec<String> {
-        match self {
-            Self::Scalar(text) => vec![text.clone()],
-            Self::List(nodes) => nodes
-                .iter()
-                .filter_map(|node| match node {
-                    Self::Scalar(text) => Some(text.clone()),
-                    Self::List(_) | Self::Map(_) => None,
-                })
-                .collect(),
-            Self::Map(_) => Vec::new(),
-        }
-    }
-
-    fn keys(&self) -> Vec<String> {
-        match self {
-            Self::Map(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
-            Self::Scalar(_) | Self::List(_) => Vec::new(),
-        }
-    }
-}
-
-/// A list or mapping that is still open.
-enum Open {
-    List(Vec<Node>),
-    Map(Vec<(String, Node)>, Option<String>),
-}
-
-/// The parser counts one more line than there is where a file ends too early, and counts carriage returns.
-fn line_in(text: &str, line: usize) -> u32 {
-    u32::try_from(line.min(text.split('\n').count())).unwrap_or(u32::MAX)
-}
-
-/// The first document.
-fn read(text: &str) -> Result<Option<Node>, Broken> {
-    let mut open: Vec<Open> = Vec::new();
-    let mut count = 0_usize;
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| Broken {
-            line: line_in(text, error.marker().line()),
-            reason: error.info().to_owned(),
-        })?;
-        count += 1;
-        if open.len() > MAX_DEPTH || count > MAX_NODES {
-            let line = line_in(text, span.start.line());
-            return Err(Broken { line, reason: "it nests too deep or has too many values".into() });
-        }
-        let closed = match event {
-            Event::SequenceStart(..) => {
-                open.push(Open::List(Vec::new()));
-                continue;
-            }
-            Event::MappingStart(..) => {
-                open.push(Open::Map(Vec::new(), None));
-                continue;
-            }
-            Event::SequenceEnd | Event::MappingEnd => open.pop().map(|ended| match ended {
-                Open::List(nodes) => Node::List(nodes),
-                Open::Map(entries, _) => Node::Map(entries),
-            }),
-            Event::Scalar(value, ..) => Some(Node::Scalar(value.into_owned())),
-            Event::Alias(_) => Some(Node::Scalar(String::new())),
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => continue,
-        };
-        let Some(node) = closed else { continue };
-        match open.last_mut() {
-            None => return Ok(Some(node)),
-            Some(Open::List(nodes)) => nodes.push(node),
-            Some(Open::Map(entries, key)) => match (key.take(), node) {
-                (Some(name), value) => entries.push((name, value)),
-                (None, Node::Scalar(name)) => *key = Some(name),
-                (None, Node::List(_) | Node::Map(_)) => *key = Some(String::new()),
-            },
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]
