@@ -148,7 +148,10 @@ explain(Term) ->
 %% sizes of tables and no rows, and no cookie.
 -spec snapshot(file:name_all()) -> ok | error().
 snapshot(File) ->
-    easy_cluster_planner:write_snapshot(File).
+    case easy_cluster_planner:write_snapshot(File) of
+        ok -> ok;
+        {error, Reason} -> easy_cluster_shell:failed(Reason)
+    end.
 
 %% Becomes a slave of Node's cluster: the schema is on disc here, tables are read where they are, except those that
 %% ejabberd's own modules copy when they start, which the plan counts. This node's database is kept.

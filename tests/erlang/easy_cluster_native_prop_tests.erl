@@ -152,6 +152,10 @@ every_request_is_answered_test_() ->
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
           comparisons => {#{node => undefined, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          policy => {#{text => <<"copies: all\n">>}, fun({ok, #{copies := #{line := 1, value := all}}}) -> true end},
+          topology => {#{snapshot => Snapshot, policy => <<"copies: all\n">>},
+                       fun({ok, #{topology := #{steps := _}, text := Words}}) -> is_binary(Words) end},
+          tables => {#{snapshot => Snapshot, policy => undefined}, fun({ok, #{tables := [_ | _], text := Words}}) -> is_binary(Words) end},
           render_diff => {#{compared => [#{table => passwd, nodes => ['a@x.y', 'b@x.y'],
                                            found => {failed, #{node => 'b@x.y', reason => <<"undef">>}}}]}, Text},
           render_plan => {#{plan => Plan}, Text},
@@ -196,8 +200,8 @@ without_the_library_test_() ->
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
         [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
         [{status, []}, {history, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {explain, ["any text"]}],
-    %% What was not begun is known without the core.
-    Others = [{help, 0}, {format_error, 1}, {history, 1}, {resume, 0}],
+    %% What was not begun, and what members say, is known without the core.
+    Others = [{help, 0}, {snapshot, 1}, {format_error, 1}, {history, 1}, {resume, 0}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- Others,
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,
