@@ -140,10 +140,17 @@ candidates(Looks) ->
                                  On <- [maps:from_list([{Node, maps:get(Key, Found, [])} || {Node, Found} <- Looks])],
                                  length(lists:usort(maps:values(On))) > 1]).
 
-%% A difference counts when it is the same at two looks in a row.
+%% A difference counts when it is the same at two looks, and what was written before the first one has arrived everywhere at the second.
 again(_Trees, Candidates, Looks, #{differing := Differing} = Result, _Timeout) when map_size(Candidates) =:= 0; Looks =:= 0 ->
     {ok, Result#{differing := lists:sort(Differing), unsettled := map_size(Candidates)}};
-again(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->
+again(Trees, Candidates, Looks, Result, Timeout) ->
+    Nodes = [Node || {Node, _Tree} <- Trees],
+    case on_all(Trees, fun(Tree) -> easy_cluster_tree:flush(Tree, Nodes -- [node(Tree)], Timeout) end, Timeout) of
+        {ok, _Flushed} -> look(Trees, Candidates, Looks, Result, Timeout);
+        {error, Node, Reason} -> {error, Node, Reason}
+    end.
+
+look(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->
     Keys = maps:keys(Candidates),
     case on_all(Trees, fun(Tree) -> easy_cluster_tree:again(Tree, Keys, Timeout) end, Timeout) of
         {ok, Answers} ->
