@@ -4,7 +4,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench")]
 
-use std::collections::{BTreeMap, HashMap};
+mod support;
+
+use std::collections::BTreeMap;
 
 use divan::{Bencher, black_box};
 use easy_cluster::model::name::{AtomName, NodeName};
@@ -14,21 +16,12 @@ use easy_cluster::model::table::{Table, TableType};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
+use support::{Random, Sets, Size};
 
 const HERE: &str = "ejabberd@joiner.example.org";
 /// As many as a fresh ejabberd has.
 const TABLES_HERE: usize = 40;
 const COPIES: usize = 3;
-
-/// Nodes and tables of the cluster that is joined.
-#[derive(Clone, Copy)]
-struct Size(usize, usize);
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} nodes, {} tables", self.0, self.1)
-    }
-}
 
 const LARGE: [Size; 1] = [Size(1_000, 10_000)];
 const GROWING: [Size; 4] = [Size(100, 100), Size(100, 1_000), Size(100, 10_000), Size(100, 100_000)];
@@ -196,37 +189,5 @@ fn table(name: &str, seen_by: SetIndex, holders: SetIndex, none: SetIndex) -> Ta
         properties: "[[],[],[]]".into(),
         size: 12_345,
         memory: 1_234_567,
-    }
-}
-
-/// Sets of nodes, each once, as a snapshot has them.
-#[derive(Default)]
-struct Sets {
-    in_order: Vec<Vec<NodeName>>,
-    known: HashMap<Vec<NodeName>, SetIndex>,
-}
-
-impl Sets {
-    fn index(&mut self, mut set: Vec<NodeName>) -> SetIndex {
-        set.sort();
-        if let Some(index) = self.known.get(&set) {
-            return *index;
-        }
-        let index = SetIndex::try_from(self.in_order.len()).expect("few sets");
-        self.in_order.push(set.clone());
-        self.known.insert(set, index);
-        index
-    }
-}
-
-/// Xorshift: a bench that reads the same numbers each time can be compared with itself.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).expect("31 bits") % limit
     }
 }

@@ -5,7 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 #![expect(clippy::cast_precision_loss, reason = "what is printed has few digits")]
 
-use std::collections::{BTreeMap, HashMap};
+mod support;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -16,16 +18,7 @@ use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Runni
 use easy_cluster::model::table::{Table, TableType};
 use easy_cluster::plan::topology::{self, Quality, Topology};
 use easy_cluster::validate::policy;
-
-/// Nodes and tables.
-#[derive(Clone, Copy)]
-struct Size(usize, usize);
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} nodes, {} tables", self.0, self.1)
-    }
-}
+use support::{Random, Sets, Size};
 
 const LARGE: Size = Size(1_000, 10_000);
 const GROWING: [Size; 7] = [
@@ -275,37 +268,5 @@ fn table(name: &str, seen_by: SetIndex, holders: SetIndex, none: SetIndex, bytes
         properties: "[[],[],[]]".into(),
         size: bytes / 100,
         memory: bytes,
-    }
-}
-
-/// Sets of nodes, each once, as a snapshot has them.
-#[derive(Default)]
-struct Sets {
-    in_order: Vec<Vec<NodeName>>,
-    known: HashMap<Vec<NodeName>, SetIndex>,
-}
-
-impl Sets {
-    fn index(&mut self, mut set: Vec<NodeName>) -> SetIndex {
-        set.sort();
-        if let Some(index) = self.known.get(&set) {
-            return *index;
-        }
-        let index = SetIndex::try_from(self.in_order.len()).expect("few sets");
-        self.in_order.push(set.clone());
-        self.known.insert(set, index);
-        index
-    }
-}
-
-/// Xorshift: a bench that reads the same numbers each time can be compared with itself.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).expect("31 bits") % limit
     }
 }

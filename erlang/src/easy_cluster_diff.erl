@@ -17,7 +17,8 @@
 -define(WIDTH, 16).
 %% A row that differs and changes at so many looks is being written all the time.
 -define(LOOKS, 10).
--define(BETWEEN_LOOKS, 50).
+%% Milliseconds before each look: a dirty write is applied here first and sent then, and who writes may be held up in between.
+-define(BEFORE_LOOK, 200).
 -define(POLL, 100).
 
 %% Compares the tables that the core has chosen, one after the other.
@@ -144,10 +145,17 @@ candidates(Looks) ->
 again(_Trees, Candidates, Looks, #{differing := Differing} = Result, _Timeout) when map_size(Candidates) =:= 0; Looks =:= 0 ->
     {ok, Result#{differing := lists:sort(Differing), unsettled := map_size(Candidates)}};
 again(Trees, Candidates, Looks, Result, Timeout) ->
+    receive after ?BEFORE_LOOK -> ok end,
     Nodes = [Node || {Node, _Tree} <- Trees],
-    case on_all(Trees, fun(Tree) -> easy_cluster_tree:flush(Tree, Nodes -- [node(Tree)], Timeout) end, Timeout) of
-        {ok, _Flushed} -> look(Trees, Candidates, Looks, Result, Timeout);
-        {error, Node, Reason} -> {error, Node, Reason}
+    Flush = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, flush, [Nodes -- [Node], Timeout], length(Nodes) * Timeout) end,
+    case on_all([{Node, Node} || Node <- Nodes], Flush, length(Nodes) * Timeout) of
+        {ok, Flushed} ->
+            case [{Node, Answer} || {Node, Answer} <- Flushed, Answer =/= {ok, ok}] of
+                [] -> look(Trees, Candidates, Looks, Result, Timeout);
+                [{Node, Reason} | _] -> {error, Node, Reason}
+            end;
+        {error, Node, Reason} ->
+            {error, Node, Reason}
     end.
 
 look(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->
@@ -157,7 +165,6 @@ look(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->
             Now = candidates([{Node, maps:from_list(Found)} || {Node, Found} <- Answers]),
             Settled = [#{key => Key, on => told(On)} || {Key, On} <- maps:to_list(Now), maps:get(Key, Candidates) =:= On],
             Left = maps:without([Key || #{key := Key} <- Settled], Now),
-            [receive after ?BETWEEN_LOOKS -> ok end || map_size(Left) > 0],
             again(Trees, Left, Looks - 1, Result#{differing := Settled ++ Differing}, Timeout);
         {error, Node, Reason} ->
             {error, Node, Reason}

@@ -5,7 +5,8 @@
 -behaviour(gen_server).
 
 -export([start/1]).
--export([progress/2, sums/4, keys/3, again/3, flush/3]).
+-export([progress/2, sums/4, keys/3, again/3]).
+-export([flush/2]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 %% bits: the tree has 2^bits leaves, a multiple of 4. piece: rows that are read at once. pause: milliseconds of rest behind a piece.
@@ -58,11 +59,16 @@ keys(Tree, Leaves, Timeout) ->
 again(Tree, Keys, Timeout) ->
     gen_server:call(Tree, {again, Keys}, Timeout).
 
-%% Returns when other nodes have applied what was written here before: messages from here to them keep their order, and their Mnesia
-%% answers behind what it got earlier.
--spec flush(pid(), [node()], timeout()) -> ok.
-flush(Tree, Nodes, Timeout) ->
-    gen_server:call(Tree, {flush, Nodes}, Timeout).
+%% Returns when other nodes have applied what was written here before: messages from here to them keep their order, and their
+%% mnesia_tm, which writes for others, answers behind what it got earlier. Needs no tree.
+-spec flush([node()], timeout()) -> ok | {error, {node(), term()}}.
+flush([], _Timeout) ->
+    ok;
+flush([Node | Nodes], Timeout) ->
+    case easy_cluster_rpc:call(Node, mnesia, system_info, [transactions], Timeout) of
+        {ok, _Transactions} -> flush(Nodes, Timeout);
+        {error, Reason} -> {error, {Node, Reason}}
+    end.
 
 -spec init(map()) -> {ok, map(), {continue, begin_hashing}}.
 init(#{owner := Owner} = Wish) ->
@@ -157,9 +163,6 @@ handle_call({sums, 0, root}, _From, #{levels := Levels} = State) ->
 handle_call({sums, Level, Parents}, _From, #{levels := Levels} = State) ->
     Sums = element(Level + 1, Levels),
     {reply, [binary:part(Sums, Parent * ?WIDTH * ?SUM, ?WIDTH * ?SUM) || Parent <- Parents], State};
-handle_call({flush, Nodes}, _From, State) ->
-    [[] = [no_list || not is_list(erpc:call(Node, mnesia, system_info, [transactions]))] || Node <- Nodes],
-    {reply, ok, State};
 handle_call({keys, Leaves}, _From, State) ->
     {reply, keys_of(Leaves, State), State};
 handle_call({again, Keys}, _From, #{reader := Reader, table := Table, seed := Seed} = State) ->

@@ -14,6 +14,16 @@ def join(node, target, kind="join_as_master", options="#{}", timeout: float = 60
     return answer
 
 
+def replicas_of(pair, install: bool = False):
+    """The two with the same tables and an account, easy_cluster in both; `install`ed for good, or loaded."""
+    hello, foo = pair
+    for node in pair:
+        node.install_easy_cluster() if install else node.load_easy_cluster()
+    foo.register("alice", "secret")
+    join(hello, foo)
+    return hello, foo
+
+
 def code(answer) -> str:
     """The code of `{error, {Code, Details}}`."""
     assert isinstance(answer, tuple) and answer[0] == "error", f"not an error: {answer!r}"

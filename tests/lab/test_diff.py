@@ -1,18 +1,14 @@
 """`easy_cluster:diff()`: which rows of which copies are not the same, on real ejabberd nodes."""
 
 import pytest
-from cluster import call, join
+from cluster import call, replicas_of
 from lab import wait_until
+
 
 @pytest.fixture
 def replicas(pair):
     """Two ejabberd nodes with the same tables and easy_cluster in both."""
-    hello, foo = pair
-    for node in pair:
-        node.load_easy_cluster()
-    foo.register("alice", "secret")
-    join(hello, foo)
-    return hello, foo
+    return replicas_of(pair)
 
 
 def differences(answer) -> dict:

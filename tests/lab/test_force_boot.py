@@ -1,7 +1,7 @@
 """After a total outage, when the node that was last is gone for good: the others are told what waits and for whom, and go on."""
 
 import pytest
-from cluster import call, code, details, exists, join, serves, until
+from cluster import call, code, details, exists, join, replicas_of, serves, until
 from lab import wait_until
 from test_boot_order import form, not_loaded, quoted, rows
 
@@ -131,12 +131,7 @@ def test_newer_releases_wait_and_go_on_likewise(nodes_of, release):
 @pytest.fixture
 def replicas(pair):
     """Two ejabberd nodes with the same tables and easy_cluster in both."""
-    hello, foo = pair
-    for node in pair:
-        node.install_easy_cluster()
-    foo.register("alice", "secret")
-    join(hello, foo)
-    return hello, foo
+    return replicas_of(pair, install=True)
 
 
 def test_ejabberd_goes_on_by_itself_and_who_comes_back_keeps_what_is_replaced(replicas):

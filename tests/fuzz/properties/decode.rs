@@ -78,7 +78,7 @@ fn answered(request: &[u8]) {
                 let words = problem.to_string();
                 assert!(!words.contains("the core failed inside"), "{words}");
                 if let Problem::BadRequest { reason } = problem {
-                    assert!(reason.len() < 1_024, "{reason}");
+                    assert!(reason.len() < 1_100, "{reason}");
                 }
             }
         }
