@@ -5,8 +5,8 @@
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
-    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, LocalRows, Lose, Operation, Options,
-    Rename, Rollback, Way,
+    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, Lately, LocalRows, Lose, Operation,
+    Options, Rename, Repair, Rollback, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
@@ -293,7 +293,13 @@ fn operation() -> impl Strategy<Value = Operation> {
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
+        (text(), any::<u16>(), vec(lately(), 0..3))
+            .prop_map(|(policy, minute, lately)| Operation::Repair(Repair { policy, minute, lately })),
     ]
+}
+
+fn lately() -> impl Strategy<Value = Lately> {
+    (table_name(), node()).prop_map(|(table, node)| Lately { table, node })
 }
 
 fn force_boot() -> impl Strategy<Value = ForceBoot> {
@@ -377,6 +383,20 @@ fn action() -> impl Strategy<Value = Action> {
         nodes().prop_map(|members| Action::ForgetHere { members }),
         (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
             |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
+        ),
+        (table_name(), node(), any::<u32>()).prop_map(|(table, node, others)| Action::DeleteCopyOn {
+            table,
+            node,
+            others
+        }),
+        (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
+            |(table, node, storage, [rows, bytes])| Action::ChangeCopyType {
+                table,
+                node,
+                storage,
+                rows,
+                bytes
+            }
         ),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
         table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
@@ -608,7 +628,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Operation::JoinAsMaster(other),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }
