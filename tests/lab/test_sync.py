@@ -45,6 +45,9 @@ leave_alone: [vcard]
     assert after["stock"] == {hello.name: "disc_only_copies", foo.name: "disc_only_copies"}
     assert after["roster"] == {hello.name: before["roster"][hello.name]} and after["vcard"] == before["vcard"]
     assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in (hello, foo))
+    [learned] = [made for made in hello.eval("easy_cluster_executor:copied(mnesia:system_info(directory))") if made["table"] == "stock"
+                 and made["storage"] == "disc_only_copies" and made["rows"] == 1000]
+    assert 0 < learned["milliseconds"] < 5000
     again = call(hello, "repair(#{dry_run => true})")[1]
     assert [step["action"] for step in again["steps"]] == ["verify"]
     assert "repair" in hello.printed("easy_cluster:history()")
