@@ -1,11 +1,13 @@
 %% Keeps nodes that were forgotten out. Mnesia itself lets a node that was taken out of the schema come back with its old
 %% directory, with all that was deleted since. The fence is a table without rows that every member knows: when a node is
 %% forgotten it is made anew, and Mnesia refuses to merge two tables of one name (`Bad cookie'), which ends the Mnesia of the
-%% one that starts. While the table is between old and new, members refuse connections of the nodes in question.
+%% one that starts. While the table is between old and new, members refuse connections of the nodes in question. One that died
+%% before its cluster had the fence does not know it; the schema itself gets a new cookie then, with the same effect.
 -module(easy_cluster_fence).
 
 -export([ensure/0]).
 -export([renew/2]).
+-export([renew_schema/1]).
 -export([forget/1]).
 -export([bar/3, unbar/3]).
 
@@ -64,6 +66,20 @@ renewed({aborted, Reason}, _Members) -> {error, Reason}.
 
 made({atomic, ok}) -> ok;
 made({aborted, Reason}) -> {error, Reason}.
+
+%% Makes the schema of all members another one to whoever is out by now. It is the caller who sees that it was not, where this
+%% Mnesia has no function for it.
+-spec renew_schema(timeout()) -> result().
+renew_schema(Timeout) ->
+    renew_schema(easy_cluster_schema:missing(), Timeout).
+
+renew_schema([], Timeout) ->
+    case easy_cluster_gather:until(fun() -> easy_cluster_schema:renew_cookie() =:= {atomic, ok} end, Timeout) of
+        ok -> {ok, #{}};
+        timeout -> {error, {not_renewed, easy_cluster_schema:renew_cookie()}}
+    end;
+renew_schema(Missing, _Timeout) ->
+    {ok, #{not_exported => Missing}}.
 
 %% Takes a node out of the schema of all members, in one transaction. To have done so already is success.
 -spec forget(node()) -> result().

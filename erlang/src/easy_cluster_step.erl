@@ -99,6 +99,8 @@ run({forget_node, #{node := Node}}, _Context) ->
     easy_cluster_fence:forget(Node);
 run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:renew(Members, Timeout);
+run({renew_schema, _Arguments}, #{timeout := Timeout}) ->
+    easy_cluster_fence:renew_schema(Timeout);
 run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:unbar(Nodes, Members, Timeout);
 run(ensure_fence, _Context) ->

@@ -191,6 +191,18 @@ pub enum Action {
         /// The cookie of the old one.
         old: Option<String>,
     },
+    /// Give the schema of all members another cookie, in one transaction, as Mnesia merges no two schemas on disc whose cookies
+    /// differ: the node that starts ends. For those that died before the cluster had a fence. It needs functions that Mnesia exports
+    /// and does not document; without them, it changes nothing, and the check of the goal says so. Check: the transaction was
+    /// committed, which needs every member with a schema on disc. Undo: nothing.
+    RenewSchema {
+        /// The nodes that do not know the fence.
+        nodes: Vec<NodeName>,
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+        /// The cookie of the old one.
+        old: Option<String>,
+    },
     /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
     /// Check: those that answer do. Undo: nothing.
     Unbar {
@@ -297,6 +309,7 @@ impl Action {
             Self::ForceLoad { .. } => "force_load",
             Self::ForgetNode { .. } => "forget_node",
             Self::RenewFence { .. } => "renew_fence",
+            Self::RenewSchema { .. } => "renew_schema",
             Self::Unbar { .. } => "unbar",
             Self::EnsureFence => "ensure_fence",
             Self::ForgetHere { .. } => "forget_here",
