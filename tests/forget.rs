@@ -252,6 +252,19 @@ fn a_node_that_died_before_there_was_a_fence_is_kept_out_by_the_schema() {
 }
 
 #[test]
+fn master_nodes_of_the_schema_come_back_but_for_the_forgotten() {
+    let mut lab = unfenced();
+    lab.facts(THERE).master_nodes = lab.set(&[HERE, THIRD]);
+    lab.facts(HERE).master_nodes = lab.set(&[THIRD]);
+    let plan = planned(&forget(&lab));
+    let masters = plan.steps.iter().find_map(|step| {
+        let Action::RenewSchema { masters, .. } = &step.action else { return None };
+        Some(masters.clone())
+    });
+    assert_eq!(masters, Some(vec![(THERE.into(), vec![HERE.into()])]));
+}
+
+#[test]
 fn the_goal_is_another_cookie_of_the_schema_on_all_members() {
     let plan = planned(&forget(&unfenced()));
     let mut after = Lab::joined(&[THERE]);

@@ -94,6 +94,7 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
         nodes: unfenced,
         members: members.clone(),
         old: view.here_facts().schema_cookie.clone(),
+        masters: masters(view, &members),
     });
     actions.extend(schema.map(|schema| (schema, OnFailure::Resume)));
     actions.extend([
@@ -111,4 +112,14 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
     let barred = steps.iter().find(|step| matches!(step.action, Action::Bar { .. }));
     let undo = barred.map(|step| UndoStep { since: step.number, action: Action::Unbar { nodes, members } });
     (steps, undo.into_iter().collect())
+}
+
+/// The master nodes of the schema that members have set. A node that is out can be none.
+fn masters(view: &View<'_>, members: &[NodeName]) -> Vec<(NodeName, Vec<NodeName>)> {
+    let set_by = |member: &NodeName| {
+        let mut masters = view.set(view.facts(member)?.master_nodes).to_vec();
+        masters.retain(|master| members.contains(master));
+        (!masters.is_empty()).then(|| (member.clone(), masters))
+    };
+    members.iter().filter_map(set_by).collect()
 }

@@ -192,9 +192,10 @@ pub enum Action {
         old: Option<String>,
     },
     /// Give the schema of all members another cookie, in one transaction, as Mnesia merges no two schemas on disc whose cookies
-    /// differ: the node that starts ends. For those that died before the cluster had a fence. It needs functions that Mnesia exports
-    /// and does not document; without them, it changes nothing, and the check of the goal says so. Check: the transaction was
-    /// committed, which needs every member with a schema on disc. Undo: nothing.
+    /// differ: the node that starts ends. For those that died before the cluster had a fence. So that no member that dies meanwhile is
+    /// turned away as well, each has the others as master nodes of the schema until all have it. It needs functions that Mnesia
+    /// exports and does not document; without them, it changes nothing, and the check of the goal says so. Check: the members
+    /// have the same cookie. Undo: nothing.
     RenewSchema {
         /// The nodes that do not know the fence.
         nodes: Vec<NodeName>,
@@ -202,6 +203,8 @@ pub enum Action {
         members: Vec<NodeName>,
         /// The cookie of the old one.
         old: Option<String>,
+        /// The master nodes of the schema that some members have set, which come back.
+        masters: Vec<(NodeName, Vec<NodeName>)>,
     },
     /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
     /// Check: those that answer do. Undo: nothing.

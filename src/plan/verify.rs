@@ -44,7 +44,7 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         if let Action::RenewFence { members, old } = &step.action {
             problems.extend(of_fence(&view, members, old.as_deref()));
         }
-        if let Action::RenewSchema { nodes, members, old } = &step.action {
+        if let Action::RenewSchema { nodes, members, old, .. } = &step.action {
             problems.extend(of_schema(&view, nodes, members, old.as_deref()));
         }
         if let Action::DeleteCopies { tables: deleted } = &step.action {

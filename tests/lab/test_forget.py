@@ -300,6 +300,37 @@ def is_settled(node) -> bool:
     return status["unfinished"] == "undefined" and status["operation"] == "none"
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", ["begun", "done"])
+@pytest.mark.parametrize("victim", ["here", "peer"])
+def test_a_death_around_the_new_schema_leaves_all_members_with_one(unfenced, victim, moment):
+    hello, foo, third = unfenced
+    hello.install_easy_cluster()
+    old = schema_cookies(hello, foo)
+    if victim == "here":
+        hello.eval_until_it_dies(KILL_HERE.format(dead=third.name, action="{renew_schema, _}", before="", moment=moment))
+        hello.start()
+    else:
+        answer = hello.eval(f"""
+            {{ok, Plan}} = easy_cluster:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
+            easy_cluster_executor:commit(Plan, fun
+                ({{step, {moment}, #{{action := {{renew_schema, _}}}}, _}}) ->
+                    {{error, _}} = easy_cluster_rpc:call('{foo.name}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;
+                (_Event) -> ok
+            end)""", timeout=60)  # fmt: skip
+        assert code(answer) == "step_failed", answer
+        assert details(answer)["step"] == {"begun": b"renew_schema", "done": b"renew_fence"}[moment]
+        foo.wait_until_dead()
+        foo.start()
+    wait_until(lambda: is_settled(hello), 60, "the operation to end by itself")
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "done"
+    new = schema_cookies(hello, foo)
+    assert len(new) == 1 and new != old
+    assert db_nodes(foo) == foo.members() == {hello.name, foo.name}
+    comes_back(third, "Incompatible schema cookies")
+    assert db_nodes(hello) == foo.members() == {hello.name, foo.name}
+
+
 def test_a_member_that_dies_before_the_fence_is_made_is_waited_for(watched):
     hello, foo, third = watched
     old = fence(foo)

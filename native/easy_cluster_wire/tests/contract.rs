@@ -391,8 +391,8 @@ fn action() -> impl Strategy<Value = Action> {
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Unbar { nodes, members }),
         node().prop_map(|node| Action::ForgetNode { node }),
         (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
-        (nodes(), nodes(), option::of(any::<String>()))
-            .prop_map(|(nodes, members, old)| Action::RenewSchema { nodes, members, old }),
+        (nodes(), nodes(), option::of(any::<String>()), vec((node(), nodes()), 0..3))
+            .prop_map(|(nodes, members, old, masters)| Action::RenewSchema { nodes, members, old, masters }),
         vec((table_name(), node()), 0..3).prop_map(|tables| Action::ForceLoad { tables }),
     ]
 }
