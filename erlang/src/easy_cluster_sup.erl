@@ -1,4 +1,4 @@
-%% One process: the one that runs operations.
+%% The one that runs operations, and the one that sees when one is needed.
 -module(easy_cluster_sup).
 -behaviour(supervisor).
 
@@ -10,4 +10,5 @@ start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
 init([]) ->
-    {ok, {#{strategy => one_for_one}, [#{id => easy_cluster_server, start => {easy_cluster_server, start_link, []}}]}}.
+    %% What goes wrong with the one must not end the other.
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [#{id => Name, start => {Name, start_link, []}} || Name <- [easy_cluster_server, easy_cluster_sync]]}}.

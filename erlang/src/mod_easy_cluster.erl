@@ -11,8 +11,12 @@
 
 -spec start(binary(), term()) -> ok | {error, term()}.
 start(_Host, Opts) ->
-    kept_quota(option(gen_mod, kept_quota, Opts)),
+    set(Opts),
     easy_cluster_app:ensure_started().
+
+set(Opts) ->
+    kept_quota(option(gen_mod, kept_quota, Opts)),
+    easy_cluster_policy:set(option(gen_mod, policy, Opts)).
 
 %% Not called by its name, as a build without ejabberd does not know it.
 option(Module, Name, Opts) ->
@@ -35,7 +39,8 @@ pre_uninstall() ->
 
 -spec reload(binary(), term(), term()) -> ok.
 reload(_Host, NewOpts, _OldOpts) ->
-    kept_quota(option(gen_mod, kept_quota, NewOpts)).
+    set(NewOpts),
+    easy_cluster_sync:look().
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
 -spec depends(binary(), term()) -> [].
@@ -43,21 +48,33 @@ depends(_Host, _Opts) ->
     ok = easy_cluster_recovery:before_mnesia(),
     [].
 
--spec mod_opt_type(kept_quota) -> fun((term()) -> term()).
+-spec mod_opt_type(kept_quota | policy) -> fun((term()) -> term()).
 mod_opt_type(kept_quota) ->
-    positive(econf).
+    positive(econf);
+mod_opt_type(policy) ->
+    easy_cluster_policy:validator(econf).
 
 positive(Module) ->
     Module:pos_int(infinity).
 
--spec mod_options(binary()) -> [{kept_quota, undefined | pos_integer() | infinity}].
+-spec mod_options(binary()) -> [{kept_quota, undefined | pos_integer() | infinity} | {policy, undefined | binary()}].
 mod_options(_Host) ->
-    [{kept_quota, undefined}].
+    [{kept_quota, undefined}, {policy, undefined}].
 
 -spec mod_doc() -> map().
 mod_doc() ->
     #{opts => [{kept_quota,
                 #{value => "Bytes",
                   desc => [<<"How much the databases may take that were kept by operations. Beyond it a warning is told; nothing is "
-                             "ever deleted by itself. The default is as much as is still free on their disk.">>]}}],
+                             "ever deleted by itself. The default is as much as is still free on their disk.">>]}},
+               {policy,
+                #{value => "{Key: Value}",
+                  desc => [<<"What the cluster should look like: which nodes hold which tables, in how many copies and how stored. With "
+                             "`sync: auto` it is kept so, with `sync: propose` (the default) status() tells what would be done, and "
+                             "repair() does it.">>],
+                  example => ["modules:",
+                              "  mod_easy_cluster:",
+                              "    policy:",
+                              "      copies: 2",
+                              "      sync: auto"]}}],
       desc => [<<"Clustering that cannot lose data: call easy_cluster:help() in `ejabberdctl debug`.">>]}.

@@ -17,6 +17,7 @@ mod join;
 pub mod marks;
 pub mod recover;
 pub mod rename;
+mod repair;
 pub mod restore;
 pub mod rollback;
 pub mod step;
@@ -32,7 +33,7 @@ use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
 use crate::model::request::{Data, Operation, Options, Rollback, Way};
 use crate::model::rows::RowDifference;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Running, Snapshot};
 use crate::model::table::Table;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
@@ -40,7 +41,7 @@ use crate::validate::view::View;
 use crate::validate::{beside, membership, operation as validate, restart};
 use alone::Alone;
 use copy::Shape;
-use estimate::Estimate;
+use estimate::{Estimate, Learned};
 use fingerprint::Fingerprint;
 use step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 
@@ -114,7 +115,9 @@ pub struct Kept {
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     match operation {
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => return Ok(Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+            return Ok(Vec::new());
+        }
         Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
         Operation::Join(_)
         | Operation::JoinAsMaster(_)
@@ -136,7 +139,8 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Ok(Vec::new()),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Ok(Vec::new()),
     }
 }
 
@@ -176,7 +180,9 @@ fn wanted<'a>(
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+            (Vec::new(), Vec::new())
+        }
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -185,6 +191,12 @@ fn wanted<'a>(
 fn members(view: &View<'_>, of: &NodeName) -> Vec<NodeName> {
     let all = view.facts(of).map_or(&[][..], |facts| view.set(facts.db_nodes));
     all.iter().filter(|node| *node != view.here()).cloned().collect()
+}
+
+/// Those of them whose Mnesia runs.
+fn running(view: &View<'_>) -> Vec<NodeName> {
+    let runs = |node: &NodeName| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes);
+    members(view, view.here()).into_iter().filter(runs).collect()
 }
 
 fn of_rollback(view: &View<'_>, rollback: &Rollback, archived: u64) -> Vec<Problem> {
@@ -230,6 +242,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::ForceBoot(force) = &inputs.operation {
         return force_boot::make(&view, force, inputs);
     }
+    if let Operation::Repair(wanted) = &inputs.operation {
+        return repair::make(&view, wanted, inputs);
+    }
     if let Operation::Rename(_) = &inputs.operation {
         return Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }]);
     }
@@ -249,7 +264,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+            (Vec::new(), Vec::new())
+        }
         Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
@@ -268,6 +285,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             )
         }
     };
+    let learned = Learned::new(view.copied());
+    let steps = as_learned(&learned, steps);
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
     warnings.extend(restart::warnings(&view));
@@ -283,14 +302,15 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Vec::new(),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));
     if let Operation::Restore(backup) = &inputs.operation {
         warnings.extend(restore::warnings(&view, backup));
     }
-    let stalls = stalls(&steps, &at_start);
+    let stalls = stalls(&learned, &steps, &at_start);
     warnings.extend(
         stalls
             .iter()
@@ -361,7 +381,7 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 }
 
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
-fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
+fn stalls(learned: &Learned<'_>, steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
     let planned = steps.iter().filter_map(|step| {
         let (Action::CopyTable(TableCopy { table, .. }) | Action::CopyTableTo { table, .. }) = &step.action
         else {
@@ -369,9 +389,9 @@ fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> 
         };
         Some((table.clone(), step.stall))
     });
-    let unplanned = at_start
-        .iter()
-        .map(|copy| (copy.table.name.clone(), estimate::copy(copy.storage, copy.rows, copy.bytes).1));
+    let unplanned = at_start.iter().map(|copy| {
+        (copy.table.name.clone(), learned.copy(&copy.table.name, copy.storage, copy.rows, copy.bytes).1)
+    });
     planned.chain(unplanned).collect()
 }
 
@@ -443,16 +463,29 @@ fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
-        for copy in step.action.copies() {
-            sum.rows = sum.rows.saturating_add(copy.rows);
-            sum.bytes = sum.bytes.saturating_add(copy.bytes);
+        for (table, rows, bytes) in step.action.copied() {
+            sum.rows = sum.rows.saturating_add(rows);
+            sum.bytes = sum.bytes.saturating_add(bytes);
             if step.stall > sum.longest_stall {
                 sum.longest_stall = step.stall;
-                sum.stalled_table = Some(copy.table.clone());
+                sum.stalled_table = Some(table.clone());
             }
         }
     }
     sum
+}
+
+/// The same steps with what copies really take here.
+fn as_learned(learned: &Learned<'_>, mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        if let Action::CopyTable(TableCopy { table, storage, rows, bytes })
+        | Action::CopyTableTo { table, storage, rows, bytes, .. }
+        | Action::ChangeCopyType { table, storage, rows, bytes, .. } = &step.action
+        {
+            (step.milliseconds, step.stall) = learned.copy(table, *storage, *rows, *bytes);
+        }
+    }
+    steps
 }
 
 /// Numbers actions into steps.
@@ -470,7 +503,8 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
     if let Action::CopyTable(TableCopy { storage, rows, bytes, .. })
-    | Action::CopyTableTo { storage, rows, bytes, .. } = action
+    | Action::CopyTableTo { storage, rows, bytes, .. }
+    | Action::ChangeCopyType { storage, rows, bytes, .. } = action
     {
         return estimate::copy(*storage, *rows, *bytes);
     }

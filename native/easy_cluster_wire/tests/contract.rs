@@ -5,13 +5,13 @@
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
-    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, LocalRows, Lose, Operation, Options,
-    Rename, Rollback, Way,
+    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, Lately, LocalRows, Lose, Operation,
+    Options, Rename, Repair, Rollback, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
-    Answer, Archive, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member,
-    Obstacle, Running, Snapshot,
+    Answer, Archive, Beside, Configuration, Copied, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase,
+    Member, Obstacle, Running, Snapshot,
 };
 use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{Storage, Table, TableType};
@@ -246,9 +246,16 @@ prop_compose! {
         members in vec(member(), 0..4),
         tables in vec(table(), 0..4),
         node_sets in vec(nodes(), 0..4),
+        copied in vec(copied(), 0..3),
     ) -> Snapshot {
-        Snapshot { format, node, members, tables, node_sets, ways: Vec::new(), kept: Vec::new() }
+        Snapshot { format, node, members, tables, node_sets, ways: Vec::new(), kept: Vec::new(), copied }
     }
+}
+
+fn copied() -> impl Strategy<Value = Copied> {
+    (table_name(), storage(), any::<[u64; 3]>()).prop_map(|(table, storage, [rows, bytes, milliseconds])| {
+        Copied { table, storage, rows, bytes, milliseconds }
+    })
 }
 
 fn way() -> impl Strategy<Value = Way> {
@@ -294,7 +301,13 @@ fn operation() -> impl Strategy<Value = Operation> {
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
+        (text(), any::<u16>(), vec(lately(), 0..3))
+            .prop_map(|(policy, minute, lately)| Operation::Repair(Repair { policy, minute, lately })),
     ]
+}
+
+fn lately() -> impl Strategy<Value = Lately> {
+    (table_name(), node()).prop_map(|(table, node)| Lately { table, node })
 }
 
 fn force_boot() -> impl Strategy<Value = ForceBoot> {
@@ -378,6 +391,20 @@ fn action() -> impl Strategy<Value = Action> {
         nodes().prop_map(|members| Action::ForgetHere { members }),
         (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
             |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
+        ),
+        (table_name(), node(), any::<u32>()).prop_map(|(table, node, others)| Action::DeleteCopyOn {
+            table,
+            node,
+            others
+        }),
+        (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
+            |(table, node, storage, [rows, bytes])| Action::ChangeCopyType {
+                table,
+                node,
+                storage,
+                rows,
+                bytes
+            }
         ),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
         table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
@@ -611,7 +638,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Operation::JoinAsMaster(other),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }
