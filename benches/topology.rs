@@ -229,6 +229,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         mnesia: Running::Yes,
         use_dir: true,
         fallback: false,
+        schema_cookie: None,
         db_nodes: cluster,
         running_db_nodes: cluster,
         extra_db_nodes: none,

@@ -227,14 +227,57 @@ fn tables_that_wait_for_the_dead_are_loaded_with_consent() {
     );
 }
 
-#[test]
-fn a_node_that_died_before_there_was_a_fence_is_told() {
+/// Three members without a fence, of which the third is dead.
+fn unfenced() -> Lab {
     let mut lab = Lab::joined(&[THERE, THIRD]);
     lab.kill(THIRD);
+    lab
+}
+
+const WITHOUT_FENCE: [&str; 7] =
+    ["connect", "bar", "forget_node", "renew_schema", "renew_fence", "unbar", "verify"];
+
+#[test]
+fn a_node_that_died_before_there_was_a_fence_is_kept_out_by_the_schema() {
+    let mut lab = unfenced();
     let plan = planned(&forget(&lab));
-    assert_eq!(plan.warnings, [Problem::NotFenced { node: THIRD.into() }]);
+    assert_eq!(actions(&plan), WITHOUT_FENCE);
+    assert_eq!(plan.steps[3].on_failure, OnFailure::Resume);
+    assert_eq!(plan.warnings, []);
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains(&format!("a new cookie, so that Mnesia turns away {THIRD}")), "{words}");
+
     lab.table(FENCE, Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 0);
-    assert_eq!(planned(&forget(&lab)).warnings.len(), 1, "it was made while the node was down");
+    assert_eq!(actions(&planned(&forget(&lab))), WITHOUT_FENCE, "it was made while the node was down");
+}
+
+#[test]
+fn master_nodes_of_the_schema_come_back_but_for_the_forgotten() {
+    let mut lab = unfenced();
+    lab.facts(THERE).master_nodes = lab.set(&[HERE, THIRD]);
+    lab.facts(HERE).master_nodes = lab.set(&[THIRD]);
+    let plan = planned(&forget(&lab));
+    let masters = plan.steps.iter().find_map(|step| {
+        let Action::RenewSchema { masters, .. } = &step.action else { return None };
+        Some(masters.clone())
+    });
+    assert_eq!(masters, Some(vec![(THERE.into(), vec![HERE.into()])]));
+}
+
+#[test]
+fn the_goal_is_another_cookie_of_the_schema_on_all_members() {
+    let plan = planned(&forget(&unfenced()));
+    let mut after = Lab::joined(&[THERE]);
+    let two = [HERE, THERE];
+    after.table(FENCE, Storage::DiscCopies, &two, &two, 0);
+    let goal = |lab: &Lab| plan::verify::goal(&plan, &lab.snapshot()).err().unwrap_or_default();
+    assert_eq!(goal(&after), [Problem::NotFenced { node: THIRD.into() }], "it is the old one everywhere");
+    after.facts(HERE).schema_cookie = Some("new".into());
+    assert_eq!(goal(&after), [Problem::NotFenced { node: THIRD.into() }], "it is the old one on a member");
+    after.facts(THERE).schema_cookie = Some("another".into());
+    assert_eq!(goal(&after).iter().map(Problem::code).collect::<Vec<_>>(), ["verify_failed"]);
+    after.facts(THERE).schema_cookie = Some("new".into());
+    assert_eq!(goal(&after), []);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 %% Keeps nodes that were forgotten out. Mnesia itself lets a node that was taken out of the schema come back with its old
 %% directory, with all that was deleted since. The fence is a table without rows that every member knows: when a node is
 %% forgotten it is made anew, and Mnesia refuses to merge two tables of one name (`Bad cookie'), which ends the Mnesia of the
-%% one that starts. While the table is between old and new, members refuse connections of the nodes in question.
+%% one that starts. While the table is between old and new, members refuse connections of the nodes in question. One that died
+%% before its cluster had the fence does not know it; the schema itself gets a new cookie then, with the same effect.
 -module(easy_cluster_fence).
 
 -export([ensure/0]).
 -export([renew/2]).
--export([forget/1]).
+-export([renew_schema/2]).
+-export([forget/2]).
 -export([bar/3, unbar/3]).
 
 -define(TABLE, easy_cluster_fence).
@@ -65,13 +67,82 @@ renewed({aborted, Reason}, _Members) -> {error, Reason}.
 made({atomic, ok}) -> ok;
 made({aborted, Reason}) -> {error, Reason}.
 
-%% Takes a node out of the schema of all members, in one transaction. To have done so already is success.
--spec forget(node()) -> result().
-forget(Node) ->
+%% Makes the schema of the members another one to whoever is none of them. A member that dies while the transaction is committed
+%% may have lost it on its disc, and would be turned away, too: meanwhile, each prefers the schema of the others at a start
+%% (`set_master_nodes'). It is the caller who sees that nothing was done, where this Mnesia has no function for it.
+-spec renew_schema(#{members := [node()], masters := [{node(), [node()]}], _ => _}, timeout()) -> result().
+renew_schema(#{members := Members, masters := Masters}, Timeout) ->
+    Before = [{Member, proplists:get_value(Member, Masters, [])} || Member <- Members],
+    renew_schema(easy_cluster_schema:missing(), Members, Before, Timeout).
+
+renew_schema([], Members, Before, Timeout) ->
+    Renew = fun() -> renew_on(down(Members), Members, Before, Timeout) end,
+    case easy_cluster_gather:until(fun() -> Renew() =:= ok end, Timeout) of
+        ok -> {ok, #{}};
+        timeout -> {error, {not_renewed, Renew()}}
+    end;
+renew_schema(Missing, _Members, _Before, _Timeout) ->
+    {ok, #{not_exported => Missing}}.
+
+down(Members) -> Members -- mnesia:system_info(running_db_nodes).
+
+renew_on([], Members, Before, Timeout) ->
+    Others = [{Member, Members -- [Member]} || Member <- Members],
+    in_order([fun() -> prefer(Others, Timeout) end,
+              fun() -> renewed_cookie(easy_cluster_schema:renew_cookie()) end,
+              fun() -> agree(Members, Timeout) end,
+              fun() -> prefer(Before, Timeout) end]);
+renew_on(Down, _Members, _Before, _Timeout) ->
+    {error, {down, Down}}.
+
+in_order(Funs) ->
+    lists:foldl(fun(Fun, ok) -> Fun();
+                   (_Fun, {error, Reason}) -> {error, Reason}
+                end, ok, Funs).
+
+%% What was logged before is on disc then as well.
+prefer(Masters, Timeout) ->
+    in_order([fun() ->
+                      Calls = [{mnesia, sync_log, []}, {mnesia, set_master_nodes, [schema, Nodes]}],
+                      preferred(easy_cluster_rpc:batch(Member, Calls, Timeout), Member)
+              end || {Member, Nodes} <- Masters]).
+
+preferred({ok, [_Synced, ok]}, _Member) -> ok;
+preferred({ok, [_Synced, {error, Reason}]}, Member) -> {error, {Member, Reason}};
+preferred({error, Reason}, Member) -> {error, {Member, Reason}}.
+
+renewed_cookie({atomic, ok}) -> ok;
+renewed_cookie({aborted, Reason}) -> {error, Reason}.
+
+agree(Members, Timeout) ->
+    Cookie = mnesia:table_info(schema, cookie),
+    Seen = [{Member, easy_cluster_rpc:call(Member, mnesia, table_info, [schema, cookie], Timeout)} || Member <- Members],
+    case [Other || {_Member, Answer} = Other <- Seen, Answer =/= {ok, Cookie}] of
+        [] -> ok;
+        Others -> {error, {other_schema, Others}}
+    end.
+
+%% Takes a node out of the schema of all members, in one transaction. To have done so already is success. When a member was
+%% killed right after it, Mnesia may have made it of an old log, and some tables have the node again.
+-spec forget(node(), timeout()) -> result().
+forget(Node, Timeout) ->
     case lists:member(Node, mnesia:system_info(db_nodes)) andalso mnesia:del_table_copy(schema, Node) of
-        false -> {ok, #{}};
-        {atomic, ok} -> {ok, #{}};
+        false -> forget_copies(held_by(Node), Node, Timeout);
+        {atomic, ok} -> forget_copies(held_by(Node), Node, Timeout);
         {aborted, Reason} -> {error, Reason}
+    end.
+
+held_by(Node) ->
+    [Table || Table <- mnesia:system_info(tables), Storage <- [ram_copies, disc_copies, disc_only_copies],
+              lists:member(Node, mnesia:table_info(Table, Storage))].
+
+forget_copies([], _Node, Timeout) ->
+    _ = [easy_cluster_rpc:call(Member, mnesia, sync_log, [], Timeout) || Member <- mnesia:system_info(running_db_nodes)],
+    {ok, #{}};
+forget_copies([Table | Tables], Node, Timeout) ->
+    case mnesia:del_table_copy(Table, Node) of
+        {atomic, ok} -> forget_copies(Tables, Node, Timeout);
+        {aborted, Reason} -> {error, {Table, Reason}}
     end.
 
 %% Has the members refuse connections of these nodes; to them, the nodes are just down.

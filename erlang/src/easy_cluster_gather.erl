@@ -160,11 +160,12 @@ needs_mnesia(App) ->
 
 with_mnesia(Node, yes, WordSize, Common, Timeout) ->
     Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, fallback_activated, directory, tables],
-    Calls = [{mnesia, system_info, [Item]} || Item <- Items] ++ [{mnesia_recover, get_master_nodes, [schema]}],
+    Calls = [{mnesia, system_info, [Item]} || Item <- Items] 
+        ++ [{mnesia, table_info, [schema, cookie]}, {mnesia_recover, get_master_nodes, [schema]}],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Fallback, Directory, Tables, Masters]} ->
+        {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Fallback, Directory, Tables, Cookie, Masters]} ->
             Facts = Common#{db_nodes => DbNodes, running_db_nodes => RunningNodes, extra_db_nodes => ExtraNodes,
-                            use_dir => UseDir, fallback => Fallback,
+                            use_dir => UseDir, fallback => Fallback, schema_cookie => print(Cookie),
                             directory => unicode:characters_to_binary(Directory), master_nodes => Masters},
             with_tables(tables(Node, Tables -- [schema], WordSize, Timeout),
                         maps:merge(Facts, on_disc(Node, UseDir, Directory, Timeout)));

@@ -99,10 +99,12 @@ run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:bar(Nodes, Members, Timeout);
 run({force_load, #{tables := Tables}}, Context) ->
     force_load(Tables, Context);
-run({forget_node, #{node := Node}}, _Context) ->
-    easy_cluster_fence:forget(Node);
+run({forget_node, #{node := Node}}, #{timeout := Timeout}) ->
+    easy_cluster_fence:forget(Node, Timeout);
 run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:renew(Members, Timeout);
+run({renew_schema, Arguments}, #{timeout := Timeout}) ->
+    easy_cluster_fence:renew_schema(Arguments, Timeout);
 run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:unbar(Nodes, Members, Timeout);
 run(ensure_fence, _Context) ->

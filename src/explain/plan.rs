@@ -288,6 +288,10 @@ pub fn action(action: &Action) -> String {
         Action::RenewFence { .. } => {
             "make the fence anew, so that Mnesia turns away who has the old one".into()
         }
+        Action::RenewSchema { nodes, .. } => format!(
+            "give the schema a new cookie, so that Mnesia turns away {}, which the fence does not",
+            Nodes(nodes.clone())
+        ),
         Action::Unbar { nodes, .. } => format!("accept connections of {} again", Nodes(nodes.clone())),
         Action::EnsureFence => "give every member the fence, by which forgotten nodes are turned away".into(),
         Action::ForgetHere { members } => {

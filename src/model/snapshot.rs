@@ -170,6 +170,9 @@ pub struct Facts {
     /// Whether a backup waits to take the database's place at the next start (`fallback_activated`).
     #[serde(default)]
     pub fallback: bool,
+    /// The cookie of its schema, as those of the tables are written; none where Mnesia does not run.
+    #[serde(default)]
+    pub schema_cookie: Option<String>,
     /// All members that its schema lists (`db_nodes`).
     pub db_nodes: SetIndex,
     /// Members that its Mnesia is connected to, itself included (`running_db_nodes`).

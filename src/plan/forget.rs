@@ -1,8 +1,8 @@
 //! Forgetting members that are gone for good.
 //!
 //! Mnesia lets a node that was taken out of the schema come back with its old directory, and the tables that were deleted
-//! with it. What keeps it out is the fence: a table that every member knows, made anew when a node is out. Between the two the
-//! members refuse its connections.
+//! with it. What keeps it out is the fence: a table that every member knows, made anew when a node is out; for one that died before
+//! there was a fence, a new cookie of the schema itself. Between the two the members refuse its connections.
 
 use std::fmt;
 
@@ -65,7 +65,7 @@ pub(super) fn make(view: &View<'_>, node: &NodeName, inputs: &Inputs) -> Result<
         estimate: total(&steps),
         steps,
         undo,
-        warnings: validate_forget::unfenced(view, &nodes),
+        warnings: Vec::new(),
         kept: None,
         rows: Vec::new(),
         lost: lost.collect(),
@@ -78,6 +78,7 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
     let others = members.iter().filter(|member| *member != view.here()).cloned().collect();
     // Who has its schema in memory has no old directory to come back with.
     let on_disc = |member: &&NodeName| view.facts(member).is_some_and(|facts| facts.use_dir);
+    let unfenced = validate_forget::unfenced(view, &nodes);
     let to_load = validate_forget::to_load(view, &nodes);
     let load = (!to_load.is_empty()).then_some(Action::ForceLoad { tables: to_load });
     let mut actions = vec![
@@ -89,6 +90,13 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
         let on_failure = if number == 0 { OnFailure::Undo } else { OnFailure::Resume };
         (Action::ForgetNode { node: node.clone() }, on_failure)
     }));
+    let schema = (!unfenced.is_empty()).then(|| Action::RenewSchema {
+        nodes: unfenced,
+        members: members.clone(),
+        old: view.here_facts().schema_cookie.clone(),
+        masters: masters(view, &members),
+    });
+    actions.extend(schema.map(|schema| (schema, OnFailure::Resume)));
     actions.extend([
         (
             Action::RenewFence {
@@ -104,4 +112,14 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
     let barred = steps.iter().find(|step| matches!(step.action, Action::Bar { .. }));
     let undo = barred.map(|step| UndoStep { since: step.number, action: Action::Unbar { nodes, members } });
     (steps, undo.into_iter().collect())
+}
+
+/// The master nodes of the schema that members have set. A node that is out can be none.
+fn masters(view: &View<'_>, members: &[NodeName]) -> Vec<(NodeName, Vec<NodeName>)> {
+    let set_by = |member: &NodeName| {
+        let mut masters = view.set(view.facts(member)?.master_nodes).to_vec();
+        masters.retain(|master| members.contains(master));
+        (!masters.is_empty()).then(|| (member.clone(), masters))
+    };
+    members.iter().filter_map(set_by).collect()
 }

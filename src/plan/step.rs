@@ -215,6 +215,21 @@ pub enum Action {
         /// The cookie of the old one.
         old: Option<String>,
     },
+    /// Give the schema of all members another cookie, in one transaction, as Mnesia merges no two schemas on disc whose cookies
+    /// differ: the node that starts ends. For those that died before the cluster had a fence. So that no member that dies meanwhile is
+    /// turned away as well, each has the others as master nodes of the schema until all have it. It needs functions that Mnesia
+    /// exports and does not document; without them, it changes nothing, and the check of the goal says so. Check: the members
+    /// have the same cookie. Undo: nothing.
+    RenewSchema {
+        /// The nodes that do not know the fence.
+        nodes: Vec<NodeName>,
+        /// Every member, this node included.
+        members: Vec<NodeName>,
+        /// The cookie of the old one.
+        old: Option<String>,
+        /// The master nodes of the schema that some members have set, which come back.
+        masters: Vec<(NodeName, Vec<NodeName>)>,
+    },
     /// Accept connections again on every member. One that does not answer has another VM by now, or will be told by none.
     /// Check: those that answer do. Undo: nothing.
     Unbar {
@@ -334,6 +349,7 @@ impl Action {
             Self::ForceLoad { .. } => "force_load",
             Self::ForgetNode { .. } => "forget_node",
             Self::RenewFence { .. } => "renew_fence",
+            Self::RenewSchema { .. } => "renew_schema",
             Self::Unbar { .. } => "unbar",
             Self::EnsureFence => "ensure_fence",
             Self::ForgetHere { .. } => "forget_here",

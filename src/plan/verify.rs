@@ -1,6 +1,6 @@
 //! Whether the goal was reached.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::Plan;
 use super::step::Action;
@@ -46,6 +46,9 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         }
         if let Action::RenewFence { members, old } = &step.action {
             problems.extend(of_fence(&view, members, old.as_deref()));
+        }
+        if let Action::RenewSchema { nodes, members, old, .. } = &step.action {
+            problems.extend(of_schema(&view, nodes, members, old.as_deref()));
         }
         if let Action::DeleteCopies { tables: deleted } = &step.action {
             let left =
@@ -174,6 +177,20 @@ fn of_fence(view: &View<'_>, members: &[NodeName], old: Option<&str>) -> Vec<Pro
         }
     };
     members.iter().filter_map(of_member).collect()
+}
+
+/// Every member has the new cookie of the schema. One that does not answer is told as that.
+fn of_schema(view: &View<'_>, nodes: &[NodeName], members: &[NodeName], old: Option<&str>) -> Vec<Problem> {
+    let cookies: BTreeSet<&str> =
+        members.iter().filter_map(|member| view.facts(member)?.schema_cookie.as_deref()).collect();
+    if old.is_some_and(|old| cookies.contains(old)) {
+        return nodes.iter().map(|node| Problem::NotFenced { node: node.clone() }).collect();
+    }
+    let expected = || format!("one cookie of the schema on {}", Nodes(members.to_vec()));
+    (cookies.len() > 1)
+        .then(|| failed(expected(), format!("{} of them", cookies.len())))
+        .into_iter()
+        .collect()
 }
 
 fn failed(expected: String, found: String) -> Problem {

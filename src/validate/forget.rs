@@ -209,10 +209,9 @@ fn waiting(view: &View<'_>, forgotten: &[NodeName]) -> Option<Problem> {
 
 /// Those of the forgotten that the fence does not keep out, as they do not know it.
 #[must_use]
-pub fn unfenced(view: &View<'_>, forgotten: &[NodeName]) -> Vec<Problem> {
+pub fn unfenced(view: &View<'_>, forgotten: &[NodeName]) -> Vec<NodeName> {
     let fence = fence(view).map_or_else(Vec::new, |table| view.holders(table).0);
-    let without = forgotten.iter().filter(|node| !fence.contains(node));
-    without.map(|node| Problem::NotFenced { node: node.clone() }).collect()
+    forgotten.iter().filter(|node| !fence.contains(node)).cloned().collect()
 }
 
 /// Whether every member has the fence.

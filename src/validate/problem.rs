@@ -581,9 +581,9 @@ problems! {
     evidence "a node that its cluster has forgotten came back with its old database, and Mnesia turned it away: the fence is {between}"
     fix "on the node that does not start: touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master(Node) there"
 
-    /// A node that died before the cluster had a fence is not turned away by it.
+    /// A node that does not know the fence was forgotten, and this Mnesia has no function by which the schema could keep it out.
     Membership Warning NotFenced = "not_fenced" { node: NodeName }
-    evidence "{node} does not know the table easy_cluster_fence, so that Mnesia would let it in if it was started with its old database"
+    evidence "nothing keeps {node} out: Mnesia would let it in if it was started with its old database"
     fix "move its database aside before anybody starts it; sync_node on any member gives a cluster its fence, which then keeps out whoever is forgotten later"
 
     /// Members list different clusters.
@@ -651,10 +651,10 @@ problems! {
     evidence "the members do not agree how {node} stores a table"
     fix "start the members one after another, the one stopped last first; if it stays so, have {node} forgotten by the others and join anew with easy_cluster:join_as_master('ejabberd@foo.bar')"
 
-    /// Two databases on disc that have nothing to do with each other.
+    /// Two databases on disc that have nothing to do with each other, or no more: one of the nodes was forgotten.
     Membership Error IncompatibleSchemaCookies = "incompatible_schema_cookies" { between: String }
-    evidence "the databases have different origins: {between}"
-    fix "on the node whose database shall give way run easy_cluster:join_as_master('ejabberd@foo.bar') with the other node's name: its database is kept aside"
+    evidence "the databases have different origins, or one of the nodes was forgotten by the cluster of the other: {between}"
+    fix "on the node whose database shall give way run easy_cluster:join_as_master('ejabberd@foo.bar') with the other node's name: its database is kept aside; one that was forgotten and does not start needs `install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter` first"
 
     /// Mnesia could not make one schema of two.
     Membership Error MergeSchemaFailed = "merge_schema_failed" { reason: String }

@@ -48,7 +48,7 @@ def nodes_of(lab, request):
     made = request.node.stash[_NODES] = []
 
     def make(*releases, without=()):
-        for name, release in zip(["hello.world", "foo.bar"][: len(releases)], releases, strict=True):
+        for name, release in zip(["hello.world", "foo.bar", "third.host"][: len(releases)], releases, strict=True):
             made.append(lab.host(name).ejabberd(root=release_root(release), without=without))
         lab.start(*made)
         return made

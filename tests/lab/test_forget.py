@@ -47,12 +47,12 @@ def digest(path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def comes_back(node):
+def comes_back(node, refusal="Bad cookie in table definition easy_cluster_fence"):
     """Starts a node that is expected to be turned away, and waits until its Mnesia is down or its VM has ended."""
     node.launch()
 
     def is_turned_away() -> bool:
-        return "Bad cookie in table definition easy_cluster_fence" in node.log_tail(400)
+        return refusal in node.log_tail(400)
 
     wait_until(is_turned_away, 30, f"Mnesia of {node.name} to be turned away")
 
@@ -89,6 +89,52 @@ def test_a_dead_member_is_forgotten_and_turned_away(cluster):
         assert not has_table(node, "only_there") and not has_table(node, "deleted_since")
     with hello.xmpp("bob", "secret"), foo.xmpp("alice", "secret"):
         pass
+
+
+def schema_cookies(*nodes) -> set[str]:
+    return {node.printed("mnesia:table_info(schema, cookie)") for node in nodes}
+
+
+@pytest.fixture
+def unfenced(trio):
+    """hello.world, foo.bar and third.host in a cluster that was made without easy_cluster; the last one is dead by now."""
+    hello, foo, third = trio
+    foo.register("bob", "secret")
+    for node in (hello, third):
+        node.eval(f"ok = ejabberd_cluster:join('{foo.name}')", timeout=60)
+    third.eval("{atomic, ok} = mnesia:create_table(deleted_since, [{disc_copies, [node() | nodes()]}])")
+    gone(third, hello, foo)
+    return hello, foo, third
+
+
+def test_a_member_that_died_before_there_was_a_fence_is_turned_away(unfenced):
+    hello, foo, third = unfenced
+    hello.load_easy_cluster()
+    old = schema_cookies(hello, foo)
+
+    assert forget(hello, third) == "ok"
+
+    new = schema_cookies(hello, foo)
+    assert len(old) == len(new) == 1 and new != old
+    assert fence(foo)[1] == fence(hello)[1] == {hello.name, foo.name}
+    foo.eval("{atomic, ok} = mnesia:delete_table(deleted_since)")
+    comes_back(third, "Incompatible schema cookies")
+    for node in (hello, foo):
+        assert db_nodes(node) == node.members() == {hello.name, foo.name}
+        assert not has_table(node, "deleted_since") and exists(node, "bob") and serves(node)
+
+    foo.stop()
+    foo.start()
+    until(foo, f"lists:member('{hello.name}', mnesia:system_info(running_db_nodes))")
+    assert schema_cookies(hello, foo) == new and exists(foo, "bob")
+    third.destroy()
+    for path in third.mnesia_files().values():
+        path.unlink()
+    third.start()
+    third.load_easy_cluster()
+    join(third, foo)
+    assert db_nodes(hello) == third.members() == {hello.name, foo.name, third.name}
+    assert schema_cookies(hello, foo, third) == new and exists(third, "bob")
 
 
 def test_a_node_that_is_alive_is_not_forgotten(cluster):
@@ -254,6 +300,37 @@ def is_settled(node) -> bool:
     return status["unfinished"] == "undefined" and status["operation"] == "none"
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("moment", ["begun", "done"])
+@pytest.mark.parametrize("victim", ["here", "peer"])
+def test_a_death_around_the_new_schema_leaves_all_members_with_one(unfenced, victim, moment):
+    hello, foo, third = unfenced
+    hello.install_easy_cluster()
+    old = schema_cookies(hello, foo)
+    if victim == "here":
+        hello.eval_until_it_dies(KILL_HERE.format(dead=third.name, action="{renew_schema, _}", before="", moment=moment))
+        hello.start()
+    else:
+        answer = hello.eval(f"""
+            {{ok, Plan}} = easy_cluster:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
+            easy_cluster_executor:commit(Plan, fun
+                ({{step, {moment}, #{{action := {{renew_schema, _}}}}, _}}) ->
+                    {{error, _}} = easy_cluster_rpc:call('{foo.name}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;
+                (_Event) -> ok
+            end)""", timeout=60)  # fmt: skip
+        assert code(answer) == "step_failed", answer
+        assert details(answer)["step"] == {"begun": b"renew_schema", "done": b"renew_fence"}[moment]
+        foo.wait_until_dead()
+        foo.start()
+    wait_until(lambda: is_settled(hello), 60, "the operation to end by itself")
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "done"
+    new = schema_cookies(hello, foo)
+    assert len(new) == 1 and new != old
+    assert db_nodes(foo) == foo.members() == {hello.name, foo.name}
+    comes_back(third, "Incompatible schema cookies")
+    assert db_nodes(hello) == foo.members() == {hello.name, foo.name}
+
+
 def test_a_member_that_dies_before_the_fence_is_made_is_waited_for(watched):
     hello, foo, third = watched
     old = fence(foo)
@@ -353,8 +430,8 @@ def test_a_slave_has_the_fence_and_sync_node_brings_it_to_a_cluster_without(plai
 
     two.eval(f"{{atomic, ok}} = mnesia:delete_table({FENCE})")
     gone(three, one, two)
-    [warning] = call(one, f"plan({{forget, '{three.name}'}})")[1]["warnings"]
-    assert warning == ("not_fenced", {"node": three.name})
+    [step] = [step["action"] for step in call(one, f"plan({{forget, '{three.name}'}})")[1]["steps"] if "renew_schema" in step["action"]]
+    assert step[1]["nodes"] == [three.name], "the fence does not keep it out"
     three.start()
     until(one, f"lists:member('{three.name}', mnesia:system_info(running_db_nodes))")
     assert call(one, f"sync_node('{two.name}')") == "ok"

@@ -184,6 +184,31 @@ def test_a_forgotten_node_is_turned_away(strangers):
         pass
 
 
+@newer
+def test_a_member_of_the_release_that_died_before_there_was_a_fence_is_turned_away(nodes_of, release):
+    one, two, three = nodes_of(release, release, release)
+    two.register("bob", "secret")
+    for node in (one, three):
+        node.eval(f"ok = ejabberd_cluster:join('{two.name}')", timeout=60)
+    three.eval("{atomic, ok} = mnesia:create_table(deleted_since, [{disc_copies, [node() | nodes()]}])")
+    three.kill()
+    for node in (one, two):
+        until(node, f"not lists:member('{three.name}', mnesia:system_info(running_db_nodes))")
+    one.load_easy_cluster()
+
+    assert call(one, f"forget('{three.name}')") == "ok"
+
+    two.eval("{atomic, ok} = mnesia:delete_table(deleted_since)")
+    three.launch()
+    wait_until(lambda: "Incompatible schema cookies" in three.log_tail(400), 40, "it to be turned away")
+    two.kill()
+    two.start()
+    until(one, f"lists:member('{two.name}', mnesia:system_info(running_db_nodes))")
+    for node in (one, two):
+        assert db_nodes(node) == node.members() == {one.name, two.name}
+        assert exists(node, "bob") and not node.eval("lists:member(deleted_since, mnesia:system_info(tables))")
+
+
 @pytest.fixture
 def installed(nodes_of, request):
     """Two nodes of a release that know nothing of each other; easy_cluster is installed on the first."""

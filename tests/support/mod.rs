@@ -82,6 +82,7 @@ impl Lab {
             mnesia: Running::Yes,
             use_dir: true,
             fallback: false,
+            schema_cookie: Some("{{1,2,3},a}".into()),
             db_nodes: all,
             running_db_nodes: all,
             extra_db_nodes: none,

@@ -196,13 +196,14 @@ prop_compose! {
         configuration in option::of(configuration()),
         unfinished in option::of(text()),
         beside in beside(),
+        schema_cookie in option::of(any::<String>()),
     ) -> Facts {
         let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
             otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
-            directory_writable, obstacles, configuration, unfinished, beside,
+            directory_writable, obstacles, configuration, unfinished, beside, schema_cookie,
         }
     }
 }
@@ -417,6 +418,8 @@ fn action() -> impl Strategy<Value = Action> {
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Unbar { nodes, members }),
         node().prop_map(|node| Action::ForgetNode { node }),
         (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
+        (nodes(), nodes(), option::of(any::<String>()), vec((node(), nodes()), 0..3))
+            .prop_map(|(nodes, members, old, masters)| Action::RenewSchema { nodes, members, old, masters }),
         vec((table_name(), node()), 0..3).prop_map(|tables| Action::ForceLoad { tables }),
     ]
 }
