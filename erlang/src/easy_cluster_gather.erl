@@ -160,7 +160,7 @@ needs_mnesia(App) ->
 
 with_mnesia(Node, yes, WordSize, Common, Timeout) ->
     Items = [db_nodes, running_db_nodes, extra_db_nodes, use_dir, fallback_activated, directory, tables],
-    Calls = [{mnesia, system_info, [Item]} || Item <- Items] 
+    Calls = [{mnesia, system_info, [Item]} || Item <- Items]
         ++ [{mnesia, table_info, [schema, cookie]}, {mnesia_recover, get_master_nodes, [schema]}],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
         {ok, [DbNodes, RunningNodes, ExtraNodes, UseDir, Fallback, Directory, Tables, Cookie, Masters]} ->
