@@ -45,7 +45,7 @@ pub(super) fn make(view: &View<'_>, force: &ForceBoot, inputs: &Inputs) -> Resul
     })
 }
 
-fn running(view: &View<'_>) -> Vec<NodeName> {
+pub(super) fn running(view: &View<'_>) -> Vec<NodeName> {
     let members = view.set(view.here_facts().db_nodes).iter().filter(|node| *node != view.here());
     let runs = |node: &&NodeName| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes);
     members.filter(runs).cloned().collect()

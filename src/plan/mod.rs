@@ -17,6 +17,7 @@ mod join;
 pub mod marks;
 pub mod recover;
 pub mod rename;
+pub mod repair;
 pub mod restore;
 pub mod rollback;
 pub mod step;
@@ -114,7 +115,9 @@ pub struct Kept {
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     match operation {
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => return Ok(Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+            return Ok(Vec::new());
+        }
         Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
         Operation::Join(_)
         | Operation::JoinAsMaster(_)
@@ -136,7 +139,8 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Ok(Vec::new()),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Ok(Vec::new()),
     }
 }
 
@@ -176,7 +180,9 @@ fn wanted<'a>(
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+            (Vec::new(), Vec::new())
+        }
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -230,6 +236,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::ForceBoot(force) = &inputs.operation {
         return force_boot::make(&view, force, inputs);
     }
+    if let Operation::Repair(wish) = &inputs.operation {
+        return repair::make(&view, wish, inputs);
+    }
     if let Operation::Rename(_) = &inputs.operation {
         return Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }]);
     }
@@ -249,7 +258,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) => (Vec::new(), Vec::new()),
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+            (Vec::new(), Vec::new())
+        }
         Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
@@ -283,7 +294,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Vec::new(),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));
@@ -492,6 +504,7 @@ fn cost(action: &Action) -> (u64, u64) {
         "start_application" => 600,
         "join_schema" | "start_mnesia" => 60,
         "build_database" => 600,
+        "archive_drift" | "compare_copies" => 800,
         _ => 5,
     };
     (milliseconds, 0)

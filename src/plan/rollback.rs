@@ -116,6 +116,11 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
                 "tables that were loaded without the others stay; nothing was replaced here",
             ));
         }
+        Operation::Repair(_) => {
+            return Err(nothing(
+                "copies that were made the same stay so; what the others had is in the archive of the repair",
+            ));
+        }
         Operation::Forget(_) => return Err(nothing("of a node that was forgotten, nothing is kept here")),
         Operation::Rollback(rollback) => match rollback.way {
             Way::Kept { .. } => kept(last, plan)?,

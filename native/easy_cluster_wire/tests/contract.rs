@@ -5,8 +5,8 @@
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
-    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, LocalRows, Lose, Operation, Options,
-    Rename, Rollback, Way,
+    Awaited, AwaitedNode, BackedUp, Backup, Changes, CopyDrift, Data, Drift, ForceBoot, LocalRows, Lose,
+    Operation, Options, Rename, Repair, Rollback, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
@@ -15,6 +15,7 @@ use easy_cluster::model::snapshot::{
 };
 use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{Storage, Table, TableType};
+use easy_cluster::plan::diff::Comparison;
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
 use easy_cluster::plan::forget::LostTable;
@@ -293,7 +294,27 @@ fn operation() -> impl Strategy<Value = Operation> {
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
+        repair().prop_map(Operation::Repair),
     ]
+}
+
+prop_compose! {
+    fn repair()(
+        table in table_name(),
+        [winner, other] in [node(), node()],
+        [keys, missing, foreign, different, left_out] in any::<[u64; 5]>(),
+        more in any::<bool>(),
+        digest in any::<String>(),
+    ) -> Repair {
+        let copies = vec![CopyDrift { node: other, missing, foreign, different }];
+        Repair { table, winner, drift: Drift { keys, copies, more, left_out, digest } }
+    }
+}
+
+prop_compose! {
+    fn comparison()(table in table_name(), nodes in nodes(), bits in any::<u32>(), piece in any::<u64>()) -> Comparison {
+        Comparison { table, nodes, bits, piece }
+    }
 }
 
 fn force_boot() -> impl Strategy<Value = ForceBoot> {
@@ -391,6 +412,14 @@ fn action() -> impl Strategy<Value = Action> {
         node().prop_map(|node| Action::ForgetNode { node }),
         (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
         vec((table_name(), node()), 0..3).prop_map(|tables| Action::ForceLoad { tables }),
+        (node(), comparison(), any::<u64>()).prop_map(|(winner, copies, keys)| Action::ArchiveDrift {
+            winner,
+            copies,
+            keys
+        }),
+        (table_name(), node(), nodes(), any::<u64>())
+            .prop_map(|(table, winner, nodes, keys)| Action::MendRows { table, winner, nodes, keys }),
+        comparison().prop_map(|copies| Action::CompareCopies { copies }),
     ]
 }
 
@@ -608,7 +637,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
-        | Operation::ForceBoot(_) => Operation::JoinAsMaster(other),
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }
