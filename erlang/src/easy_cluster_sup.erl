@@ -1,4 +1,4 @@
-%% One process: the one that runs operations.
+%% Two processes: the one that runs operations, and the one that compares copies in the background.
 -module(easy_cluster_sup).
 -behaviour(supervisor).
 
@@ -10,4 +10,5 @@ start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
 init([]) ->
-    {ok, {#{strategy => one_for_one}, [#{id => easy_cluster_server, start => {easy_cluster_server, start_link, []}}]}}.
+    {ok, {#{strategy => one_for_one}, [#{id => Module, start => {Module, start_link, []}}
+                                       || Module <- [easy_cluster_server, easy_cluster_scrub]]}}.

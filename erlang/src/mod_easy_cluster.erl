@@ -12,6 +12,7 @@
 -spec start(binary(), term()) -> ok | {error, term()}.
 start(_Host, Opts) ->
     kept_quota(option(gen_mod, kept_quota, Opts)),
+    scrub(Opts),
     easy_cluster_app:ensure_started().
 
 %% Not called by its name, as a build without ejabberd does not know it.
@@ -20,6 +21,10 @@ option(Module, Name, Opts) ->
 
 kept_quota(undefined) -> ok;
 kept_quota(Bytes) -> application:set_env(easy_cluster, kept_quota, Bytes).
+
+scrub(Opts) ->
+    [ok = application:set_env(easy_cluster, Name, option(gen_mod, Name, Opts)) || Name <- [scrub, scrub_interval]],
+    ok.
 
 %% An operation that stops ejabberd stops this module, and has to go on.
 -spec stop(binary()) -> ok.
@@ -35,6 +40,8 @@ pre_uninstall() ->
 
 -spec reload(binary(), term(), term()) -> ok.
 reload(_Host, NewOpts, _OldOpts) ->
+    scrub(NewOpts),
+    easy_cluster_scrub:configure(),
     kept_quota(option(gen_mod, kept_quota, NewOpts)).
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
@@ -43,21 +50,39 @@ depends(_Host, _Opts) ->
     ok = easy_cluster_recovery:before_mnesia(),
     [].
 
--spec mod_opt_type(kept_quota) -> fun((term()) -> term()).
+-spec mod_opt_type(kept_quota | scrub | scrub_interval) -> fun((term()) -> term()).
 mod_opt_type(kept_quota) ->
-    positive(econf).
+    positive(econf);
+mod_opt_type(scrub) ->
+    boolean(econf);
+mod_opt_type(scrub_interval) ->
+    duration(econf).
 
 positive(Module) ->
     Module:pos_int(infinity).
 
--spec mod_options(binary()) -> [{kept_quota, undefined | pos_integer() | infinity}].
+boolean(Module) ->
+    Module:bool().
+
+duration(Module) ->
+    Module:timeout(second).
+
+-spec mod_options(binary()) -> [{atom(), undefined | pos_integer() | infinity | boolean()}].
 mod_options(_Host) ->
-    [{kept_quota, undefined}].
+    [{kept_quota, undefined}, {scrub, true}, {scrub_interval, timer:hours(24)}].
 
 -spec mod_doc() -> map().
 mod_doc() ->
     #{opts => [{kept_quota,
                 #{value => "Bytes",
                   desc => [<<"How much the databases may take that were kept by operations. Beyond it a warning is told; nothing is "
-                             "ever deleted by itself. The default is as much as is still free on their disk.">>]}}],
+                             "ever deleted by itself. The default is as much as is still free on their disk.">>]}},
+               {scrub,
+                #{value => "true | false",
+                  desc => [<<"Whether the copies of tables are compared in the background while all members are there, slowly and at low "
+                             "priority. What differs is logged and told by easy_cluster:status(). One member does it, the first by "
+                             "name, so give all of them the same. The default is 'true'.">>]}},
+               {scrub_interval,
+                #{value => "timeout()",
+                  desc => [<<"How long after one comparison of all tables the next begins. The default is '1 day'.">>]}}],
       desc => [<<"Clustering that cannot lose data: call easy_cluster:help() in `ejabberdctl debug`.">>]}.
