@@ -11,6 +11,7 @@ use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::table::Storage;
 use easy_cluster::plan::diff::{Turn, scrub};
 use easy_cluster::plan::recover::{self, Direction, Interrupted};
+use easy_cluster::plan::rollback::{Kept, Outcome, Past, takes_back};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Plan, repair};
 use easy_cluster::validate::problem::Problem;
@@ -155,6 +156,19 @@ fn after_a_kill_all_steps_are_run_again() {
         let found = recover::recovery(&interrupted);
         assert_eq!((found.direction, found.offline.len(), found.online.len()), (Direction::Forward, 0, 3));
     }
+}
+
+#[test]
+fn what_was_mended_is_not_taken_back() {
+    let past = Past {
+        id: "1".into(),
+        outcome: Outcome::Done,
+        plan: Some(planned(&lab())),
+        begun: vec![1, 2, 3],
+        kept: Kept::Missing,
+        archive_dropped: false,
+    };
+    assert_eq!(codes(&takes_back(&[past]).unwrap_err()), ["nothing_to_roll_back"]);
 }
 
 #[test]

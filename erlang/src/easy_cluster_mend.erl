@@ -317,9 +317,10 @@ written(Key, Rows, #{table := Table, type := Type}) ->
     [ok = mnesia:write(Table, Row, write) || Row <- Rows],
     written.
 
-%% A commit is on disc some time later.
+%% A commit is on disc some time later, and caches of ejabberd know the rows that were there.
 flushed({ok, Written}, Nodes, #{timeout := Timeout}) ->
-    case [{Node, Reason} || Node <- Nodes, {error, Reason} <- [easy_cluster_rpc:call(Node, mnesia, sync_log, [], Timeout)]] of
+    Calls = [{mnesia, sync_log, []}, {easy_cluster_step, run, [clear_caches, #{}]}],
+    case [{Node, Reason} || Node <- Nodes, {error, Reason} <- [easy_cluster_rpc:batch(Node, Calls, Timeout)]] of
         [] -> {ok, #{mended => Written}};
         [Failed | _] -> {error, Failed}
     end;

@@ -20,7 +20,7 @@
 -define(TIMEOUT, 30000).
 -define(ASK_TIMEOUT, 2000).
 %% Percent of one core, on each node.
--define(SHARE, 3).
+-define(SHARE, 2).
 -define(REST, 10).
 
 %% When a table was looked at, microseconds, and how many of its keys differed.

@@ -240,8 +240,8 @@ pub enum Action {
         keys: u64,
     },
     /// Write what `winner` has of the archived keys to all copies, under a lock on each of them; a key that is the same everywhere by now
-    /// is left alone, and one whose rows are not those in the archive is archived once more before. Check: that of
-    /// [`Action::CompareCopies`]. Undo: nothing, what was there before is in the archive.
+    /// is left alone, and one whose rows are not those in the archive is archived once more before. Clear ejabberd's caches
+    /// there. Check: that of [`Action::CompareCopies`]. Undo: nothing, what was there before is in the archive.
     MendRows {
         /// The table.
         table: TableName,

@@ -138,6 +138,32 @@ a_tree_ends_with_who_asked_for_it_test() ->
         ?assertEqual(normal, receive {'DOWN', Monitor, process, Tree, Reason} -> Reason end)
     end).
 
+%% At a hundredth of a core, the rests are 99 times as long as the pieces.
+a_tree_with_a_share_rests_and_finds_the_same_test() ->
+    with_table([{t, I, I} || I <- lists:seq(1, 5000)], fun(Table) ->
+        {Whole, Root} = timer:tc(fun() -> root(Table, 1, 100) end),
+        {ok, Tree} = easy_cluster_tree:start((wish(Table, 1, 100))#{share => 1}),
+        ?assertEqual({priority, low}, process_info(Tree, priority)),
+        {Slow, {hashed, _}} = timer:tc(fun() -> progress(Tree) end),
+        ?assertEqual([Root], easy_cluster_tree:sums(Tree, 0, root, 5000)),
+        ?assert(Slow > 10 * Whole, {Slow, Whole})
+    end).
+
+a_comparison_ends_with_who_asked_for_it_test() ->
+    with_table([{t, I, I} || I <- lists:seq(1, 5000)], fun(Table) ->
+        Comparison = #{table => Table, nodes => [node()], bits => 8, piece => 1},
+        Asker = spawn(fun() -> easy_cluster_diff:compare([Comparison], #{timeout => 5000, workers => 1, pause => 1000}) end),
+        IsRead = fun() -> ets:info(Table, safe_fixed) =/= false end,
+        ok = easy_cluster_gather:until(IsRead, 5000),
+        true = exit(Asker, kill),
+        ?assertEqual(ok, easy_cluster_gather:until(fun() -> not IsRead() end, 5000))
+    end).
+
+the_rows_of_keys_are_those_of_the_copy_here_test() ->
+    with_table([{t, 1, a}, {t, 2, b}], fun(Table) ->
+        ?assertEqual([{2, [{t, 2, b}]}, {3, []}], easy_cluster_tree:rows(Table, [2, 3]))
+    end).
+
 root(Table, Workers, Piece) ->
     {Tree, #{rows := 5000, left_out := 0}} = hashed(Table, Workers, Piece),
     [Root] = easy_cluster_tree:sums(Tree, 0, root, 5000),

@@ -125,3 +125,28 @@ def test_a_winner_that_is_killed_loads_the_other_copy_and_ends_with_its_own_rows
     # Killed before there was an archive, Mnesia has decided already: what the other one has is loaded.
     kept = {(name, 17, 17), (name, 2711, 2711)} if (step, moment) != (1, "begun") else {(name, 2711, "changed"), (name, "foreign", "only_here")}
     assert {each for key in (17, 2711, "foreign") for each in row(hello, name, storage, key)} == kept
+
+
+def seen(node) -> dict:
+    """The tables that differ, as `status()` tells."""
+    return {each["table"]: each for each in call(node, "status()")[1]["drift"]}
+
+
+def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
+    hello, foo = replicas
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{ram_copies, ['{hello.name}', '{foo.name}']}}])")
+    hello.eval("{atomic, ok} = mnesia:sync_transaction(fun() -> [mnesia:write({stock, I, I}) || I <- lists:seq(1, 600)], ok end)")
+    foo.eval("[true = ets:insert(stock, {stock, I, drifted}) || I <- lists:seq(1, 5)]")
+    # foo.bar is the first by name.
+    for node in replicas:
+        node.eval("easy_cluster_scrub:now()")
+    wait_until(lambda: "stock" in seen(hello), 20, "the scrub")
+    assert hello.eval("easy_cluster_scrub:looks()") == []
+    assert seen(hello) == seen(foo) and seen(foo)["stock"]["keys"] == 5 and set(seen(foo)["stock"]["nodes"]) == {hello.name, foo.name}
+    assert "copies_differ" in [problem[0] for problem in call(hello, "status()")[1]["problems"]]
+    assert "at least 5 keys of stock differ" in hello.shell("easy_cluster:status().")
+    assert "at least 5 keys of stock differ" in "\n".join(path.read_text() for path in foo.log_files())
+
+    assert repair(hello, "stock", hello) == "ok"
+    until(foo, "easy_cluster_scrub:now() =:= ok andalso lists:any(fun(#{table := T, keys := K}) -> {T, K} =:= {stock, 0} end, easy_cluster_scrub:looks())")  # fmt: skip
+    assert seen(hello) == {}
