@@ -1,6 +1,6 @@
 //! Mending the drift of one table, and what the background scrub compares.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
