@@ -215,7 +215,7 @@ repair(Table, Winner, #{timeout := Timeout} = Options) ->
     easy_cluster_gather:release(Opened),
     case drift(Table, Winner, Snapshot, Timeout) of
         {ok, Known, Drift} ->
-            with_rows({repair, #{table => Known, winner => Winner, drift => Drift}}, Options, Snapshot, {ok, []});
+            with_rows({repair_table, #{table => Known, winner => Winner, drift => Drift}}, Options, Snapshot, {ok, []});
         {error, Reason} ->
             {error, Reason}
     end.
@@ -446,7 +446,7 @@ recheck(#{operation := Operation, options := Options} = Plan) ->
 
 look_again({forget, Node}, #{timeout := Timeout, also := Also}) ->
     easy_cluster_gather:forgetting([Node | Also], Timeout);
-look_again({Name, _Found}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair ->
+look_again({Name, _Found}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair_table ->
     easy_cluster_gather:snapshot([], Timeout);
 look_again(Operation, #{timeout := Timeout}) ->
     easy_cluster_gather:preflight(nodes_of(Operation), Timeout).
@@ -464,7 +464,7 @@ rechecked({ok, _Still}) -> ok;
 rechecked({error, Reason}) -> {error, Reason}.
 
 %% What is repaired has to be what was shown.
-drift_again(#{operation := {repair, #{table := Table, winner := Winner}}, options := #{timeout := Timeout}}, Snapshot) ->
+drift_again(#{operation := {repair_table, #{table := Table, winner := Winner}}, options := #{timeout := Timeout}}, Snapshot) ->
     case drift(text(Table), Winner, Snapshot, Timeout) of
         {ok, _Known, Drift} -> {ok, #{drift => Drift}};
         {error, Reason} -> {error, Reason}

@@ -28,7 +28,7 @@ pub fn plan(plan: &Plan) -> String {
     if let Operation::Restore(backup) = &plan.operation {
         backup.tables.iter().for_each(|table| restored(&mut text, table));
     }
-    if let Operation::Repair(repair) = &plan.operation {
+    if let Operation::RepairTable(repair) = &plan.operation {
         repair.drift.copies.iter().for_each(|copy| drifted(&mut text, copy));
     }
     for row in &plan.rows {
@@ -125,9 +125,9 @@ fn headline(plan: &Plan) -> String {
         Operation::ForceBoot(_) => {
             format!("force_boot: {} goes on with what it has, without the nodes that it waits for", plan.node)
         }
-        Operation::Repair(repair) => {
+        Operation::RepairTable(repair) => {
             let keys = counted(repair.drift.keys, "key");
-            format!("repair: all copies of {} get what {} has of {keys}", repair.table, repair.winner)
+            format!("repair_table: all copies of {} get what {} has of {keys}", repair.table, repair.winner)
         }
         Operation::Restore(backup) => format!(
             "restore: {} goes on alone with the backup of {} that {} made at {}",

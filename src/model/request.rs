@@ -32,12 +32,12 @@ pub enum Operation {
     /// Load here what waits for nodes that are gone for good.
     ForceBoot(ForceBoot),
     /// Make all copies of a table what one node has.
-    Repair(Repair),
+    RepairTable(TableRepair),
 }
 
 /// A table whose copies shall all be what one node has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Repair {
+pub struct TableRepair {
     /// The table.
     pub table: TableName,
     /// The node whose copy stays as it is.
@@ -208,7 +208,7 @@ impl Operation {
             | Self::Restore(_)
             | Self::Rename(_)
             | Self::ForceBoot(_)
-            | Self::Repair(_) => None,
+            | Self::RepairTable(_) => None,
         }
     }
 
@@ -217,7 +217,7 @@ impl Operation {
     pub fn replaces_database(&self) -> bool {
         match self {
             Self::Join(_) | Self::JoinAsMaster(_) | Self::Restore(_) | Self::Rename(_) => true,
-            Self::SyncNode(_) | Self::Forget(_) | Self::ForceBoot(_) | Self::Repair(_) => false,
+            Self::SyncNode(_) | Self::Forget(_) | Self::ForceBoot(_) | Self::RepairTable(_) => false,
             Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
@@ -233,7 +233,7 @@ impl Operation {
             | Self::SyncNode(_)
             | Self::Forget(_)
             | Self::ForceBoot(_)
-            | Self::Repair(_) => false,
+            | Self::RepairTable(_) => false,
         }
     }
 
@@ -251,7 +251,7 @@ impl Operation {
             Self::Restore(_) => "restore",
             Self::Rename(_) => "rename",
             Self::ForceBoot(_) => "force_boot",
-            Self::Repair(_) => "repair",
+            Self::RepairTable(_) => "repair_table",
         }
     }
 }

@@ -17,7 +17,7 @@ mod join;
 pub mod marks;
 pub mod recover;
 pub mod rename;
-pub mod repair;
+pub mod repair_table;
 pub mod restore;
 pub mod rollback;
 pub mod step;
@@ -115,7 +115,7 @@ pub struct Kept {
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     match operation {
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::RepairTable(_) => {
             return Ok(Vec::new());
         }
         Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
@@ -140,7 +140,7 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
-        | Operation::Repair(_) => Ok(Vec::new()),
+        | Operation::RepairTable(_) => Ok(Vec::new()),
     }
 }
 
@@ -180,7 +180,7 @@ fn wanted<'a>(
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::RepairTable(_) => {
             (Vec::new(), Vec::new())
         }
     };
@@ -236,8 +236,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::ForceBoot(force) = &inputs.operation {
         return force_boot::make(&view, force, inputs);
     }
-    if let Operation::Repair(wish) = &inputs.operation {
-        return repair::make(&view, wish, inputs);
+    if let Operation::RepairTable(wish) = &inputs.operation {
+        return repair_table::make(&view, wish, inputs);
     }
     if let Operation::Rename(_) = &inputs.operation {
         return Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }]);
@@ -258,7 +258,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::RepairTable(_) => {
             (Vec::new(), Vec::new())
         }
         Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
@@ -295,7 +295,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
-        | Operation::Repair(_) => Vec::new(),
+        | Operation::RepairTable(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));

@@ -116,7 +116,7 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
                 "tables that were loaded without the others stay; nothing was replaced here",
             ));
         }
-        Operation::Repair(_) => {
+        Operation::RepairTable(_) => {
             return Err(nothing(
                 "copies that were made the same stay so; what the others had is in the archive of the repair",
             ));

@@ -66,7 +66,7 @@ def test_every_kind_of_table_becomes_what_the_winner_has_and_the_other_rows_are_
         assert archives(where) == {loser.name: lost, winner.name: kept}
     assert set(differences(call(hello, "diff()"))) == set(STOCKS) - {"set_disc_copies", "bag_ram_copies", "bag_disc_only_copies", "ordered_set_ram_copies"}
     assert code(repair(hello, "passwd", foo)) == "nothing_differs"
-    assert f"repair set_disc_copies {hello.name}: done, 3 of 3 steps" in hello.shell("easy_cluster:history().")
+    assert f"repair_table set_disc_copies {hello.name}: done, 3 of 3 steps" in hello.shell("easy_cluster:history().")
 
 
 WRITER = """

@@ -22,7 +22,7 @@ use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::topology::{self, Topology};
 use easy_cluster::plan::{self, Inputs, Plan};
-use easy_cluster::plan::{rename, repair, rollback};
+use easy_cluster::plan::{rename, repair_table, rollback};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
@@ -264,7 +264,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
         Request::Recheck { plan, snapshot, rows, history, drift } => {
             history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
-            drift.map_or(Ok(()), |drift| repair::recheck(&plan, &drift)).map_err(one)?;
+            drift.map_or(Ok(()), |drift| repair_table::recheck(&plan, &drift)).map_err(one)?;
             plan::recheck(&plan, &snapshot, rows.as_deref())?;
             Answer::Nothing {}
         }
@@ -297,7 +297,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Comparisons(diff::comparisons(&snapshot, node.as_ref()).map_err(one)?)
         }
         Request::Repairable { table, winner, snapshot } => {
-            let comparison = repair::comparison(&snapshot, &table, &winner)?;
+            let comparison = repair_table::comparison(&snapshot, &table, &winner)?;
             Answer::Repairable { table: comparison.table.clone(), comparison }
         }
         Request::Scrub { snapshot } => Answer::Scrub(diff::scrub(&snapshot).map_err(one)?),

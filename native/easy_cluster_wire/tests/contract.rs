@@ -6,7 +6,7 @@ use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
     Awaited, AwaitedNode, BackedUp, Backup, Changes, CopyDrift, Data, Drift, ForceBoot, LocalRows, Lose,
-    Operation, Options, Rename, Repair, Rollback, Way,
+    Operation, Options, Rename, TableRepair, Rollback, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
@@ -294,20 +294,20 @@ fn operation() -> impl Strategy<Value = Operation> {
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
-        repair().prop_map(Operation::Repair),
+        table_repair().prop_map(Operation::RepairTable),
     ]
 }
 
 prop_compose! {
-    fn repair()(
+    fn table_repair()(
         table in table_name(),
         [winner, other] in [node(), node()],
         [keys, missing, foreign, different, left_out] in any::<[u64; 5]>(),
         more in any::<bool>(),
         digest in any::<String>(),
-    ) -> Repair {
+    ) -> TableRepair {
         let copies = vec![CopyDrift { node: other, missing, foreign, different }];
-        Repair { table, winner, drift: Drift { keys, copies, more, left_out, digest } }
+        TableRepair { table, winner, drift: Drift { keys, copies, more, left_out, digest } }
     }
 }
 
@@ -638,7 +638,7 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
-        | Operation::Repair(_) => Operation::JoinAsMaster(other),
+        | Operation::RepairTable(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }

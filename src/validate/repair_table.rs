@@ -5,7 +5,7 @@ use super::problem::{Nodes, Problem};
 use super::view::View;
 use crate::model::catalogue::{self, Class};
 use crate::model::name::NodeName;
-use crate::model::request::Repair;
+use crate::model::request::TableRepair;
 use crate::model::table::Table;
 
 /// The table of that name and the nodes with a copy of it, whatever its rows are. Members without one may be down.
@@ -77,8 +77,8 @@ fn reason(view: &View<'_>, table: &Table) -> Option<&'static str> {
 
 /// What forbids to mend what a comparison has found.
 #[must_use]
-pub fn drift(repair: &Repair, nodes: &[NodeName]) -> Vec<Problem> {
-    let Repair { table, winner, drift } = repair;
+pub fn drift(repair: &TableRepair, nodes: &[NodeName]) -> Vec<Problem> {
+    let TableRepair { table, winner, drift } = repair;
     let mut problems = Vec::new();
     if drift.left_out > 0 {
         problems.push(Problem::RowsNotComparable { table: table.clone(), rows: drift.left_out });

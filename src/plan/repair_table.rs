@@ -7,11 +7,11 @@ use super::diff::{self, Comparison};
 use super::step::{Action, OnFailure};
 use super::{Inputs, Plan, fingerprint, force_boot, numbered, total};
 use crate::model::name::NodeName;
-use crate::model::request::{Drift, Operation, Repair};
+use crate::model::request::{Drift, Operation, TableRepair};
 use crate::model::snapshot::Snapshot;
 use crate::validate::problem::Problem;
 use crate::validate::view::View;
-use crate::validate::{membership, repair as validate};
+use crate::validate::{membership, repair_table as validate};
 
 /// Which copies of the table of that name are compared before it is repaired.
 ///
@@ -27,7 +27,7 @@ pub fn comparison(snapshot: &Snapshot, table: &str, winner: &NodeName) -> Result
 ///
 /// # Errors
 /// Everything that forbids it.
-pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+pub(super) fn make(view: &View<'_>, repair: &TableRepair, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let (table, nodes) = validate::table(view, repair.table.as_str(), &repair.winner)?;
     let problems = validate::drift(repair, &nodes);
     if !problems.is_empty() {
@@ -65,7 +65,7 @@ pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<
 /// # Errors
 /// [`Problem::PlanChanged`] where it is not.
 pub fn recheck(plan: &Plan, drift: &Drift) -> Result<(), Problem> {
-    let same = matches!(&plan.operation, Operation::Repair(repair) if repair.drift == *drift);
+    let same = matches!(&plan.operation, Operation::RepairTable(repair) if repair.drift == *drift);
     let changed = || Problem::PlanChanged { id: plan.id.clone(), changed: "what differs".into() };
     if same { Ok(()) } else { Err(changed()) }
 }

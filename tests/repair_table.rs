@@ -6,14 +6,14 @@ mod support;
 
 use easy_cluster::explain;
 use easy_cluster::explain::status::Drifted;
-use easy_cluster::model::request::{CopyDrift, Drift, Operation, Repair};
+use easy_cluster::model::request::{CopyDrift, Drift, Operation, TableRepair};
 use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::table::Storage;
 use easy_cluster::plan::diff::{Turn, scrub};
 use easy_cluster::plan::recover::{self, Direction, Interrupted};
 use easy_cluster::plan::rollback::{Kept, Outcome, Past, takes_back};
 use easy_cluster::plan::step::{Action, OnFailure};
-use easy_cluster::plan::{self, Plan, repair};
+use easy_cluster::plan::{self, Plan, repair_table};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -38,7 +38,7 @@ fn drift() -> Drift {
 }
 
 fn wish(drift: Drift) -> Operation {
-    Operation::Repair(Repair { table: "users".into(), winner: THERE.into(), drift })
+    Operation::RepairTable(TableRepair { table: "users".into(), winner: THERE.into(), drift })
 }
 
 fn codes(problems: &[Problem]) -> Vec<&'static str> {
@@ -46,7 +46,7 @@ fn codes(problems: &[Problem]) -> Vec<&'static str> {
 }
 
 fn refused(lab: &Lab, table: &str, winner: &str) -> Vec<&'static str> {
-    let found = repair::comparison(&lab.snapshot(), table, &winner.into());
+    let found = repair_table::comparison(&lab.snapshot(), table, &winner.into());
     codes(&found.err().unwrap_or_default())
 }
 
@@ -57,7 +57,7 @@ fn planned(lab: &Lab) -> Plan {
 #[test]
 fn the_copies_of_one_table_are_compared_whatever_its_name_is() {
     let lab = lab();
-    let found = repair::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
+    let found = repair_table::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
     assert_eq!((found.table.as_str(), found.nodes), ("users", vec![THERE.into(), HERE.into()]));
     assert_eq!(refused(&lab, "no such table", THERE), ["unknown_table"]);
 }
@@ -114,7 +114,7 @@ fn rows_are_archived_before_they_are_written_and_compared_after() {
     assert_eq!(plan.members, [THERE.into(), THIRD.into()]);
     let text = explain::plan::plan(&plan);
     assert!(
-        text.starts_with(&format!("repair: all copies of users get what {THERE} has of 6 keys\n")),
+        text.starts_with(&format!("repair_table: all copies of users get what {THERE} has of 6 keys\n")),
         "{text}"
     );
     assert!(
@@ -129,12 +129,12 @@ fn a_table_that_grew_meanwhile_is_the_same_and_other_differences_are_not() {
     let plan = planned(&lab);
     let Action::CompareCopies { copies } = &plan.steps[2].action else { panic!("{:?}", plan.steps) };
     lab.grow("users", 1_000_000);
-    let later = repair::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
+    let later = repair_table::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
     assert_ne!(*copies, later);
     plan::recheck(&plan, &lab.snapshot(), None).unwrap();
-    repair::recheck(&plan, &drift()).unwrap();
+    repair_table::recheck(&plan, &drift()).unwrap();
     let other = Drift { digest: "e".into(), ..drift() };
-    assert_eq!(repair::recheck(&plan, &other).unwrap_err().code(), "plan_changed");
+    assert_eq!(repair_table::recheck(&plan, &other).unwrap_err().code(), "plan_changed");
 }
 
 /// Nothing of it has to wait for Mnesia to stop, and each step can be run again.
