@@ -23,7 +23,7 @@
 %% Looking
 -export([test_node/1, test_node/2]).
 -export([plan/1, plan/2]).
--export([status/0, history/0, history/1]).
+-export([status/0, tables/0, history/0, history/1]).
 -export([doctor/0, doctor/1, doctor/2]).
 -export([diff/0, diff/1, diff/2]).
 -export([explain/1]).
@@ -39,7 +39,8 @@
 -export([force_boot/0, force_boot/1]).
 -export([restore/1, restore/2]).
 -export([forget/1, forget/2]).
--export([repair/1, repair/2]).
+-export([repair/0, repair/1, repair/2]).
+-export([pause/0]).
 -export([commit/1, resume/0]).
 -export([drop_kept/1, drop_kept/2]).
 -export([drop_archive/1, drop_archive/2]).
@@ -55,7 +56,7 @@
 
 -type node_name() :: node() | string() | binary().
 -type operation() :: {join | join_as_master | sync_node | forget, node_name()} | {repair, repair()}
-                   | reset | leave | rollback | force_boot.
+                   | reset | leave | rollback | force_boot | repair.
 -type repair() :: #{table := atom() | string() | binary(), winner := node_name()}.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
@@ -93,6 +94,11 @@ plan(Operation, Opts) ->
 -spec status() -> {ok, map()} | error().
 status() ->
     easy_cluster_shell:status(with_application(fun easy_cluster_planner:status/0)).
+
+%% Tables and nodes: class, type, rows and bytes of each table, how its copies are stored, and where that is not what the policy wants.
+-spec tables() -> {ok, map()} | error().
+tables() ->
+    easy_cluster_shell:matrix(with_application(fun easy_cluster_planner:tables/0)).
 
 %% What was done here, oldest first: each operation, how far it came, what came of it, and how much is kept since.
 -spec history() -> {ok, [easy_cluster_executor:past()]} | error().
@@ -239,17 +245,6 @@ forget(Node) ->
 forget(Node, Opts) ->
     operate({forget, Node}, Opts).
 
-%% Makes all copies of a table what the winner has of the keys that differ, as diff/0 tells them. What the other copies have is
-%% archived first. Done when a comparison finds no difference any more.
--spec repair(repair()) -> ok | {ok, plan()} | error().
-repair(Wish) ->
-    repair(Wish, #{}).
-
-%% Options: dry_run, timeout.
--spec repair(repair(), options()) -> ok | {ok, plan()} | error().
-repair(Wish, Opts) ->
-    operate({repair, Wish}, Opts).
-
 %% Goes on with what a backup holds, of this cluster or another one, whatever its nodes were called; this node's database is
 %% kept. Refused on a member of a cluster, which has to leave first; the others then join this node. The backup is read to its
 %% end before, and the plan tells what it changes table by table.
@@ -261,6 +256,33 @@ restore(Folder) ->
 -spec restore(file:name_all(), options()) -> ok | {ok, plan()} | error().
 restore(Folder, Opts) ->
     operate({restore, Folder}, Opts).
+
+%% Brings the cluster to what its policy wants (docs/policy.md), whatever `sync' says there: copies that are missing, those that
+%% are not wanted, and how they are stored. On any member. Does nothing when run again.
+-spec repair() -> ok | {ok, plan()} | error().
+repair() ->
+    repair(#{}).
+
+%% Options: dry_run, timeout, yes (also copies that keep transactions waiting for longer than the policy allows).
+%%
+%% With a table and a winner it is another operation: all copies of the table become what the winner has of the keys that differ, as
+%% diff/0 tells them. What each node has of these is archived first. It is done when a comparison finds no difference any more.
+-spec repair(options() | repair()) -> ok | {ok, plan()} | error().
+repair(#{table := _} = Wish) ->
+    repair(Wish, #{});
+repair(Opts) ->
+    operate(repair, Opts).
+
+%% Options: dry_run, timeout.
+-spec repair(repair(), options()) -> ok | {ok, plan()} | error().
+repair(Wish, Opts) ->
+    operate({repair, Wish}, Opts).
+
+%% Brings nothing to what the policy wants by itself until resume/0, on no member; a repair that is under way ends behind its present
+%% step. It outlasts restarts.
+-spec pause() -> ok | error().
+pause() ->
+    easy_cluster_shell:paused(with_application(fun() -> {paused, easy_cluster_sync:pause(5000)} end)).
 
 %% Gives this VM's Mnesia directory, whose database is From's, to the name To. Mnesia is stopped. Where no ejabberd starts, as
 %% its name is another one already, it is done from a terminal: `easy-cluster rename FROM TO DIRECTORY'.
@@ -294,9 +316,17 @@ commit(Plan) ->
             easy_cluster_shell:failed(Reason)
     end.
 
-%% Brings what was interrupted here to its end, as the next start of this node would: to what was planned, or back.
+%% Brings what was interrupted here to its end, as the next start of this node would: to what was planned, or back. After pause/0
+%% the cluster is brought to its policy again.
 -spec resume() -> ok | error().
 resume() ->
+    case with_application(fun() -> {is_paused, easy_cluster_sync:is_paused()} end) of
+        {is_paused, true} -> easy_cluster_shell:paused({continued, easy_cluster_sync:continue(5000)});
+        {is_paused, false} -> resume_interrupted();
+        {error, Reason} -> easy_cluster_shell:failed(Reason)
+    end.
+
+resume_interrupted() ->
     easy_cluster_shell:resumed(with_application(fun() -> easy_cluster_server:resume(easy_cluster_shell:reporter(interrupted())) end)).
 
 interrupted() ->
@@ -393,7 +423,7 @@ help() ->
       "  test_node(Node)       can Node be joined? names, DNS, epmd, port, cookie, Mnesia\n"
       "  plan({join_as_master, Node})\n"
       "                        what would be done; also {join, Node}, {sync_node, Node},\n"
-      "                        leave, rollback, reset, force_boot\n"
+      "                        leave, rollback, reset, force_boot, repair\n"
       "  commit(Plan)          do it, if nothing has changed since\n"
       "  join(Node)            become a slave: tables are read where they are, except those that\n"
       "                        ejabberd's modules copy when they start\n"
@@ -408,7 +438,10 @@ help() ->
       "  snapshot(File)        write what every member says to a file, for `easy-cluster plan` on any machine\n"
       "  backup(Folder)        write all data of the cluster to an empty folder, while clients are served\n"
       "  forget(Node)          take a member that is gone for good out of the cluster\n"
+      "  repair()              bring the cluster to what its policy wants (docs/policy.md)\n"
+      "  pause()               do so by itself no more, until resume()\n"
       "  status()              who belongs, who runs, what is wrong\n"
+      "  tables()              tables and nodes: who holds what, and what the policy wants\n"
       "  history()             what was done here, and what is kept since; history(Id) tells more of one\n"
       "  resume()              bring what was interrupted here to its end, as the next start would\n"
       "  drop_kept(Id)         give up the database that an operation has kept\n"

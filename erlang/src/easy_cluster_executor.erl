@@ -87,7 +87,20 @@ run([], Journal, Done, #{id := Id, plan := Plan, pending := Pending}) ->
     finish(Journal, Done, done, #{pending => Pending}),
     easy_cluster_server:pending(Id, Pending),
     {ok, Plan};
-run([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{report := Report} = Context) ->
+run([#{number := Number} | _] = Steps, Journal, Done, #{id := Id} = Context) ->
+    case may_be_paused(Context) andalso easy_cluster_sync:is_paused() of
+        true ->
+            finish(Journal, Done, stopped, #{}),
+            {error, {paused, #{id => Id, done => Number - 1, left => length(Steps)}}};
+        false ->
+            run_next(Steps, Journal, Done, Context)
+    end.
+
+%% What was done of it is good in itself, and the rest can be planned anew.
+may_be_paused(#{plan := #{operation := {repair, _}}}) -> true;
+may_be_paused(_Context) -> false.
+
+run_next([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{report := Report} = Context) ->
     Report({step, begun, Step, #{}}),
     %% Without a record of the intent, nothing is done.
     case record_intent(Action, Journal, Done ++ [{intent, Number, Action}]) of

@@ -5,6 +5,7 @@
 -export([test/2]).
 -export([backup/2]).
 -export([write_snapshot/1]).
+-export([tables/0]).
 -export([status/0]).
 -export([doctor/1, doctor/2]).
 -export([comparisons/2]).
@@ -18,12 +19,12 @@
 -type plan() :: map().
 -type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()}
                    | {restore, file:name_all()} | {repair, #{table := atom() | string() | binary(), winner := node() | string() | binary()}}
-                   | reset | leave | rollback | force_boot.
+                   | reset | leave | rollback | force_boot | repair.
 -export_type([error/0, plan/0, operation/0]).
 
 %% Those that name another node, and those that are about this node and its cluster.
 -define(WITH_NODE, [join, join_as_master, sync_node, forget]).
--define(OF_HERE, [reset, leave, rollback, force_boot]).
+-define(OF_HERE, [reset, leave, rollback, force_boot, repair]).
 %% Those that name a folder.
 -define(WITH_FOLDER, [restore]).
 
@@ -150,6 +151,8 @@ of_here(force_boot, {ok, #{timeout := Timeout} = Options}) ->
     Plan = forced(easy_cluster_boot:awaited(easy_cluster_boot:waiting(), Snapshot, Timeout), Options, Snapshot),
     easy_cluster_gather:release(Opened),
     Plan;
+of_here(repair, {ok, Options}) ->
+    wanted(easy_cluster_policy:current(), Options);
 of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
     Plan = compared(Operation, Options, Snapshot),
@@ -157,6 +160,16 @@ of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     Plan;
 of_here(_Operation, {error, Reason}) ->
     {error, Reason}.
+
+wanted(undefined, _Options) ->
+    {error, {no_policy, #{}}};
+wanted(Text, #{timeout := Timeout} = Options) ->
+    {_Date, {Hour, Minute, _Second}} = calendar:local_time(),
+    Repair = #{policy => Text, minute => 60 * Hour + Minute, lately => easy_cluster_sync:lately()},
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
+    Plan = with_rows({repair, Repair}, Options, Snapshot, {ok, []}),
+    easy_cluster_gather:release(Opened),
+    Plan.
 
 forced({ok, Force}, Options, Snapshot) -> with_rows({force_boot, Force}, Options, Snapshot, {ok, []});
 forced({error, Reason}, _Options, _Snapshot) -> {error, Reason}.
@@ -416,6 +429,13 @@ written(_File, ok) ->
 written(File, {error, #{reason := Reason}}) ->
     {error, {file_not_written, #{path => unicode:characters_to_binary(File), reason => print(Reason)}}}.
 
+%% The tables of this node's cluster and who holds them, with what the policy wants, where there is one.
+-spec tables() -> {ok, map()} | error().
+tables() ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
+    easy_cluster_gather:release(Opened),
+    easy_cluster_native:call(tables, #{snapshot => Snapshot, policy => easy_cluster_policy:current()}).
+
 %% This node's cluster as its members see it, and what is under way here.
 -spec status() -> {ok, map()} | error().
 status() ->
@@ -423,9 +443,21 @@ status() ->
     easy_cluster_gather:release(Opened),
     Drift = easy_cluster_scrub:drift(),
     case easy_cluster_native:call(status, #{snapshot => Snapshot, drift => Drift}) of
-        {ok, Status} -> {ok, maps:merge(maps:merge(Status#{drift => Drift}, easy_cluster_server:state()), on_disc())};
+        {ok, Status} ->
+            {ok, lists:foldl(fun maps:merge/2, Status#{drift => Drift}, [easy_cluster_server:state(), on_disc(), by_itself()])};
         {error, Reason} -> {error, Reason}
     end.
+
+%% What members do without being asked, and what any of them does now. Those without easy_cluster do nothing.
+by_itself() ->
+    Ask = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_server, state, [], 5000) end,
+    Others = nodes_up(mnesia:system_info(is_running)) -- [node()],
+    Answers = easy_cluster_rpc:parallel(Ask, Others, 5000),
+    #{sync => easy_cluster_sync:state(),
+      elsewhere => [{Node, Operation} || {Node, {ok, {ok, #{operation := Operation}}}} <- Answers, Operation =/= none]}.
+
+nodes_up(yes) -> mnesia:system_info(running_db_nodes);
+nodes_up(_NotNow) -> [].
 
 %% What lies beside the database of this node.
 on_disc() ->
@@ -446,7 +478,7 @@ recheck(#{operation := Operation, options := Options} = Plan) ->
 
 look_again({forget, Node}, #{timeout := Timeout, also := Also}) ->
     easy_cluster_gather:forgetting([Node | Also], Timeout);
-look_again({Name, _Found}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair_table ->
+look_again({Name, _What}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair; Name =:= repair_table ->
     easy_cluster_gather:snapshot([], Timeout);
 look_again(Operation, #{timeout := Timeout}) ->
     easy_cluster_gather:preflight(nodes_of(Operation), Timeout).

@@ -20,7 +20,7 @@
                 %% Forgotten nodes that came back, with the last time.
                 returned = #{} :: #{node() => calendar:datetime()}}).
 -type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid(), tag := reference(),
-                       step := term()}.
+                       step := term(), progress := easy_cluster_progress:progress()}.
 
 -spec start_link() -> gen_server:start_ret().
 start_link() ->
@@ -102,34 +102,35 @@ nodes_of(Pending) ->
     lists:usort([Node || {_Id, Node} <- Pending]).
 
 handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
-    begun(maps:get(id, Plan, <<>>), Owner, fun(Report) -> easy_cluster_executor:commit(Plan, Report) end, State);
+    begun(maps:get(id, Plan, <<>>), Plan, Owner, fun(Report) -> easy_cluster_executor:commit(Plan, Report) end, State);
 handle_call(resume, {Owner, _}, #state{operation = none} = State) ->
     Directory = mnesia:system_info(directory),
     case easy_cluster_executor:unfinished(Directory) of
         undefined -> {reply, {error, {nothing_to_resume, #{here => node()}}}, State};
-        Id -> begun(Id, Owner, fun(Report) -> easy_cluster_recovery:run(Directory, Report) end, State)
+        Id -> begun(Id, none, Owner, fun(Report) -> easy_cluster_recovery:run(Directory, Report) end, State)
     end;
 handle_call({drop_kept, Id, Confirm}, {Owner, _}, #state{operation = none} = State) ->
-    begun(Id, Owner, fun(_Report) -> dropped(mnesia:system_info(directory), Id, Confirm) end, State);
+    begun(Id, none, Owner, fun(_Report) -> dropped(mnesia:system_info(directory), Id, Confirm) end, State);
 handle_call({drop_archive, Id, Confirm}, {Owner, _}, #state{operation = none} = State) ->
-    begun(Id, Owner, fun(_Report) -> archive_dropped(mnesia:system_info(directory), Id, Confirm) end, State);
+    begun(Id, none, Owner, fun(_Report) -> archive_dropped(mnesia:system_info(directory), Id, Confirm) end, State);
 handle_call({backup, Folder, Wanted}, {Owner, _}, #state{operation = none} = State) ->
     Backup = fun(Report) ->
                      Told = fun(Table) -> Report({backed_up, Table}) end,
                      easy_cluster_backup:write(Folder, Wanted#{report => Told})
              end,
-    begun(<<"backup">>, Owner, Backup, State);
+    begun(<<"backup">>, none, Owner, Backup, State);
 handle_call(state, _From, #state{operation = Operation, pending = Pending, returned = Returned} = State) ->
     {reply, #{operation => shown(Operation), pending => nodes_of(Pending), returned => Returned}, State};
 handle_call(_Order, _From, State) ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State}.
 
-begun(Id, Owner, Fun, State) ->
-    #{tag := Tag} = Operation = begin_operation(Id, Owner, Fun),
+begun(Id, Plan, Owner, Fun, State) ->
+    #{tag := Tag} = Operation = begin_operation(Id, Plan, Owner, Fun),
     {reply, {ok, Tag}, State#state{operation = Operation}}.
 
 shown(none) -> none;
-shown(Operation) -> maps:with([id, step], Operation).
+shown(#{progress := Progress} = Operation) ->
+    (maps:with([id, step], Operation))#{progress => easy_cluster_progress:told(Progress, erlang:monotonic_time(millisecond))}.
 
 %% Only nodes say this, of themselves; the last ones are enough.
 handle_cast({returned, Node}, #state{returned = Returned} = State) when is_atom(Node), map_size(Returned) < 100 ->
@@ -145,9 +146,9 @@ handle_cast({pending, More}, #state{pending = Pending} = State) ->
     retry_later(),
     {noreply, State#state{pending = lists:usort(More ++ Pending)}}.
 
-handle_info({Tag, event, Event}, #state{operation = #{tag := Tag, owner := Owner} = Operation} = State) ->
+handle_info({Tag, event, Event}, #state{operation = #{tag := Tag, owner := Owner, progress := Progress} = Operation} = State) ->
     [Owner ! {Tag, event, Event} || Owner =/= self()],
-    {noreply, State#state{operation = Operation#{step := last_step(Event, Operation)}}};
+    {noreply, State#state{operation = Operation#{step := last_step(Event, Operation), progress := easy_cluster_progress:event(Event, Progress)}}};
 handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor} = Operation} = State) ->
     #{id := Id, owner := Owner, tag := Tag} = Operation,
     Owner ! {Tag, result, result(Id, Reason)},
@@ -160,7 +161,7 @@ handle_info(recover, #state{operation = none} = State) ->
             {noreply, State};
         {Id, yes} ->
             Recover = fun(Report) -> easy_cluster_recovery:run(Directory, Report) end,
-            {noreply, State#state{operation = begin_operation(Id, self(), Recover)}};
+            {noreply, State#state{operation = begin_operation(Id, none, self(), Recover)}};
         {_Id, _NotYet} ->
             _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
             {noreply, State}
@@ -214,12 +215,13 @@ allowed({ok, _May}, [Stored], Drop) ->
 allowed({error, Reason}, _Stored, _Drop) ->
     {error, Reason}.
 
-begin_operation(Id, Owner, Fun) ->
+begin_operation(Id, Plan, Owner, Fun) ->
     Tag = make_ref(),
     Server = self(),
     Report = fun(Event) -> Server ! {Tag, event, Event}, ok end,
     {Pid, Monitor} = spawn_monitor(fun() -> exit({result, Fun(Report)}) end),
-    #{id => Id, pid => Pid, monitor => Monitor, owner => Owner, tag => Tag, step => none}.
+    #{id => Id, pid => Pid, monitor => Monitor, owner => Owner, tag => Tag, step => none,
+      progress => easy_cluster_progress:begun(Plan, erlang:monotonic_time(millisecond))}.
 
 retry_all(Pending) ->
     Retry = fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end,

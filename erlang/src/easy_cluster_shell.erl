@@ -3,6 +3,8 @@
 
 -export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/2, resumed/1, diagnosed/1]).
 -export([reporter/1, finished/1]).
+-export([matrix/1]).
+-export([paused/1]).
 -export([backing_up/1, backup_reporter/0, backed_up/2]).
 -export([compared/1]).
 -export([explained/1]).
@@ -79,6 +81,23 @@ resumed({ok, _Back}) ->
 resumed({error, Reason}) ->
     failed(Reason).
 
+-spec matrix({ok, map()} | easy_cluster_planner:error()) -> {ok, map()} | easy_cluster_planner:error().
+matrix({ok, #{text := Text} = Matrix}) ->
+    io:put_chars(Text),
+    {ok, maps:remove(text, Matrix)};
+matrix({error, Reason}) ->
+    failed(Reason).
+
+%% On which members.
+-spec paused({paused | continued, [{node(), ok | {error, term()}}]} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+paused({error, Reason}) ->
+    failed(Reason);
+paused({Done, Answers}) ->
+    case [{Node, Reason} || {Node, {error, Reason}} <- Answers] of
+        [] -> io:format("  ~s on ~ts~n", [Done, names([Node || {Node, ok} <- Answers])]);
+        [{Node, Reason} | _] -> failed({not_paused, #{node => Node, reason => Reason}})
+    end.
+
 -spec diagnosed({ok, easy_cluster_doctor:diagnosis()} | easy_cluster_planner:error()) ->
     {ok, #{problems := [{atom(), map()}]}} | easy_cluster_planner:error().
 diagnosed({ok, #{text := Text} = Diagnosis}) ->
@@ -110,8 +129,10 @@ printed(Term) ->
     unicode:characters_to_binary(io_lib:format("~0tP", [Term, 20])).
 
 %% What only this node knows: what is under way, pending, unfinished and kept.
-local(#{operation := Operation, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->
-    [[io_lib:format("  under way   ~ts~n", [maps:get(id, Operation)]) || Operation =/= none],
+local(#{operation := Operation, elsewhere := Elsewhere, sync := #{finding := Finding}, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->
+    [[under_way(node(), Operation) || Operation =/= none],
+     [under_way(Node, Other) || {Node, Other} <- Elsewhere],
+     [["  policy      ", Words, $\n] || Words <- followed(Finding)],
      [io_lib:format("  pending     ~ts has to forget this node when it is back~n", [Node]) || Node <- Pending],
      [io_lib:format("  returned    ~ts was forgotten and came back with its old database at ~s; it does not start~n",
                     [Node, calendar:system_time_to_rfc3339(calendar:datetime_to_gregorian_seconds(At) - ?EPOCH, [{offset, "Z"}])])
@@ -119,6 +140,36 @@ local(#{operation := Operation, pending := Pending, returned := Returned, unfini
      [io_lib:format("  unfinished  ~ts~n", [Unfinished]) || Unfinished =/= undefined],
      [io_lib:format("  kept        ~ts, ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6])
       || #{id := Id, files := Files, bytes := Bytes} <- Kept]].
+
+under_way(Node, #{id := Id, progress := Progress}) ->
+    io_lib:format("  under way   ~ts on ~ts~ts~n", [Id, Node, far(Progress)]).
+
+far(undefined) -> "";
+far(#{steps := {Steps, OfSteps}, tables := {Tables, OfTables}, rows := {Rows, OfRows}, bytes := {Bytes, OfBytes},
+      bytes_per_second := Rate, milliseconds_left := Left}) ->
+    [io_lib:format(": ~w of ~w steps, ~w of ~w tables, ~w of ~w rows, ~.1f of ~.1f MB",
+                   [Steps, OfSteps, Tables, OfTables, Rows, OfRows, Bytes / 1.0e6, OfBytes / 1.0e6]),
+     [io_lib:format(", ~.1f MB/s", [Rate / 1.0e6]) || is_integer(Rate)],
+     io_lib:format(", about ~.1f s left", [Left / 1.0e3])].
+
+%% What the last look at the policy has come to, if there is a policy.
+followed(Finding) when Finding =:= not_yet; Finding =:= no_policy -> [];
+followed(off) -> ["nobody looks (sync: off)"];
+followed({follows, Node}) -> [io_lib:format("~ts sees to it", [Node])];
+followed({paused, Nodes}) -> [["paused on ", names(Nodes), ": easy_cluster:resume() goes on"]];
+followed({differs, Nodes}) -> [string:trim(problems(#{}, {policy_differs, #{nodes => Nodes}}))];
+followed({as_wanted, []}) -> ["everything is as wanted"];
+followed({as_wanted, Warnings}) -> ["everything is as wanted, as far as it can be", warnings(Warnings)];
+followed({proposed, Steps, Warnings}) -> [[io_lib:format("changes that are wanted: ~w; easy_cluster:repair() makes them", [Steps]), warnings(Warnings)]];
+followed({brought, Id, Steps}) -> [io_lib:format("changes that were made: ~w, as ~ts", [Steps, Id])];
+followed({impossible, {_, Details} = Reason}) -> [["cannot be followed\n", string:trim(problems(Details, Reason), trailing)]];
+followed({failed, {_, Details} = Reason}) -> [["not reached, and tried again\n", string:trim(problems(Details, Reason), trailing)]].
+
+names(Nodes) ->
+    lists:join(", ", [atom_to_list(Node) || Node <- Nodes]).
+
+warnings([]) -> "";
+warnings(Warnings) -> [$\n, string:trim(problems(#{problems => Warnings}, hd(Warnings)), trailing)].
 
 %% One line a step. While a table is copied, a terminal shows a bar; elsewhere a line now and then.
 -spec reporter(easy_cluster_planner:plan()) -> easy_cluster_executor:report().

@@ -69,6 +69,10 @@ run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
 run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
+run({delete_copy_on, #{table := Table, node := Node, others := Least}}, _Context) ->
+    evidence(delete_copy_on(Table, Node, Least));
+run({change_copy_type, Copy}, Context) ->
+    change_copy_type(Copy, Context);
 run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
@@ -355,11 +359,11 @@ loading(Timeout) -> max(Timeout, 60000).
 %%% Tables
 
 copy_table(#{table := Table, storage := Storage} = Copy, Context) ->
-    is_copied(copied([Copy], Context, fun() -> mnesia:add_table_copy(Table, node(), Storage) end), Table, Storage).
+    is_copied(copied(node(), [Copy], Context, fun() -> mnesia:add_table_copy(Table, node(), Storage) end), Table, Storage).
 
 %% One transaction for all of them, or one each: an aborted one has left nothing behind.
 copy_tables(Copies, Context) ->
-    case copied(Copies, Context, fun() -> easy_cluster_schema:add_copies(Copies) end) of
+    case copied(node(), Copies, Context, fun() -> easy_cluster_schema:add_copies(Copies) end) of
         {atomic, ok} -> each(fun is_stored/1, Copies, #{transactions => 1, rows => 0});
         {aborted, _Reason} ->
             each(fun(Copy) -> copy_table(Copy, Context) end, Copies, #{transactions => length(Copies), rows => 0})
@@ -373,10 +377,39 @@ each(Fun, [Copy | Copies], #{rows := Before} = Evidence) ->
         {error, Reason} -> {error, Reason}
     end.
 
-copy_table_to(#{table := Table, node := Node, storage := Storage}, #{timeout := Timeout} = Context) ->
-    case copied([], Context, fun() -> mnesia:add_table_copy(Table, Node, Storage) end) of
+copy_table_to(#{table := Table, node := Node, storage := Storage} = Copy, #{timeout := Timeout} = Context) ->
+    case copied(Node, [Copy], Context, fun() -> mnesia:add_table_copy(Table, Node, Storage) end) of
         {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
         {aborted, {already_exists, Table, Node}} -> is_held(Table, Node, Storage, Timeout);
+        {aborted, Reason} -> {error, Reason}
+    end.
+
+%% Where it is gone with its table, there is nothing left to do.
+delete_copy_on(Table, Node, Least) ->
+    case lists:member(Table, mnesia:system_info(tables)) andalso lists:member(Node, holders(Table)) of
+        false -> ok;
+        true ->
+            case mnesia:table_info(Table, where_to_write) -- [Node] of
+                Others when length(Others) >= Least -> is_gone(mnesia:del_table_copy(Table, Node), Table, Node);
+                Others -> {error, {too_few_other_copies, Table, Others}}
+            end
+    end.
+
+holders(Table) ->
+    lists:append([mnesia:table_info(Table, Storage) || Storage <- [ram_copies, disc_copies, disc_only_copies]]).
+
+is_gone({atomic, ok}, Table, Node) ->
+    case lists:member(Node, holders(Table)) of
+        false -> ok;
+        true -> {error, {still_held, Table, Node}}
+    end;
+is_gone({aborted, Reason}, _Table, _Node) ->
+    {error, Reason}.
+
+change_copy_type(#{table := Table, node := Node, storage := Storage} = Copy, #{timeout := Timeout} = Context) ->
+    case copied(Node, [Copy], Context, fun() -> mnesia:change_table_copy_type(Table, Node, Storage) end) of
+        {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
+        {aborted, {already_exists, Table, Node, Storage}} -> is_held(Table, Node, Storage, Timeout);
         {aborted, Reason} -> {error, Reason}
     end.
 
@@ -392,10 +425,10 @@ is_held(Table, Node, Storage, Timeout) ->
 is_loaded(true, _Table) -> {ok, #{}};
 is_loaded(false, Table) -> {error, {not_loaded, Table}}.
 
-copied(Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
+copied(To, Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
     {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, Fun()}) end),
     [true = erlang:monitor_node(Node, true) || Node <- Members],
-    Result = await_copy(Pid, Monitor, fun() -> Progress(arrived(Copies)) end),
+    Result = await_copy(Pid, Monitor, fun() -> Progress(arrived(To, Copies)) end),
     [true = erlang:monitor_node(Node, false) || Node <- Members],
     Result.
 
@@ -414,15 +447,17 @@ await_copy(Pid, Monitor, Report) ->
     end.
 
 %% Of several tables, the sum, under the name of the last that has begun to arrive.
-arrived([#{table := First} | _] = Copies) ->
-    Here = [{Table, ets:info(Table, size), ets:info(Table, memory)} || #{table := Table} <- Copies],
+arrived(To, [#{table := First} | _] = Copies) ->
     Begun = [{Table, Rows, Words * erlang:system_info(wordsize)}
-             || {Table, Rows, Words} <- Here, is_integer(Rows), is_integer(Words)],
+             || #{table := Table} <- Copies, {ok, [Rows, Words]} <- [sizes(To, Table)], is_integer(Rows), is_integer(Words)],
     #{table => lists:last([First | [Table || {Table, _, _} <- Begun]]),
       rows => lists:sum([Rows || {_, Rows, _} <- Begun]),
       bytes => lists:sum([Bytes || {_, _, Bytes} <- Begun]),
       of_rows => lists:sum([Rows || #{rows := Rows} <- Copies]),
       of_bytes => lists:sum([Bytes || #{bytes := Bytes} <- Copies])}.
+
+sizes(To, Table) ->
+    easy_cluster_rpc:batch(To, [{ets, info, [Table, Item]} || Item <- [size, memory]], ?RECONNECT_TIMEOUT).
 
 is_copied({atomic, ok}, Table, Storage) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage);

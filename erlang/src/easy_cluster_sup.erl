@@ -1,4 +1,4 @@
-%% Two processes: the one that runs operations, and the one that compares copies in the background.
+%% The one that runs operations, the one that sees when one is needed, and the one that compares copies in the background.
 -module(easy_cluster_sup).
 -behaviour(supervisor).
 
@@ -10,5 +10,5 @@ start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
 init([]) ->
-    {ok, {#{strategy => one_for_one}, [#{id => Module, start => {Module, start_link, []}}
-                                       || Module <- [easy_cluster_server, easy_cluster_scrub]]}}.
+    {ok, {#{strategy => one_for_one}, [#{id => Name, start => {Name, start_link, []}}
+                                       || Name <- [easy_cluster_server, easy_cluster_sync, easy_cluster_scrub]]}}.

@@ -11,9 +11,13 @@
 
 -spec start(binary(), term()) -> ok | {error, term()}.
 start(_Host, Opts) ->
+    set(Opts),
+    easy_cluster_app:ensure_started().
+
+set(Opts) ->
     kept_quota(option(gen_mod, kept_quota, Opts)),
     scrub(Opts),
-    easy_cluster_app:ensure_started().
+    easy_cluster_policy:set(option(gen_mod, policy, Opts)).
 
 %% Not called by its name, as a build without ejabberd does not know it.
 option(Module, Name, Opts) ->
@@ -40,9 +44,9 @@ pre_uninstall() ->
 
 -spec reload(binary(), term(), term()) -> ok.
 reload(_Host, NewOpts, _OldOpts) ->
-    scrub(NewOpts),
+    set(NewOpts),
     easy_cluster_scrub:configure(),
-    kept_quota(option(gen_mod, kept_quota, NewOpts)).
+    easy_cluster_sync:look().
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
 -spec depends(binary(), term()) -> [].
@@ -50,13 +54,15 @@ depends(_Host, _Opts) ->
     ok = easy_cluster_recovery:before_mnesia(),
     [].
 
--spec mod_opt_type(kept_quota | scrub | scrub_interval) -> fun((term()) -> term()).
+-spec mod_opt_type(kept_quota | policy | scrub | scrub_interval) -> fun((term()) -> term()).
 mod_opt_type(kept_quota) ->
     positive(econf);
 mod_opt_type(scrub) ->
     boolean(econf);
 mod_opt_type(scrub_interval) ->
-    duration(econf).
+    duration(econf);
+mod_opt_type(policy) ->
+    easy_cluster_policy:validator(econf).
 
 positive(Module) ->
     Module:pos_int(infinity).
@@ -67,9 +73,9 @@ boolean(Module) ->
 duration(Module) ->
     Module:timeout(second).
 
--spec mod_options(binary()) -> [{atom(), undefined | pos_integer() | infinity | boolean()}].
+-spec mod_options(binary()) -> [{atom(), undefined | pos_integer() | infinity | boolean() | binary()}].
 mod_options(_Host) ->
-    [{kept_quota, undefined}, {scrub, true}, {scrub_interval, timer:hours(24)}].
+    [{kept_quota, undefined}, {policy, undefined}, {scrub, true}, {scrub_interval, timer:hours(24)}].
 
 -spec mod_doc() -> map().
 mod_doc() ->
@@ -84,5 +90,15 @@ mod_doc() ->
                              "name, so give all of them the same. The default is 'true'.">>]}},
                {scrub_interval,
                 #{value => "timeout()",
-                  desc => [<<"How long after one comparison of all tables the next begins. The default is '1 day'.">>]}}],
+                  desc => [<<"How long after one comparison of all tables the next begins. The default is '1 day'.">>]}},
+               {policy,
+                #{value => "{Key: Value}",
+                  desc => [<<"What the cluster should look like: which nodes hold which tables, in how many copies and how stored. With "
+                             "`sync: auto` it is kept so, with `sync: propose` (the default) status() tells what would be done, and "
+                             "repair() does it.">>],
+                  example => ["modules:",
+                              "  mod_easy_cluster:",
+                              "    policy:",
+                              "      copies: 2",
+                              "      sync: auto"]}}],
       desc => [<<"Clustering that cannot lose data: call easy_cluster:help() in `ejabberdctl debug`.">>]}.

@@ -129,6 +129,10 @@ fn headline(plan: &Plan) -> String {
             let keys = counted(repair.drift.keys, "key");
             format!("repair_table: all copies of {} get what {} has of {keys}", repair.table, repair.winner)
         }
+        Operation::Repair(_) => {
+            let members = plan.members.iter().chain([&plan.node]).cloned().collect();
+            format!("repair: {} get what the policy wants", Nodes(members))
+        }
         Operation::Restore(backup) => format!(
             "restore: {} goes on alone with the backup of {} that {} made at {}",
             plan.node, backup.path, backup.node, backup.at
@@ -250,7 +254,12 @@ pub fn action(action: &Action) -> String {
         }
         Action::CopyTableTo { table, node, storage, rows, bytes } => {
             let (rows, storage) = (counted(*rows, "row"), storage.as_str());
-            format!("copy {table} to {node} as {storage}, where no copy is ({rows}, {})", Bytes(*bytes))
+            format!("copy {table} to {node} as {storage} ({rows}, {})", Bytes(*bytes))
+        }
+        Action::DeleteCopyOn { table, node, .. } => format!("delete the copy of {table} on {node}"),
+        Action::ChangeCopyType { table, node, storage, rows, bytes } => {
+            let (rows, storage) = (counted(*rows, "row"), storage.as_str());
+            format!("store the copy of {table} on {node} as {storage} ({rows}, {})", Bytes(*bytes))
         }
         Action::BackUp { tables, rows, bytes } => {
             let tables = counted(tables.len() as u64, "table");

@@ -31,6 +31,8 @@ pub enum Operation {
     Rename(Rename),
     /// Load here what waits for nodes that are gone for good.
     ForceBoot(ForceBoot),
+    /// Bring the cluster of this node to what a policy wants.
+    Repair(Repair),
     /// Make all copies of a table what one node has.
     RepairTable(TableRepair),
 }
@@ -72,6 +74,26 @@ pub struct CopyDrift {
     pub foreign: u64,
     /// Keys of both, with other rows.
     pub different: u64,
+}
+
+/// A policy, and what decides on its plan beside the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// The text of the policy (`docs/policy.md`).
+    pub policy: String,
+    /// Minutes since midnight, by the clock that the policy's windows go by.
+    pub minute: u16,
+    /// Changes that were made here by themselves within the last hour, one each time.
+    pub lately: Vec<Lately>,
+}
+
+/// A change of a table's copy on a node that was made lately.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lately {
+    /// The table.
+    pub table: TableName,
+    /// The node.
+    pub node: NodeName,
 }
 
 /// What waits here, as the node's own records and the other members tell.
@@ -208,6 +230,7 @@ impl Operation {
             | Self::Restore(_)
             | Self::Rename(_)
             | Self::ForceBoot(_)
+            | Self::Repair(_)
             | Self::RepairTable(_) => None,
         }
     }
@@ -217,7 +240,11 @@ impl Operation {
     pub fn replaces_database(&self) -> bool {
         match self {
             Self::Join(_) | Self::JoinAsMaster(_) | Self::Restore(_) | Self::Rename(_) => true,
-            Self::SyncNode(_) | Self::Forget(_) | Self::ForceBoot(_) | Self::RepairTable(_) => false,
+            Self::SyncNode(_)
+            | Self::Forget(_)
+            | Self::ForceBoot(_)
+            | Self::Repair(_)
+            | Self::RepairTable(_) => false,
             Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
@@ -233,6 +260,7 @@ impl Operation {
             | Self::SyncNode(_)
             | Self::Forget(_)
             | Self::ForceBoot(_)
+            | Self::Repair(_)
             | Self::RepairTable(_) => false,
         }
     }
@@ -252,6 +280,7 @@ impl Operation {
             Self::Rename(_) => "rename",
             Self::ForceBoot(_) => "force_boot",
             Self::RepairTable(_) => "repair_table",
+            Self::Repair(_) => "repair",
         }
     }
 }

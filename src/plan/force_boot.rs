@@ -1,10 +1,8 @@
 //! Going on without nodes that are gone for good, after a total outage.
 
 use super::step::{Action, OnFailure};
-use super::{Inputs, Plan, fingerprint, numbered, total};
-use crate::model::name::NodeName;
+use super::{Inputs, Plan, fingerprint, numbered, running, total};
 use crate::model::request::ForceBoot;
-use crate::model::snapshot::Running;
 use crate::validate::problem::Problem;
 use crate::validate::view::View;
 use crate::validate::waiting;
@@ -43,10 +41,4 @@ pub(super) fn make(view: &View<'_>, force: &ForceBoot, inputs: &Inputs) -> Resul
         rows: Vec::new(),
         lost: Vec::new(),
     })
-}
-
-pub(super) fn running(view: &View<'_>) -> Vec<NodeName> {
-    let members = view.set(view.here_facts().db_nodes).iter().filter(|node| *node != view.here());
-    let runs = |node: &&NodeName| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes);
-    members.filter(runs).cloned().collect()
 }

@@ -17,6 +17,7 @@ mod join;
 pub mod marks;
 pub mod recover;
 pub mod rename;
+mod repair;
 pub mod repair_table;
 pub mod restore;
 pub mod rollback;
@@ -33,7 +34,7 @@ use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
 use crate::model::request::{Data, Operation, Options, Rollback, Way};
 use crate::model::rows::RowDifference;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Running, Snapshot};
 use crate::model::table::Table;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
@@ -115,7 +116,11 @@ pub struct Kept {
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     match operation {
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::RepairTable(_) => {
+        Operation::Forget(_)
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => {
             return Ok(Vec::new());
         }
         Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
@@ -140,6 +145,7 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
+        | Operation::Repair(_)
         | Operation::RepairTable(_) => Ok(Vec::new()),
     }
 }
@@ -180,9 +186,11 @@ fn wanted<'a>(
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::RepairTable(_) => {
-            (Vec::new(), Vec::new())
-        }
+        Operation::Forget(_)
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -191,6 +199,12 @@ fn wanted<'a>(
 fn members(view: &View<'_>, of: &NodeName) -> Vec<NodeName> {
     let all = view.facts(of).map_or(&[][..], |facts| view.set(facts.db_nodes));
     all.iter().filter(|node| *node != view.here()).cloned().collect()
+}
+
+/// Those of them whose Mnesia runs.
+fn running(view: &View<'_>) -> Vec<NodeName> {
+    let runs = |node: &NodeName| view.facts(node).is_some_and(|facts| facts.mnesia == Running::Yes);
+    members(view, view.here()).into_iter().filter(runs).collect()
 }
 
 fn of_rollback(view: &View<'_>, rollback: &Rollback, archived: u64) -> Vec<Problem> {
@@ -236,6 +250,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::ForceBoot(force) = &inputs.operation {
         return force_boot::make(&view, force, inputs);
     }
+    if let Operation::Repair(wanted) = &inputs.operation {
+        return repair::make(&view, wanted, inputs);
+    }
     if let Operation::RepairTable(wish) = &inputs.operation {
         return repair_table::make(&view, wish, inputs);
     }
@@ -258,9 +275,11 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::RepairTable(_) => {
-            (Vec::new(), Vec::new())
-        }
+        Operation::Forget(_)
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => (Vec::new(), Vec::new()),
         Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
@@ -295,6 +314,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
+        | Operation::Repair(_)
         | Operation::RepairTable(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
@@ -455,12 +475,12 @@ fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
-        for copy in step.action.copies() {
-            sum.rows = sum.rows.saturating_add(copy.rows);
-            sum.bytes = sum.bytes.saturating_add(copy.bytes);
+        for (table, rows, bytes) in step.action.copied() {
+            sum.rows = sum.rows.saturating_add(rows);
+            sum.bytes = sum.bytes.saturating_add(bytes);
             if step.stall > sum.longest_stall {
                 sum.longest_stall = step.stall;
-                sum.stalled_table = Some(copy.table.clone());
+                sum.stalled_table = Some(table.clone());
             }
         }
     }
@@ -482,7 +502,8 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
     if let Action::CopyTable(TableCopy { storage, rows, bytes, .. })
-    | Action::CopyTableTo { storage, rows, bytes, .. } = action
+    | Action::CopyTableTo { storage, rows, bytes, .. }
+    | Action::ChangeCopyType { storage, rows, bytes, .. } = action
     {
         return estimate::copy(*storage, *rows, *bytes);
     }

@@ -5,7 +5,7 @@
 
 use super::diff::{self, Comparison};
 use super::step::{Action, OnFailure};
-use super::{Inputs, Plan, fingerprint, force_boot, numbered, total};
+use super::{Inputs, Plan, fingerprint, numbered, running, total};
 use crate::model::name::NodeName;
 use crate::model::request::{Drift, Operation, TableRepair};
 use crate::model::snapshot::Snapshot;
@@ -48,7 +48,7 @@ pub(super) fn make(view: &View<'_>, repair: &TableRepair, inputs: &Inputs) -> Re
         operation: inputs.operation.clone(),
         options: inputs.options.clone(),
         node: here.clone(),
-        members: force_boot::running(view),
+        members: running(view),
         fingerprint: fingerprint::of(view, here),
         estimate: total(&steps),
         steps,

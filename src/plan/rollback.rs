@@ -121,6 +121,11 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
                 "copies that were made the same stay so; what the others had is in the archive of the repair",
             ));
         }
+        Operation::Repair(_) => {
+            return Err(nothing(
+                "a repair has brought copies to where the policy wants them; change the policy",
+            ));
+        }
         Operation::Forget(_) => return Err(nothing("of a node that was forgotten, nothing is kept here")),
         Operation::Rollback(rollback) => match rollback.way {
             Way::Kept { .. } => kept(last, plan)?,

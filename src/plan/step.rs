@@ -107,7 +107,7 @@ pub enum Action {
         /// Rows in the archive.
         rows: u64,
     },
-    /// Copy a table to a member (`mnesia:add_table_copy/3`), as its only copy is here and would go with this node.
+    /// Copy a table to a member or to this node (`mnesia:add_table_copy/3`).
     /// Check: the member is among the holders of that storage type and takes writes. Undo: nothing, it is good in itself.
     CopyTableTo {
         /// The table.
@@ -117,6 +117,30 @@ pub enum Action {
         /// How the copy is stored.
         storage: Storage,
         /// Rows to go.
+        rows: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// Delete a node's copy of a table (`mnesia:del_table_copy/2`); refused where fewer others are loaded. One that is gone is success.
+    /// Check: the node is not among the holders. Undo: nothing.
+    DeleteCopyOn {
+        /// The table.
+        table: TableName,
+        /// The node.
+        node: NodeName,
+        /// How many other copies have to be loaded.
+        others: u32,
+    },
+    /// Store a node's copy of a table in another way (`mnesia:change_table_copy_type/3`). One that is stored so is success.
+    /// Check: the node says so, and takes writes. Undo: nothing, its rows are the same.
+    ChangeCopyType {
+        /// The table.
+        table: TableName,
+        /// The node.
+        node: NodeName,
+        /// How it is stored.
+        storage: Storage,
+        /// Its rows.
         rows: u64,
         /// Their bytes.
         bytes: u64,
@@ -290,6 +314,17 @@ impl Action {
         if let Self::CopyTables { copies } = self { copies } else { &[] }
     }
 
+    /// The tables that it copies or stores anew, wherever that is, with rows and bytes.
+    #[must_use]
+    pub fn copied(&self) -> Vec<(&TableName, u64, u64)> {
+        if let Self::CopyTableTo { table, rows, bytes, .. }
+        | Self::ChangeCopyType { table, rows, bytes, .. } = self
+        {
+            return vec![(table, *rows, *bytes)];
+        }
+        self.copies().iter().map(|copy| (&copy.table, copy.rows, copy.bytes)).collect()
+    }
+
     /// The name that the executor and the journal know it by.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -315,6 +350,8 @@ impl Action {
             Self::WaitForTables { .. } => "wait_for_tables",
             Self::MergeRows { .. } => "merge_rows",
             Self::CopyTableTo { .. } => "copy_table_to",
+            Self::DeleteCopyOn { .. } => "delete_copy_on",
+            Self::ChangeCopyType { .. } => "change_copy_type",
             Self::BackUp { .. } => "back_up",
             Self::DropBackUp { .. } => "drop_back_up",
             Self::KeepInMemory { .. } => "keep_in_memory",

@@ -7,7 +7,7 @@ use super::step::Action;
 use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};
 use crate::model::request::Operation;
-use crate::model::snapshot::{Running, Snapshot};
+use crate::model::snapshot::{Running, SetIndex, Snapshot};
 use crate::model::table::{Storage, Table};
 use crate::validate::problem::{Nodes, Problem};
 use crate::validate::view::View;
@@ -20,6 +20,9 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     if let Operation::ForceBoot(_) = &plan.operation {
         return of_loaded(&view, plan);
+    }
+    if let Operation::Repair(_) = &plan.operation {
+        return none(plan.steps.iter().flat_map(|step| of_repaired(&view, &step.action)).collect());
     }
     let mut expected = vec![plan.node.clone()];
     if !plan.operation.ends_alone() {
@@ -56,7 +59,43 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
             problems.push(failed(format!("{application} to run"), "it does not".into()));
         }
     }
+    none(problems)
+}
+
+fn none(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// What a step has changed is so in this node's view, which is that of all who run. A table that was deleted meanwhile is no concern of it.
+fn of_repaired(view: &View<'_>, action: &Action) -> Option<Problem> {
+    let find = |name: &TableName| view.tables_of(view.here()).find(|table| table.name == *name);
+    if let Action::DeleteCopyOn { table, node, .. } = action {
+        let holders = view.holders(find(table)?).0;
+        return holders
+            .contains(node)
+            .then(|| failed(format!("no copy of {table} on {node}"), Nodes(holders).to_string()));
+    }
+    let (Action::CopyTableTo { table, node, storage, .. }
+    | Action::ChangeCopyType { table, node, storage, .. }) = action
+    else {
+        return None;
+    };
+    let holders = stored_as(find(table)?, *storage);
+    let missing = !view.set(holders).contains(node);
+    missing.then(|| {
+        failed(
+            format!("a copy of {table} as {} on {node}", storage.as_str()),
+            format!("so stored on {}", view.nodes(holders)),
+        )
+    })
+}
+
+fn stored_as(table: &Table, storage: Storage) -> SetIndex {
+    match storage {
+        Storage::RamCopies => table.ram_copies,
+        Storage::DiscCopies => table.disc_copies,
+        Storage::DiscOnlyCopies => table.disc_only_copies,
+    }
 }
 
 /// Tables that were forced are loaded here. Members that are gone are no concern of it.
@@ -64,9 +103,9 @@ fn of_loaded(view: &View<'_>, plan: &Plan) -> Result<(), Vec<Problem>> {
     let forced: Vec<&TableName> = plan.steps.iter().flat_map(|step| forced(&step.action)).collect();
     let waits = |table: &&Table| forced.contains(&&table.name) && !view.has_here(table.active);
     let waiting = view.tables_of(&plan.node).filter(waits);
-    let problems: Vec<Problem> =
-        waiting.map(|table| failed(format!("{} to be loaded here", table.name), "it waits".into())).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    none(
+        waiting.map(|table| failed(format!("{} to be loaded here", table.name), "it waits".into())).collect(),
+    )
 }
 
 fn forced(action: &Action) -> impl Iterator<Item = &TableName> {
@@ -101,11 +140,7 @@ fn of_copy(view: &View<'_>, name: &TableName, storage: Storage, table: Option<&T
     let Some(table) = table else {
         return Some(failed(expected(), "no such table".into()));
     };
-    let holders = match storage {
-        Storage::RamCopies => table.ram_copies,
-        Storage::DiscCopies => table.disc_copies,
-        Storage::DiscOnlyCopies => table.disc_only_copies,
-    };
+    let holders = stored_as(table, storage);
     if !view.has_here(holders) {
         return Some(failed(expected(), format!("copies on {}", view.nodes(holders))));
     }

@@ -1566,6 +1566,36 @@ problems! {
     evidence "{lines}: the copies of {tables} are in fewer zones than there are copies and zones"
     fix "make room in the other zones, or take exclusions there away"
 
+    /// A repair was asked for, and there is no policy.
+    Request Error NoPolicy = "no_policy" {}
+    evidence "nothing says what the cluster should look like"
+    fix "write it in ejabberd.yml under modules, mod_easy_cluster, policy (docs/policy.md), and reload; elsewhere: application:set_env(easy_cluster, policy, Text)"
+
+    /// Members with different policies: none is followed before they agree.
+    Request Error PolicyDiffers = "policy_differs" { nodes: Nodes }
+    evidence "the policy of {nodes} is another one than this node's"
+    fix "give every member the same policy and reload it, or carry this one out by hand: easy_cluster:repair()"
+
+    /// Copies that would keep transactions waiting for longer than the policy allows.
+    Tables Warning PolicyStalls = "policy_stalls" { tables: Tables, stall: Milliseconds, windows: bool }
+    evidence "{tables} stay as they are for now: to copy them keeps transactions waiting for up to {stall}"
+    fix "nothing, where the policy has a window: they come then; to do it now: easy_cluster:repair(#{{yes => true}})"
+
+    /// Something undoes again and again what is done for the policy.
+    Tables Warning PolicyUndone = "policy_undone" { tables: Tables, times: u64 }
+    evidence "{tables} stay as they are: what was changed for the policy was undone {times} times within an hour"
+    fix "find out what changes them (a module that starts again and again, another program), or put them under leave_alone"
+
+    /// The file that says so could not be written or deleted on a member.
+    Operation Error NotPaused = "not_paused" { node: NodeName, reason: String }
+    evidence "{node} could not note it: {reason}"
+    fix "make room on its disk, see that its Mnesia directory can be written, and call the function again"
+
+    /// A repair has ended before its end, as somebody asked for.
+    Operation Error Paused = "paused" { id: String, done: u64, left: u64 }
+    evidence "{id} has ended behind {done} of its steps, {left} are left: easy_cluster is paused"
+    fix "easy_cluster:resume(), and what is left is planned anew"
+
     /// ejabberd gives its node a copy of every table that its modules use, each time it starts.
     Tables Warning PolicyEjabberdCopies = "policy_ejabberd_copies" { copies: u64, tables: Tables }
     evidence "copies that are not wanted go ({copies}, of {tables}); ejabberd makes those of its own modules' tables anew when it starts there"

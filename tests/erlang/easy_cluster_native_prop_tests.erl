@@ -200,14 +200,14 @@ without_the_library_test_() ->
     Calls = [{Function, [Node | Opts]}
              || Function <- [test_node, doctor, diff, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
-        [{repair, [#{table => any, winner => Node} | Opts]} || Opts <- [[], [#{}]]] ++
+        [{repair, [#{table => any, winner => Node}, #{}]}] ++
         [{Function, Opts} || Function <- [reset, leave, rollback, force_boot], Opts <- [[], [#{}]]] ++
         [{Function, ["any" | Opts]} || Function <- [drop_kept, drop_archive], Opts <- [[], [#{}]]] ++
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
         [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
-        [{status, []}, {history, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {explain, ["any text"]}],
-    %% What was not begun, and what members say, is known without the core.
-    Others = [{help, 0}, {snapshot, 1}, {format_error, 1}, {history, 1}, {resume, 0}],
+        [{status, []}, {tables, []}, {history, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {explain, ["any text"]}],
+    %% What was not begun, what members say, and that there is no policy, is known without the core.
+    Others = [{help, 0}, {snapshot, 1}, {format_error, 1}, {history, 1}, {resume, 0}, {pause, 0}, {repair, 0}, {repair, 1}],
     [{"all that ask the core are here", ?_assertEqual(exported() -- Others,
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,

@@ -36,6 +36,13 @@ def trio(lab, request):
 
 
 @pytest.fixture
+def uneven(lab, request):
+    """The same, each with other modules."""
+    lacks = {"foo.bar": ("mod_muc", "mod_muc_admin"), "third.host": ("mod_vcard", "mod_roster")}
+    yield from _started(lab, request, "hello.world", "foo.bar", "third.host", without=lacks)
+
+
+@pytest.fixture
 def nodes_of(lab, request):
     """Makes and starts fresh ejabberd nodes of the releases given, strangers to each other, one a host."""
     made = request.node.stash[_NODES] = []
@@ -69,8 +76,8 @@ def plain_nodes(lab, request):
         shutil.rmtree(node.folder)
 
 
-def _started(lab, request, *names):
-    nodes = [lab.host(name).ejabberd() for name in names]
+def _started(lab, request, *names, without={}):
+    nodes = [lab.host(name).ejabberd(without=without.get(name, ())) for name in names]
     request.node.stash[_NODES] = nodes
     try:
         lab.start(*nodes)

@@ -5,8 +5,8 @@
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
-    Awaited, AwaitedNode, BackedUp, Backup, Changes, CopyDrift, Data, Drift, ForceBoot, LocalRows, Lose,
-    Operation, Options, Rename, TableRepair, Rollback, Way,
+    Awaited, AwaitedNode, BackedUp, Backup, Changes, CopyDrift, Data, Drift, ForceBoot, Lately, LocalRows,
+    Lose, Operation, Options, Rename, Repair, Rollback, TableRepair, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
@@ -295,6 +295,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
         table_repair().prop_map(Operation::RepairTable),
+        (text(), any::<u16>(), vec(lately(), 0..3))
+            .prop_map(|(policy, minute, lately)| Operation::Repair(Repair { policy, minute, lately })),
     ]
 }
 
@@ -315,6 +317,10 @@ prop_compose! {
     fn comparison()(table in table_name(), nodes in nodes(), bits in any::<u32>(), piece in any::<u64>()) -> Comparison {
         Comparison { table, nodes, bits, piece }
     }
+}
+
+fn lately() -> impl Strategy<Value = Lately> {
+    (table_name(), node()).prop_map(|(table, node)| Lately { table, node })
 }
 
 fn force_boot() -> impl Strategy<Value = ForceBoot> {
@@ -398,6 +404,20 @@ fn action() -> impl Strategy<Value = Action> {
         nodes().prop_map(|members| Action::ForgetHere { members }),
         (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
             |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
+        ),
+        (table_name(), node(), any::<u32>()).prop_map(|(table, node, others)| Action::DeleteCopyOn {
+            table,
+            node,
+            others
+        }),
+        (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
+            |(table, node, storage, [rows, bytes])| Action::ChangeCopyType {
+                table,
+                node,
+                storage,
+                rows,
+                bytes
+            }
         ),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
         table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
@@ -638,6 +658,7 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
+        | Operation::Repair(_)
         | Operation::RepairTable(_) => Operation::JoinAsMaster(other),
     };
     inputs

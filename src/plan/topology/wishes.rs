@@ -97,7 +97,9 @@ impl<'a> Wishes<'a> {
         let class = self.policy.class_of(table, wish);
         let now = reading.holders(table);
         let loaded = reading.set(table.active).to_vec();
-        let frozen = now.iter().any(|(node, _)| loaded.binary_search(node).is_err());
+        // A snapshot may have been taken while a node went down: some see it, some do not.
+        let is_up = |node: usize| self.members.get(node).is_some_and(|member| member.facts.is_some());
+        let frozen = now.iter().any(|(node, _)| loaded.binary_search(node).is_err() || !is_up(*node));
         let (wanted, line) = self.storage(wish, class);
         let usual = most_common(&now);
         let new = wanted.or(usual).unwrap_or(Storage::DiscCopies);

@@ -1,0 +1,78 @@
+%% The policy that this node has: `docs/policy.md'. ejabberd hands it over as what its YAML parser has made of it; the core reads
+%% text, so it is written down again, without what else is in the configuration.
+-module(easy_cluster_policy).
+
+-export([current/0, set/1]).
+-export([validator/1]).
+-export([from_yaml/1]).
+
+%% What ejabberd's YAML parser makes of a value.
+-type yaml() :: atom() | number() | binary() | [yaml()] | [{yaml(), yaml()}].
+-export_type([yaml/0]).
+
+-spec current() -> binary() | undefined.
+current() ->
+    case application:get_env(easy_cluster, policy, undefined) of
+        undefined -> undefined;
+        Text -> easy_cluster_planner:text(Text)
+    end.
+
+%% The members look at what has changed.
+-spec set(binary() | undefined) -> ok.
+set(undefined) -> application:unset_env(easy_cluster, policy);
+set(Text) -> application:set_env(easy_cluster, policy, Text).
+
+%% A validator of ejabberd's (`econf', which a build without ejabberd does not know): from what the parser has made of it to the text.
+%% The lines that it tells are those of `ejabberd.yml' where the policy stands in that file.
+-spec validator(module()) -> fun((yaml()) -> binary()).
+validator(Econf) ->
+    fun(Yaml) ->
+            Text = from_yaml(Yaml),
+            case easy_cluster_native:call(policy, #{text => Text}) of
+                {ok, _Policy} -> Text;
+                {error, Reason} -> Econf:fail({policy, words(in_file(ejabberd_config, Reason))})
+            end
+    end.
+
+words(Reason) ->
+    string:split(string:trim(unicode:characters_to_list(easy_cluster:format_error(Reason))), "\n", all).
+
+%% The file may have changed since, or have the policy in another one: then the lines are those of the text.
+in_file(Config, Reason) ->
+    case file:read_file(Config:path()) of
+        {ok, File} ->
+            case easy_cluster_native:call(policy, #{text => File}) of
+                {error, {Code, _} = InFile} when Code =/= policy_missing, Code =/= policy_not_yaml -> InFile;
+                _NotThere -> Reason
+            end;
+        {error, _Unreadable} ->
+            Reason
+    end.
+
+-spec from_yaml(yaml()) -> binary().
+from_yaml(Yaml) ->
+    <<Text/binary>> = unicode:characters_to_binary(top(Yaml)),
+    Text.
+
+top([{_, _} | _] = Map) -> map(Map, "");
+top(Other) -> value(Other, "").
+
+map(Pairs, Indent) ->
+    [[Indent, scalar(Key), ":", value(Value, Indent)] || {Key, Value} <- Pairs].
+
+value([{_, _} | _] = Map, Indent) -> ["\n", map(Map, ["  " | Indent])];
+value(List, _Indent) when is_list(List) -> [" [", lists:join(", ", [scalar(Each) || Each <- List]), "]\n"];
+value(Scalar, _Indent) -> [" ", scalar(Scalar), "\n"].
+
+scalar(Empty) when Empty =:= ''; Empty =:= <<>> -> "";
+scalar(Number) when is_integer(Number) -> integer_to_list(Number);
+scalar(Number) when is_float(Number) -> io_lib:format("~w", [Number]);
+scalar(Text) when is_atom(Text); is_binary(Text) -> ["\"", [escaped(Char) || Char <- unicode:characters_to_list(text(Text))], "\""];
+scalar(Nested) -> scalar(iolist_to_binary(io_lib:format("~tp", [Nested]))).
+
+text(Text) when is_atom(Text) -> atom_to_binary(Text);
+text(Text) -> Text.
+
+escaped(Char) when Char =:= $"; Char =:= $\\ -> [$\\, Char];
+escaped(Char) when Char < 32 -> io_lib:format("\\x~2.16.0B", [Char]);
+escaped(Char) -> Char.

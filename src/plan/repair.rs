@@ -1,0 +1,148 @@
+//! Bringing a cluster to what a policy wants, from whichever member is asked.
+//!
+//! Each change is good in itself, so nothing is taken back: what is left of a plan that was cut short is planned anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::step::{Action, OnFailure};
+use super::topology::{self, Step, Topology, Waits};
+use super::{Inputs, Plan, fingerprint, numbered, running, total};
+use crate::model::name::{NodeName, TableName};
+use crate::model::policy::{At, Policy, Window};
+use crate::model::request::{Lately, Options, Repair};
+use crate::model::snapshot::Snapshot;
+use crate::validate::problem::{Milliseconds, Problem, Tables};
+use crate::validate::view::View;
+use crate::validate::{forget, policy};
+
+/// So often a change is made again within an hour, before it is left to whoever undoes it.
+const TIMES: usize = 3;
+
+/// Makes the plan.
+///
+/// # Errors
+/// What is wrong with the policy, and everything that makes it impossible.
+pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+    let (topology, left) = feasible(repair, &inputs.options, &inputs.snapshot)?;
+    let mut warnings = topology.warnings.clone();
+    warnings.extend(left);
+    let here = view.here();
+    let fence = needs_fence(view).then_some(Action::EnsureFence);
+    let actions = actions(&topology).into_iter().chain(fence).chain([Action::Verify]);
+    let steps = numbered(actions.map(|action| (action, OnFailure::Keep)));
+    Ok(Plan {
+        id: format!("{}-{}", inputs.at, inputs.operation.name()),
+        operation: inputs.operation.clone(),
+        options: inputs.options.clone(),
+        node: here.clone(),
+        members: running(view),
+        fingerprint: fingerprint::of(view, here),
+        estimate: total(&steps),
+        steps,
+        undo: Vec::new(),
+        warnings,
+        kept: None,
+        rows: Vec::new(),
+        lost: Vec::new(),
+    })
+}
+
+/// A fence that is there gets its copies like any table; one that is not is made when all members run.
+fn needs_fence(view: &View<'_>) -> bool {
+    forget::fence(view).is_none() && running(view).len() + 1 == view.set(view.here_facts().db_nodes).len()
+}
+
+/// The way to what can be had now. A table of which one change has to wait stays as it is altogether, and the others are planned
+/// around it: they must not count on the room that it would have made.
+fn feasible(
+    repair: &Repair,
+    options: &Options,
+    snapshot: &Snapshot,
+) -> Result<(Topology, Vec<Problem>), Vec<Problem>> {
+    let mut policy = policy::parse(&repair.policy)?;
+    let open = options.yes || policy.windows.iter().any(|window| is_open(window.value, repair.minute));
+    let mut made: BTreeMap<&Lately, usize> = BTreeMap::new();
+    for change in &repair.lately {
+        *made.entry(change).or_default() += 1;
+    }
+    let mut stalls: BTreeMap<TableName, u64> = BTreeMap::new();
+    let mut undone: BTreeMap<TableName, usize> = BTreeMap::new();
+    loop {
+        let topology = topology::make(&policy, snapshot)?;
+        let mut left = BTreeSet::new();
+        for step in &topology.steps {
+            let change = Lately { table: step.table.clone(), node: step.node.clone() };
+            if let Some(times) = made.get(&change).copied().filter(|times| *times >= TIMES) {
+                undone.insert(step.table.clone(), times);
+                left.insert(step.table.clone());
+            } else if step.waits != Waits::Nothing && !open {
+                let stall = stalls.entry(step.table.clone()).or_default();
+                *stall = step.stall.max(*stall);
+                left.insert(step.table.clone());
+            }
+        }
+        if left.is_empty() {
+            return Ok((topology, told(&policy, stalls, undone)));
+        }
+        policy.leave_alone.extend(left.into_iter().map(|value| At { value, line: 0 }));
+    }
+}
+
+fn told(
+    policy: &Policy,
+    stalls: BTreeMap<TableName, u64>,
+    undone: BTreeMap<TableName, usize>,
+) -> Vec<Problem> {
+    let longest = stalls.values().max().copied();
+    let stalls = longest.map(|stall| Problem::PolicyStalls {
+        tables: Tables(stalls.into_keys().collect()),
+        stall: Milliseconds(stall),
+        windows: !policy.windows.is_empty(),
+    });
+    let most = undone.values().max().copied();
+    let undone = most.map(|times| Problem::PolicyUndone {
+        tables: Tables(undone.into_keys().collect()),
+        times: times as u64,
+    });
+    stalls.into_iter().chain(undone).collect()
+}
+
+/// Whether a time of the day is within a window; both ends may be on either side of midnight.
+fn is_open(window: Window, minute: u16) -> bool {
+    if window.from <= window.to {
+        (window.from..window.to).contains(&minute)
+    } else {
+        minute >= window.from || minute < window.to
+    }
+}
+
+fn actions(topology: &Topology) -> Vec<Action> {
+    let mut holders: BTreeMap<&TableName, BTreeSet<&NodeName>> = topology
+        .tables
+        .iter()
+        .map(|table| (&table.table, table.now.iter().map(|copy| &copy.node).collect()))
+        .collect();
+    topology.steps.iter().map(|step| action(step, holders.entry(&step.table).or_default())).collect()
+}
+
+fn action<'t>(step: &'t Step, holders: &mut BTreeSet<&'t NodeName>) -> Action {
+    let Step { table, node, rows, bytes, .. } = step;
+    let (table, rows, bytes) = (table.clone(), *rows, *bytes);
+    match &step.action {
+        topology::Action::Add { storage, .. } => {
+            holders.insert(node);
+            Action::CopyTableTo { table, node: node.clone(), storage: *storage, rows, bytes: bytes.0 }
+        }
+        topology::Action::Remove { .. } => {
+            holders.remove(node);
+            Action::DeleteCopyOn {
+                table,
+                node: node.clone(),
+                others: u32::try_from(holders.len()).unwrap_or(1).max(1),
+            }
+        }
+        topology::Action::Store { to, .. } => {
+            Action::ChangeCopyType { table, node: node.clone(), storage: *to, rows, bytes: bytes.0 }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+"""A policy, and the cluster that follows it, on real ejabberd nodes."""
+
+from cluster import call, code, join, replicas_of, until
+from lab import wait_until
+
+
+def stored(node) -> dict[str, dict[str, str]]:
+    """How each table is stored on each of its nodes, as this node sees it."""
+    rows = node.eval("""
+        [{Table, Node, Storage} || Table <- mnesia:system_info(tables), Storage <- [ram_copies, disc_copies, disc_only_copies],
+                                   Node <- mnesia:table_info(Table, Storage)]""")
+    found = {}
+    for table, holder, storage in rows:
+        found.setdefault(table, {})[holder] = storage
+    return found
+
+
+def finding(node):
+    return node.eval("maps:get(finding, easy_cluster_sync:state())")
+
+
+def test_repair_brings_a_cluster_to_its_policy(pair):
+    hello, foo = replicas_of(pair)
+    assert code(call(hello, "repair()")) == "no_policy"
+    foo.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{foo.name}']}}])")
+    foo.eval("[ok = mnesia:dirty_write({stock, I, I}) || I <- lists:seq(1, 1000)], ok")
+    policy = f"""
+copies: all
+tables:
+  stock: {{storage: disc_only_copies}}
+  roster: {{copies: 1, pins: {hello.name}}}
+leave_alone: [vcard]
+"""
+    hello.eval(f'application:set_env(easy_cluster, policy, "{policy}")')
+    before = stored(hello)
+    ok, plan = call(hello, "repair(#{dry_run => true})")
+    assert ok == "ok" and stored(hello) == before
+    assert call(hello, "repair()") == "ok"
+    after = stored(foo)
+    shown = foo.shell("easy_cluster:tables().")
+    assert "stock" in shown and "disc_only" in shown, shown
+    [stock] = [table for table in call(hello, "tables()")[1]["tables"] if table["table"] == "stock"]
+    assert stock["rows"] == 1000 and not stock["drift"]
+    assert {copy["node"]: copy["wanted"] for copy in stock["copies"]} == after["stock"]
+    assert after["stock"] == {hello.name: "disc_only_copies", foo.name: "disc_only_copies"}
+    assert after["roster"] == {hello.name: before["roster"][hello.name]} and after["vcard"] == before["vcard"]
+    assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in (hello, foo))
+    again = call(hello, "repair(#{dry_run => true})")[1]
+    assert [step["action"] for step in again["steps"]] == ["verify"]
+    assert "repair" in hello.printed("easy_cluster:history()")
+
+
+POLICY = """
+modules:
+  mod_easy_cluster:
+    policy:
+      sync: auto
+      nodes:
+        ejabberd@third.host:
+          zone: far
+      classes:
+        durable:
+          storage: disc_copies
+      tables:
+        stock:
+          storage: disc_only_copies
+        notes:
+          copies: 2
+          pins: ejabberd@third.host
+        passwd:
+          exclusions: [ejabberd@foo.bar]
+"""
+
+
+def follow(nodes, policy):
+    """Gives all of them the policy, in the file that module_install has made."""
+    for node in nodes:
+        (node.config_folder / "modules.d" / "easy_cluster.yml").write_text(policy)
+    for node in nodes:
+        assert node.eval("ejabberd_admin:reload_config()") == "ok"
+
+
+def wanted(node) -> dict[str, dict[str, str]]:
+    """How each table should be stored on each of its nodes, by what the core makes of the policy."""
+    return {
+        table["table"]: {copy["node"]: copy["storage"] for copy in table["wanted"]}
+        for table in node.eval("""
+            Policy = easy_cluster_policy:current(),
+            {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
+            easy_cluster_gather:release(Opened),
+            {ok, #{topology := #{tables := Tables}}} = easy_cluster_native:call(topology, #{snapshot => Snapshot, policy => Policy}),
+            Tables""")
+    }
+
+
+def converge(nodes, seconds=60):
+    """Waits until all see each table where it should be, and nobody has anything left to do."""
+    ours = lambda found: {table: holders for table, holders in found.items() if table != "schema"}  # noqa: E731
+
+    def there() -> bool:
+        target = wanted(nodes[0])
+        return bool(target) and all(ours(stored(node)) == target for node in nodes)
+
+    wait_until(there, seconds, f"the wanted state; {[finding(node) for node in nodes]}")
+
+
+def test_three_nodes_converge_unattended(uneven):
+    hello, foo, third = uneven
+    for node in uneven:
+        node.install_easy_cluster()
+    hello.register("alice", "secret")
+    join(foo, hello, "join")
+    join(third, hello)
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{hello.name}']}}])")
+    foo.eval(f"{{atomic, ok}} = mnesia:create_table(notes, [{{ram_copies, ['{foo.name}']}}])")
+    hello.eval("[ok = mnesia:dirty_write({stock, I, I}) || I <- lists:seq(1, 1000)], ok")
+    follow(uneven, POLICY)
+    converge(uneven)
+    end = stored(foo)
+    everywhere = {node.name for node in uneven}
+    assert end["stock"] == {name: "disc_only_copies" for name in everywhere}
+    assert end["notes"] == {third.name: "disc_copies", foo.name: "disc_copies"}, "the far one, and where it was"
+    assert set(end["passwd"]) == {hello.name, third.name}
+    assert set(end["muc_room"]) == set(end["roster"]) == everywhere, "also where the module does not run"
+    (hello.config_folder / "modules.d" / "easy_cluster.yml").write_text(POLICY.replace("copies: 2", "copis: 2"))
+    refused = hello.text("element(2, ejabberd_admin:reload_config())")
+    assert "policy" in refused and "perhaps copies was meant" in refused, refused
+    assert b'"copies": 2' in hello.eval("easy_cluster_policy:current()")
+    (hello.config_folder / "modules.d" / "easy_cluster.yml").write_text(POLICY)
+    # What others undo, and what is new.
+    hello.eval(f"{{atomic, ok}} = mnesia:change_table_copy_type(stock, '{foo.name}', disc_copies)")
+    hello.eval(f"{{atomic, ok}} = mnesia:del_table_copy(roster, '{third.name}')")
+    third.eval(f"{{atomic, ok}} = mnesia:create_table(later, [{{disc_copies, ['{third.name}']}}])")
+    converge(uneven)
+    assert set(stored(hello)["later"]) == everywhere
+    # The first by name acts, and is gone; what was made meanwhile reaches it when it is back.
+    foo.kill()
+    third.eval(f"{{atomic, ok}} = mnesia:create_table(meanwhile, [{{disc_copies, ['{third.name}']}}])")
+    until(hello, "mnesia:table_info(meanwhile, storage_type) =:= disc_copies", 30)
+    foo.start()
+    converge(uneven)
+    assert set(stored(hello)["meanwhile"]) == everywhere
+    assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in uneven)
+
+
+def found(node, kind: str):
+    """Waits until a look of this node's has come to something of this kind."""
+    wait_until(lambda: (result := finding(node)) == kind or isinstance(result, tuple) and result[0] == kind, 30, f"{kind}: {finding(node)}")
+    return finding(node)
+
+
+def test_it_is_proposed_agreed_on_and_paused(pair):
+    hello, foo = replicas_of(pair)
+    first, second = foo, hello
+    first.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{first.name}']}}])")
+
+    def policy(node, text):
+        node.eval(f'easy_cluster_policy:set(<<"{text}">>), easy_cluster_sync:look()')
+
+    for node in pair:
+        policy(node, "sync: propose")
+    assert found(first, "proposed")[1] == 1
+    assert "policy      changes that are wanted: 1" in first.shell("easy_cluster:status().")
+    assert found(second, "follows") == ("follows", first.name)
+    policy(second, "sync: auto")
+    policy(first, "sync: auto")
+    found(first, "as_wanted")
+    assert set(stored(second)["stock"]) == {first.name, second.name}
+    # The others are asked only when there is something to agree on.
+    policy(second, "copies: 1")
+    first.eval("easy_cluster_sync:look()")
+    assert found(first, "differs") == ("differs", [second.name])
+    assert call(second, "pause()") == "ok"
+    policy(second, "sync: auto")
+    assert set(found(first, "paused")[1]) == {first.name, second.name}
+    first.eval(f"{{atomic, ok}} = mnesia:del_table_copy(stock, '{second.name}')")
+    first.eval("easy_cluster_sync:look()")
+    assert code(call(second, "repair()")) == "paused" and set(stored(second)["stock"]) == {first.name}
+    assert call(second, "resume()") == "ok"
+    found(first, "as_wanted")
+    assert set(stored(second)["stock"]) == {first.name, second.name}
+    policy(first, "copies: 3")
+    policy(second, "copies: 3")
+    assert found(first, "impossible")[1][0] == "policy_too_few_nodes"
+    policy(first, "sync: 'off'")
+    found(first, "off")

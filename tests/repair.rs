@@ -1,0 +1,138 @@
+//! Plans that bring a cluster to its policy: what they do, and what they leave for later.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
+mod support;
+
+use easy_cluster::model::request::{Lately, Operation, Repair};
+use easy_cluster::model::table::Storage;
+use easy_cluster::plan::step::Action;
+use easy_cluster::plan::{self, Inputs, Plan, verify};
+use easy_cluster::validate::problem::Problem;
+use support::{HERE, Lab, THERE, THIRD};
+
+const NODES: [&str; 3] = [THERE, HERE, THIRD];
+
+fn cluster() -> Lab {
+    let mut lab = Lab::joined(&[THERE, THIRD]);
+    for node in NODES {
+        let facts = lab.facts(node);
+        (facts.memory_free, facts.disk_free) = (None, None);
+    }
+    lab
+}
+
+fn inputs(lab: &Lab, policy: &str) -> Inputs {
+    lab.inputs(Operation::Repair(Repair { policy: policy.into(), minute: 0, lately: Vec::new() }))
+}
+
+fn repair(inputs: &mut Inputs) -> &mut Repair {
+    let Operation::Repair(repair) = &mut inputs.operation else { unreachable!("it is one") };
+    repair
+}
+
+/// The changes in a line each, and the codes of the warnings.
+fn told(plan: &Plan) -> (Vec<String>, Vec<&'static str>) {
+    let change = |action: &Action| {
+        if let Action::CopyTableTo { table, node, storage, .. } = action {
+            return Some(format!("copy {table} {node} {}", storage.as_str()));
+        }
+        if let Action::ChangeCopyType { table, node, storage, .. } = action {
+            return Some(format!("store {table} {node} {}", storage.as_str()));
+        }
+        if let Action::DeleteCopyOn { table, node, others } = action {
+            return Some(format!("delete {table} {node} {others}"));
+        }
+        (*action != Action::EnsureFence && *action != Action::Verify).then(|| action.name().to_owned())
+    };
+    let steps = plan.steps.iter().filter_map(|step| change(&step.action)).collect();
+    (steps, plan.warnings.iter().map(Problem::code).collect())
+}
+
+fn planned(inputs: &Inputs) -> (Vec<String>, Vec<&'static str>) {
+    told(&plan::make(inputs).expect("a plan"))
+}
+
+#[test]
+fn copies_come_before_others_go_and_are_stored_as_wanted() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10);
+    let policy =
+        format!("copies: 2\ntables:\n  passwd:\n    exclusions: {HERE}\n    storage: disc_only_copies\n");
+    let inputs = inputs(&lab, &policy);
+    let plan = plan::make(&inputs).expect("a plan");
+    let expected = [
+        format!("copy passwd {THIRD} disc_only_copies"),
+        format!("store passwd {THERE} disc_only_copies"),
+        format!("delete passwd {HERE} 2"),
+    ];
+    assert_eq!(told(&plan), (expected.to_vec(), vec!["policy_ejabberd_copies"]));
+    assert_eq!((plan.estimate.rows, plan.members.len()), (20, 2));
+    let problems = verify::goal(&plan, &inputs.snapshot).expect_err("nothing was done");
+    assert_eq!(problems.len(), 3, "each of the changes is missed: {problems:?}");
+}
+
+#[test]
+fn what_is_as_wanted_is_left_alone() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
+    let inputs = inputs(&lab, "copies: all");
+    let plan = plan::make(&inputs).expect("a plan");
+    assert_eq!(told(&plan), (Vec::new(), Vec::new()));
+    assert_eq!(verify::goal(&plan, &inputs.snapshot), Ok(()));
+}
+
+#[test]
+fn a_table_that_stalls_for_long_waits_for_its_window_or_for_consent() {
+    let mut lab = cluster();
+    lab.table("archive_msg", Storage::DiscCopies, &NODES, &[HERE], 10_000_000).memory = 2_000_000_000;
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10);
+    let both = ["archive_msg", "archive_msg", "passwd"];
+    let tables = |inputs: &Inputs| -> Vec<String> {
+        let (changes, _) = planned(inputs);
+        let mut tables: Vec<_> =
+            changes.iter().filter_map(|change| change.split(' ').nth(1)).map(str::to_owned).collect();
+        tables.sort();
+        tables
+    };
+    let mut asked = inputs(&lab, "max_stall: 1 s");
+    assert_eq!(planned(&asked), (vec![format!("copy passwd {THIRD} disc_copies")], vec!["policy_stalls"]));
+    asked.options.yes = true;
+    assert_eq!(tables(&asked), both);
+    let mut windowed = inputs(&lab, "max_stall: 1 s\nwindow: 23:00-01:30");
+    for (minute, open) in [(23 * 60, true), (0, true), (89, true), (90, false), (12 * 60, false)] {
+        repair(&mut windowed).minute = minute;
+        let expected = if open { &both[..] } else { &both[2..] };
+        assert_eq!(tables(&windowed), expected, "at {minute}");
+    }
+}
+
+#[test]
+fn what_is_undone_again_and_again_is_left_to_whoever_does_so() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
+    let mut inputs = inputs(&lab, &format!("copies: 2\ntables:\n  passwd:\n    exclusions: {THIRD}\n"));
+    let change = Lately { table: "passwd".into(), node: THIRD.into() };
+    repair(&mut inputs).lately = vec![change.clone(); 2];
+    assert_eq!(planned(&inputs).0, [format!("delete passwd {THIRD} 2")]);
+    repair(&mut inputs).lately.push(change);
+    assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_undone"]));
+}
+
+#[test]
+fn a_node_that_is_down_keeps_what_it_has_and_the_others_go_on() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THIRD], 10);
+    lab.kill(THIRD);
+    let inputs = inputs(&lab, "copies: all");
+    let plan = plan::make(&inputs).expect("a plan");
+    assert_eq!(told(&plan), (vec![format!("copy passwd {THERE} disc_copies")], vec!["policy_waits"]));
+    assert_eq!(plan.members, [THERE.into()]);
+}
+
+#[test]
+fn a_policy_that_is_none_is_refused() {
+    let inputs = inputs(&cluster(), "copies: none of it");
+    let problems = plan::make(&inputs).expect_err("no plan");
+    assert_eq!(problems.iter().map(Problem::code).collect::<Vec<_>>(), ["policy_bad_value"]);
+}
