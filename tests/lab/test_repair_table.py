@@ -139,7 +139,7 @@ def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
     foo.eval("[true = ets:insert(stock, {stock, I, drifted}) || I <- lists:seq(1, 5)]")
     # foo.bar is the first by name.
     for node in replicas:
-        node.eval("easy_cluster_scrub:now()")
+        node.eval("application:set_env(easy_cluster, scrub_interval, 300), easy_cluster_scrub:configure()")
     wait_until(lambda: "stock" in seen(hello), 20, "the scrub")
     assert hello.eval("easy_cluster_scrub:looks()") == []
     assert seen(hello) == seen(foo) and seen(foo)["stock"]["keys"] == 5 and set(seen(foo)["stock"]["nodes"]) == {hello.name, foo.name}
@@ -148,5 +148,10 @@ def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
     assert "at least 5 keys of stock differ" in "\n".join(path.read_text() for path in foo.log_files())
 
     assert repair(hello, "stock", hello) == "ok"
-    until(foo, "easy_cluster_scrub:now() =:= ok andalso lists:any(fun(#{table := T, keys := K}) -> {T, K} =:= {stock, 0} end, easy_cluster_scrub:looks())")  # fmt: skip
-    assert seen(hello) == {}
+    wait_until(lambda: seen(hello) == seen(foo) == {}, 20, "the next look")
+    # Nor a new one once it is switched off.
+    foo.eval("ets:insert(stock, {stock, 1, drifted})")
+    foo.eval("application:set_env(easy_cluster, scrub, false), easy_cluster_scrub:configure()")
+    looked = foo.eval("lists:sort(easy_cluster_scrub:looks())")
+    until(foo, "easy_cluster_scrub:now() =:= ok andalso element(3, sys:get_state(easy_cluster_scrub)) =:= none")
+    assert foo.eval("lists:sort(easy_cluster_scrub:looks())") == looked
