@@ -169,11 +169,11 @@ def test_the_quota_and_the_scrub_are_options_of_the_module(solo):
         assert quota(solo) == ("ok", 1000000) and serves(solo), bad
     # Beside it, the options of the scrub.
     scrub = "[application:get_env(easy_cluster, Name) || Name <- [scrub, scrub_interval]]"
-    assert solo.eval(scrub) == [("ok", "true"), ("ok", 86_400_000)]
+    assert solo.eval(scrub) == [("ok", True), ("ok", 86_400_000)]
     with_quota(solo, "1000000\n    scrub: false\n    scrub_interval: 2 hours")
-    assert solo.eval("ejabberd_admin:reload_config()") == "ok" and solo.eval(scrub) == [("ok", "false"), ("ok", 7_200_000)]
+    assert solo.eval("ejabberd_admin:reload_config()") == "ok" and solo.eval(scrub) == [("ok", False), ("ok", 7_200_000)]
     with_quota(solo, "1000000\n    scrub_interval: never")
-    assert solo.eval("ejabberd_admin:reload_config()") != "ok" and solo.eval(scrub) == [("ok", "false"), ("ok", 7_200_000)]
+    assert solo.eval("ejabberd_admin:reload_config()") != "ok" and solo.eval(scrub) == [("ok", False), ("ok", 7_200_000)]
     with_quota(solo, "infinity")
     solo.stop()
     solo.start()
