@@ -109,6 +109,7 @@ fn inputs(Size(nodes, tables): Size) -> Inputs {
             node_sets: sets.in_order,
             ways: Vec::new(),
             kept: Vec::new(),
+            copied: Vec::new(),
         },
         rows: Vec::new(),
         at: "20260101T000000.000000Z".into(),

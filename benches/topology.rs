@@ -212,6 +212,7 @@ fn snapshot(Size(nodes, tables): Size, start: Start) -> (Snapshot, u64) {
         node_sets: sets.in_order,
         ways: Vec::new(),
         kept: Vec::new(),
+        copied: Vec::new(),
     };
     (snapshot, total)
 }

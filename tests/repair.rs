@@ -5,6 +5,7 @@
 mod support;
 
 use easy_cluster::model::request::{Lately, Operation, Repair};
+use easy_cluster::model::snapshot::Copied;
 use easy_cluster::model::table::Storage;
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{self, Inputs, Plan, verify};
@@ -135,4 +136,24 @@ fn a_policy_that_is_none_is_refused() {
     let inputs = inputs(&cluster(), "copies: none of it");
     let problems = plan::make(&inputs).expect_err("no plan");
     assert_eq!(problems.iter().map(Problem::code).collect::<Vec<_>>(), ["policy_bad_value"]);
+}
+
+#[test]
+fn what_copies_took_here_decides_whether_a_table_waits() {
+    let mut lab = cluster();
+    lab.table("archive_msg", Storage::DiscCopies, &NODES, &[HERE, THERE], 100_000).memory = 15_000_000;
+    let mut inputs = inputs(&lab, "max_stall: 2 s");
+    assert_eq!(planned(&inputs).1, [""; 0]);
+    let took = |milliseconds| Copied {
+        table: "archive_msg".into(),
+        storage: Storage::DiscCopies,
+        rows: 50_000,
+        bytes: 7_500_000,
+        milliseconds,
+    };
+    inputs.snapshot.copied = vec![took(3_000)];
+    assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_stalls"]));
+    inputs.options.yes = true;
+    let plan = plan::make(&inputs).expect("a plan");
+    assert!((5_500..6_500).contains(&plan.estimate.milliseconds), "{:?}", plan.estimate);
 }

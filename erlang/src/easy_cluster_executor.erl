@@ -8,11 +8,15 @@
 -export([history/1, history/2]).
 -export([drop_kept/2, drop_archive/2, finish_drops/1]).
 -export([pending/1, forgotten/3]).
+-export([copied/1]).
 
 %% In the journal: an interrupted operation goes forward, and what needs a stopped Mnesia for that is done.
 -define(OFFLINE_DONE, {recovered, offline}).
 %% It goes back, and so much for that is done.
 -define(BACK_DONE, {recovered, back}).
+
+%% So many operations are looked at for what copies took.
+-define(LEARN_FROM, 20).
 
 -type report() :: fun((event()) -> ok).
 %% What an operation tells while it runs.
@@ -105,10 +109,11 @@ run_next([#{number := Number, action := Action} = Step | Steps], Journal, Done, 
     %% Without a record of the intent, nothing is done.
     case record_intent(Action, Journal, Done ++ [{intent, Number, Action}]) of
         {ok, Journal1} ->
-            case attempt(fun() -> easy_cluster_step:run(Action, Context) end) of
+            {Micros, Result} = timer:tc(fun() -> attempt(fun() -> easy_cluster_step:run(Action, Context) end) end),
+            case Result of
                 {ok, Evidence} ->
                     Report({step, done, Step, Evidence}),
-                    run(Steps, Journal1, [{done, Number, Evidence}], remember(Evidence, Context));
+                    run(Steps, Journal1, [{done, Number, Evidence#{milliseconds => Micros div 1000}}], remember(Evidence, Context));
                 {error, Reason} ->
                     failed(Step, Reason, Journal1, Context)
             end;
@@ -501,6 +506,25 @@ planned(Id, {ok, #{events := _NothingBegun}}, _Directory) ->
     #{id => Id, outcome => unfinished, plan => undefined, begun => [], kept => missing};
 planned(Id, {error, _Damaged}, _Directory) ->
     #{id => Id, outcome => unreadable, plan => undefined, begun => [], kept => missing}.
+
+%% Copies that operations have made here, the last one of each table and storage type. What is long ago tells little of now.
+-spec copied(file:filename()) -> [map()].
+copied(Directory) ->
+    case easy_cluster_journal:list(Directory) of
+        {error, _Unreadable} -> [];
+        Ids ->
+            Newest = lists:sublist(lists:reverse(Ids), ?LEARN_FROM),
+            All = [Copy || Id <- lists:reverse(Newest), Copy <- copies_of(easy_cluster_journal:read(Directory, Id))],
+            maps:values(maps:from_list([{{Table, Storage}, Copy} || #{table := Table, storage := Storage} = Copy <- All]))
+    end.
+
+copies_of({ok, #{events := [{_, _, {begun, #{steps := Steps}}} | Entries]}}) ->
+    Took = maps:from_list([{Number, Took} || {_, _, {done, Number, #{milliseconds := Took}}} <- Entries]),
+    [(maps:with([table, storage, rows, bytes], Copy))#{milliseconds => maps:get(Number, Took)}
+     || #{number := Number, action := {_Name, #{table := _, storage := _, rows := _, bytes := _} = Copy}} <- Steps,
+        is_map_key(Number, Took)];
+copies_of(_NoneOrDamaged) ->
+    [].
 
 kept_for_core({damaged, #{path := Path, reason := Reason}}) ->
     {damaged, #{path => unicode:characters_to_binary(Path), reason => print(Reason)}};

@@ -29,7 +29,7 @@
 snapshot(Nodes, Timeout) ->
     Answers = ask_all(lists:usort([node() | Nodes]), Timeout, #{}),
     Opened = [Node || {Node, #{connection := opened}} <- maps:to_list(Answers)],
-    {assemble(Answers), Opened}.
+    {(assemble(Answers))#{copied => easy_cluster_executor:copied(mnesia:system_info(directory))}, Opened}.
 
 %% The snapshot for an operation that stops ejabberd: it says, too, whether ejabberd could start again.
 -spec preflight([node()], timeout()) -> {snapshot(), Opened :: [node()]}.

@@ -10,5 +10,6 @@ start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
 init([]) ->
-    {ok, {#{strategy => one_for_one}, [#{id => Name, start => {Name, start_link, []}}
-                                       || Name <- [easy_cluster_server, easy_cluster_sync, easy_cluster_scrub]]}}.
+    %% What goes wrong with the one must not end the other.
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 60},
+          [#{id => Name, start => {Name, start_link, []}} || Name <- [easy_cluster_server, easy_cluster_sync, easy_cluster_scrub]]}}.

@@ -13,6 +13,8 @@
 %% ejabberd's modules make their tables and copies one after another when it starts.
 -define(SETTLE, 2000).
 -define(INTERVAL, 60000).
+%% Somebody else was at it.
+-define(SOON, 10000).
 -define(TIMEOUT, 5000).
 -define(HOUR, 3600).
 
@@ -165,6 +167,7 @@ is_news(_New, _Before) -> true.
 
 %% What has changed meanwhile, and whether all is as it should be now.
 next({brought, _, _}, _Again, State) -> later(?SETTLE, State);
+next({failed, {Code, _}}, _Again, State) when Code =:= operation_in_progress; Code =:= plan_changed -> later(?SOON, State);
 next(_Finding, true, State) -> later(?SETTLE, State);
 next(_Finding, false, State) -> later(interval(), State).
 
@@ -174,17 +177,27 @@ interval() ->
 %% A Mnesia that was stopped has forgotten who wanted to know. Subscribed is subscribed, however often.
 subscribe() ->
     case mnesia:system_info(is_running) of
-        yes -> lists:foreach(fun(Category) -> _ = mnesia:subscribe(Category) end, [system, {table, schema, simple}]);
+        yes -> lists:foreach(fun subscribe/1, [system, {table, schema, simple}]);
         _NotNow -> ok
+    end.
+
+subscribe(Category) ->
+    try mnesia:subscribe(Category) of
+        _Subscribed -> ok
+    catch
+        %% It is just stopping.
+        exit:{_Reason, {gen_server, call, _}} -> ok
     end.
 
 %%% In a process of its own
 
 find() ->
-    case {easy_cluster_policy:current(), mnesia:system_info(is_running)} of
-        {undefined, _} -> {no_policy, []};
-        {_, Running} when Running =/= yes -> {not_yet, []};
-        {Text, yes} -> wanted(easy_cluster_native:call(policy, #{text => Text}), Text)
+    case {easy_cluster_policy:current(), mnesia:system_info(is_running), easy_cluster_server:state()} of
+        {undefined, _, _} -> {no_policy, []};
+        {_, Running, _} when Running =/= yes -> {not_yet, []};
+        %% It may be one that has Mnesia elsewhere for now.
+        {_, yes, #{operation := Operation}} when Operation =/= none -> {{failed, {operation_in_progress, #{holder => node()}}}, []};
+        {Text, yes, _} -> wanted(easy_cluster_native:call(policy, #{text => Text}), Text)
     end.
 
 wanted({ok, #{sync := #{value := off}}}, _Text) -> {off, []};

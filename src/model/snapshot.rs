@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::name::{AtomName, NodeName};
+use super::name::{AtomName, NodeName, TableName};
 use super::pair::Pair;
-use super::table::Table;
+use super::table::{Storage, Table};
 
 /// The one layout of [`Snapshot`] that this version reads.
 pub const FORMAT: u32 = 1;
@@ -36,6 +36,24 @@ pub struct Snapshot {
     /// Table files in the databases that were kept. Only for forgetting a node.
     #[serde(default)]
     pub kept: Vec<KeptFile>,
+    /// Copies that this node's operations have made, the last one of each table and storage type.
+    #[serde(default)]
+    pub copied: Vec<Copied>,
+}
+
+/// A copy that was made, and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copied {
+    /// The table.
+    pub table: TableName,
+    /// How the copy is stored.
+    pub storage: Storage,
+    /// Its rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long it took, milliseconds.
+    pub milliseconds: u64,
 }
 
 /// A table's file in a database that an earlier operation kept.

@@ -42,7 +42,7 @@ use crate::validate::view::View;
 use crate::validate::{beside, membership, operation as validate, restart};
 use alone::Alone;
 use copy::Shape;
-use estimate::Estimate;
+use estimate::{Estimate, Learned};
 use fingerprint::Fingerprint;
 use step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 
@@ -298,6 +298,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             )
         }
     };
+    let learned = Learned::new(view.copied());
+    let steps = as_learned(&learned, steps);
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
     warnings.extend(restart::warnings(&view));
@@ -322,7 +324,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::Restore(backup) = &inputs.operation {
         warnings.extend(restore::warnings(&view, backup));
     }
-    let stalls = stalls(&steps, &at_start);
+    let stalls = stalls(&learned, &steps, &at_start);
     warnings.extend(
         stalls
             .iter()
@@ -393,7 +395,7 @@ fn row_differences(view: &View<'_>, target: &NodeName, inputs: &Inputs) -> Vec<R
 }
 
 /// How long transactions on each table may have to wait while it is copied, milliseconds.
-fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
+fn stalls(learned: &Learned<'_>, steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> {
     let planned = steps.iter().filter_map(|step| {
         let (Action::CopyTable(TableCopy { table, .. }) | Action::CopyTableTo { table, .. }) = &step.action
         else {
@@ -401,9 +403,9 @@ fn stalls(steps: &[Step], at_start: &[WantedCopy<'_>]) -> Vec<(TableName, u64)> 
         };
         Some((table.clone(), step.stall))
     });
-    let unplanned = at_start
-        .iter()
-        .map(|copy| (copy.table.name.clone(), estimate::copy(copy.storage, copy.rows, copy.bytes).1));
+    let unplanned = at_start.iter().map(|copy| {
+        (copy.table.name.clone(), learned.copy(&copy.table.name, copy.storage, copy.rows, copy.bytes).1)
+    });
     planned.chain(unplanned).collect()
 }
 
@@ -485,6 +487,19 @@ fn total(steps: &[Step]) -> Estimate {
         }
     }
     sum
+}
+
+/// The same steps with what copies really take here.
+fn as_learned(learned: &Learned<'_>, mut steps: Vec<Step>) -> Vec<Step> {
+    for step in &mut steps {
+        if let Action::CopyTable(TableCopy { table, storage, rows, bytes })
+        | Action::CopyTableTo { table, storage, rows, bytes, .. }
+        | Action::ChangeCopyType { table, storage, rows, bytes, .. } = &step.action
+        {
+            (step.milliseconds, step.stall) = learned.copy(table, *storage, *rows, *bytes);
+        }
+    }
+    steps
 }
 
 /// Numbers actions into steps.

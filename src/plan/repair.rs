@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::estimate::Learned;
 use super::step::{Action, OnFailure};
 use super::topology::{self, Step, Topology, Waits};
-use super::{Inputs, Plan, fingerprint, numbered, running, total};
+use super::{Inputs, Plan, as_learned, fingerprint, numbered, running, total};
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Policy, Window};
 use crate::model::request::{Lately, Options, Repair};
@@ -29,7 +30,8 @@ pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<
     let here = view.here();
     let fence = needs_fence(view).then_some(Action::EnsureFence);
     let actions = actions(&topology).into_iter().chain(fence).chain([Action::Verify]);
-    let steps = numbered(actions.map(|action| (action, OnFailure::Keep)));
+    let steps =
+        as_learned(&Learned::new(view.copied()), numbered(actions.map(|action| (action, OnFailure::Keep))));
     Ok(Plan {
         id: format!("{}-{}", inputs.at, inputs.operation.name()),
         operation: inputs.operation.clone(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::problem::{Nodes, Problem};
 use crate::model::name::NodeName;
 use crate::model::pair::Pair;
-use crate::model::snapshot::{Answer, FORMAT, Facts, KeptFile, SetIndex, Snapshot};
+use crate::model::snapshot::{Answer, Copied, FORMAT, Facts, KeptFile, SetIndex, Snapshot};
 use crate::model::table::{Storage, Table};
 
 /// A snapshot whose indexes are known to be in range, with its members by name.
@@ -71,6 +71,12 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn kept(&self) -> &'a [KeptFile] {
         &self.snapshot.kept
+    }
+
+    /// Copies that this node's operations have made.
+    #[must_use]
+    pub fn copied(&self) -> &'a [Copied] {
+        &self.snapshot.copied
     }
 
     /// The node that made the snapshot.

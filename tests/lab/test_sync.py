@@ -45,6 +45,9 @@ leave_alone: [vcard]
     assert after["stock"] == {hello.name: "disc_only_copies", foo.name: "disc_only_copies"}
     assert after["roster"] == {hello.name: before["roster"][hello.name]} and after["vcard"] == before["vcard"]
     assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in (hello, foo))
+    [learned] = [made for made in hello.eval("easy_cluster_executor:copied(mnesia:system_info(directory))") if made["table"] == "stock"
+                 and made["storage"] == "disc_only_copies" and made["rows"] == 1000]
+    assert 0 < learned["milliseconds"] < 5000
     again = call(hello, "repair(#{dry_run => true})")[1]
     assert [step["action"] for step in again["steps"]] == ["verify"]
     assert "repair" in hello.printed("easy_cluster:history()")
@@ -101,7 +104,7 @@ def converge(nodes, seconds=60):
         target = wanted(nodes[0])
         return bool(target) and all(ours(stored(node)) == target for node in nodes)
 
-    wait_until(there, seconds, f"the wanted state; {[finding(node) for node in nodes]}")
+    wait_until(there, seconds, "the wanted state")
 
 
 def test_three_nodes_converge_unattended(uneven):
@@ -145,7 +148,7 @@ def test_three_nodes_converge_unattended(uneven):
 
 def found(node, kind: str):
     """Waits until a look of this node's has come to something of this kind."""
-    wait_until(lambda: (result := finding(node)) == kind or isinstance(result, tuple) and result[0] == kind, 30, f"{kind}: {finding(node)}")
+    wait_until(lambda: (result := finding(node)) == kind or isinstance(result, tuple) and result[0] == kind, 30, f"a look to come to {kind}")
     return finding(node)
 
 
@@ -184,3 +187,29 @@ def test_it_is_proposed_agreed_on_and_paused(pair):
     assert found(first, "impossible")[1][0] == "policy_too_few_nodes"
     policy(first, "sync: 'off'")
     found(first, "off")
+
+
+def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
+    hello, foo = replicas_of(pair)
+    for table in ("one", "two"):
+        hello.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{hello.name}']}}])")
+    # Nobody copies a table that is locked.
+    hello.eval("""
+        Lock = fun() -> mnesia:write_lock_table(one), application:set_env(lab, locked, true), receive unlock -> ok end end,
+        true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
+    until(hello, "application:get_env(lab, locked) =:= {ok, true}")
+    hello.eval("""
+        application:set_env(easy_cluster, policy, <<"copies: all">>),
+        Repair = fun() -> application:set_env(lab, repaired, easy_cluster:repair()) end, spawn(Repair), ok""")
+    wait_until(lambda: call(foo, "status()")[1]["elsewhere"], 20, "the other one to tell of it")
+    [(node, operation)] = call(foo, "status()")[1]["elsewhere"]
+    assert node == hello.name and operation["progress"]["steps"] == (0, 3) and operation["progress"]["tables"] == (0, 2)
+    assert f"under way   {operation['id'].decode()} on {hello.name}: 0 of 3 steps, 0 of 2 tables" in foo.shell("easy_cluster:status().")
+    assert call(foo, "pause()") == "ok"
+    hello.eval("lab_lock ! unlock")
+    until(hello, "application:get_env(lab, repaired) =/= undefined")
+    ok, answer = hello.eval("application:get_env(lab, repaired)")
+    assert code(answer) == "paused" and (answer[1][1]["done"], answer[1][1]["left"]) == (1, 2)
+    assert set(stored(hello)["one"]) == {hello.name, foo.name} and set(stored(hello)["two"]) == {hello.name}
+    assert call(hello, "resume()") == "ok" and call(hello, "repair()") == "ok"
+    assert set(stored(hello)["two"]) == {hello.name, foo.name}

@@ -37,6 +37,7 @@ impl Lab {
                 node_sets: Vec::new(),
                 ways: Vec::new(),
                 kept: Vec::new(),
+                copied: Vec::new(),
             },
         };
         lab.member(HERE, &[HERE]);

@@ -10,8 +10,8 @@ use easy_cluster::model::request::{
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
-    Answer, Archive, Beside, Configuration, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase, Member,
-    Obstacle, Running, Snapshot,
+    Answer, Archive, Beside, Configuration, Copied, Damage, DamagedJournal, FORMAT, Facts, KeptDatabase,
+    Member, Obstacle, Running, Snapshot,
 };
 use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{Storage, Table, TableType};
@@ -246,9 +246,16 @@ prop_compose! {
         members in vec(member(), 0..4),
         tables in vec(table(), 0..4),
         node_sets in vec(nodes(), 0..4),
+        copied in vec(copied(), 0..3),
     ) -> Snapshot {
-        Snapshot { format, node, members, tables, node_sets, ways: Vec::new(), kept: Vec::new() }
+        Snapshot { format, node, members, tables, node_sets, ways: Vec::new(), kept: Vec::new(), copied }
     }
+}
+
+fn copied() -> impl Strategy<Value = Copied> {
+    (table_name(), storage(), any::<[u64; 3]>()).prop_map(|(table, storage, [rows, bytes, milliseconds])| {
+        Copied { table, storage, rows, bytes, milliseconds }
+    })
 }
 
 fn way() -> impl Strategy<Value = Way> {

@@ -379,9 +379,11 @@ fn step(wishes: &Wishes<'_>, loaded: &mut [Vec<usize>], change: Change, number: 
             let nearest = sources.iter().min_by_key(|node| (wishes.case.zone(**node) != here, **node));
             let source = nearest.and_then(|node| wishes.members.get(*node)).unwrap_or(member).node.clone();
             sources.push(change.node);
-            (Action::Add { storage, source }, estimate::copy(storage, rows, bytes))
+            (Action::Add { storage, source }, wishes.learned.copy(&table.name, storage, rows, bytes))
         }
-        What::Store { from, to } => (Action::Store { from, to }, estimate::copy(to, rows, bytes)),
+        What::Store { from, to } => {
+            (Action::Store { from, to }, wishes.learned.copy(&table.name, to, rows, bytes))
+        }
         What::Remove(storage) => {
             sources.retain(|node| *node != change.node);
             (Action::Remove { storage }, estimate::copy(storage, 0, 0))

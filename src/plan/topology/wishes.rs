@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::super::estimate::Learned;
 use super::case::{Case, NodeCase, Place, Room, TableCase, most_common};
 use crate::model::catalogue::{Class, FENCE};
 use crate::model::name::{NodeName, TableName};
@@ -26,6 +27,8 @@ pub(super) struct Member<'a> {
 /// A cluster and its policy.
 pub(super) struct Wishes<'a> {
     pub(super) policy: &'a Policy,
+    /// What copies took before.
+    pub(super) learned: Learned<'a>,
     pub(super) members: Vec<Member<'a>>,
     pub(super) tables: Vec<&'a Table>,
     pub(super) classes: Vec<Class>,
@@ -49,6 +52,7 @@ impl<'a> Wishes<'a> {
         tables.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let mut wishes = Self {
             policy,
+            learned: Learned::new(view.copied()),
             classes: Vec::with_capacity(tables.len()),
             case: Case { nodes: nodes(&members), tables: Vec::with_capacity(tables.len()), zones: 0 },
             loaded: Vec::with_capacity(tables.len()),
