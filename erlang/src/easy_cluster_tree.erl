@@ -129,7 +129,7 @@ as_low_as(_All) -> ok.
 %% Milliseconds behind a piece that was begun then.
 pause(Begun, #{share := Share, pause := Pause}) ->
     Spent = erlang:monotonic_time(microsecond) - Begun,
-    min(?LONGEST_REST, max(Pause, Spent * (100 - Share) div (Share * 1000)));
+    min(?LONGEST_REST, max(Pause, 1 + Spent * (100 - Share) div (Share * 1000)));
 pause(_Begun, #{pause := Pause}) ->
     Pause.
 
