@@ -145,7 +145,7 @@ read(Continuation, State) ->
 piece(first, #{reader := Reader, table := Table, piece := Piece}) -> Reader:select(Table, [{'_', [], ['$_']}], Piece);
 piece(Continuation, #{reader := Reader}) -> Reader:select(Continuation).
 
--spec handle_info(term(), map()) -> {noreply, map()} | {stop, normal, map()}.
+-spec handle_info(term(), map()) -> {noreply, map()} | {stop, shutdown, map()}.
 handle_info({piece, Hashes, LeftOut}, #{waiting := Waiting, taken := Taken, rows := Rows, left_out := Before} = State) ->
     More = State#{waiting := [Hashes | Waiting], taken := Taken + 1, rows := Rows + byte_size(Hashes) div 24 + LeftOut,
                   left_out := Before + LeftOut},
@@ -153,7 +153,8 @@ handle_info({piece, Hashes, LeftOut}, #{waiting := Waiting, taken := Taken, rows
 handle_info({pieces, Count}, State) ->
     {noreply, whole(State#{pieces := Count})};
 handle_info({'DOWN', _Monitor, process, Owner, _Reason}, #{owner := Owner} = State) ->
-    {stop, normal, State};
+    %% Not `normal', which the workers would outlive.
+    {stop, shutdown, State};
 handle_info({'EXIT', _Worker, normal}, State) ->
     {noreply, State};
 handle_info({'EXIT', _Worker, Reason}, State) ->
@@ -218,7 +219,7 @@ keys_of({Rows, Continuation}, Leaves, #{seed := Seed, bits := Bits} = State, Fou
 rest_unless_alone(0, _State) ->
     ok;
 rest_unless_alone(Milliseconds, #{owner := Owner}) ->
-    receive {'DOWN', _Monitor, process, Owner, _Reason} -> exit(normal)
+    receive {'DOWN', _Monitor, process, Owner, _Reason} -> exit(shutdown)
     after Milliseconds -> ok
     end.
 

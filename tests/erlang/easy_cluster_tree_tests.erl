@@ -129,13 +129,16 @@ a_table_that_goes_is_told_test() ->
     end),
     ?assertEqual({error, no_copy}, in_mnesia(fun() -> easy_cluster_tree:start(wish(no_such_table, 1, 1)) end)).
 
-a_tree_ends_with_who_asked_for_it_test() ->
-    with_table([{t, 1, 1}], fun(Table) ->
+a_tree_ends_with_who_asked_for_it_and_so_do_its_workers_test() ->
+    with_table([{t, I, I} || I <- lists:seq(1, 5000)], fun(Table) ->
         Owner = spawn(fun() -> receive go -> ok end end),
-        {ok, Tree} = easy_cluster_tree:start((wish(Table, 1, 1))#{owner := Owner}),
-        Monitor = erlang:monitor(process, Tree),
+        {ok, Tree} = easy_cluster_tree:start((wish(Table, 2, 1))#{owner := Owner, pause := 1000}),
+        {hashing, _} = easy_cluster_tree:progress(Tree, 5000),
+        {links, [_, _] = Workers} = process_info(Tree, links),
+        Monitors = [{erlang:monitor(process, Pid), Pid} || Pid <- [Tree | Workers]],
         Owner ! go,
-        ?assertEqual(normal, receive {'DOWN', Monitor, process, Tree, Reason} -> Reason end)
+        ?assertEqual([shutdown, shutdown, shutdown],
+                     [receive {'DOWN', Monitor, process, Pid, Reason} -> Reason end || {Monitor, Pid} <- Monitors])
     end).
 
 %% At a twentieth of a core, the rests are 19 times as long as the pieces, and at least a millisecond each.
