@@ -20,6 +20,8 @@
 %% Milliseconds before each look: a dirty write is applied here first and sent then, and who writes may be held up in between.
 -define(BEFORE_LOOK, 200).
 -define(POLL, 100).
+%% Where time is no matter, asking how far it is should not be one.
+-define(SLOW_POLL, 2000).
 
 %% Compares the tables that the core has chosen, one after the other.
 -spec compare([map()], #{timeout := pos_integer(), pause => non_neg_integer(), workers => pos_integer() | cores,
@@ -61,7 +63,7 @@ trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, 
                 fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) end, Timeout) of
         {ok, Started} ->
             case [{Node, Reason} || {Node, {error, Reason}} <- [{Node, tree(Answer)} || {Node, Answer} <- Started]] of
-                [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, Timeout);
+                [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, poll(Options), Timeout);
                 [{Node, Reason} | _] -> {error, Node, Reason}
             end;
         {error, Node, Reason} ->
@@ -83,7 +85,10 @@ on_all(Things, Fun, Timeout) ->
 twice(infinity) -> infinity;
 twice(Timeout) -> 2 * Timeout.
 
-hashed(Trees, Bits, Timeout) ->
+poll(#{share := _}) -> ?SLOW_POLL;
+poll(_All) -> ?POLL.
+
+hashed(Trees, Bits, Poll, Timeout) ->
     case on_all(Trees, fun(Tree) -> easy_cluster_tree:progress(Tree, Timeout) end, Timeout) of
         {ok, Answers} ->
             Failed = [{Node, Reason} || {Node, {failed, Reason}} <- Answers],
@@ -91,7 +96,7 @@ hashed(Trees, Bits, Timeout) ->
             if
                 Failed =/= [] -> [{Node, Reason} | _] = Failed, {error, Node, Reason};
                 length(Summaries) =:= length(Trees) -> descended(Trees, Bits div 4, Summaries, Timeout);
-                true -> receive after ?POLL -> hashed(Trees, Bits, Timeout) end
+                true -> receive after Poll -> hashed(Trees, Bits, Poll, Timeout) end
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}
