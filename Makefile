@@ -70,6 +70,7 @@ bench: packages python
 	$(PYTHON) tests/lab/bench.py
 	$(PYTHON) tests/lab/bench_probe.py
 	$(PYTHON) tests/lab/bench_diff.py
+	$(PYTHON) tests/lab/bench_scrub.py
 
 # A folder for ejabberd's sources folder, with the library built already.
 module: packages

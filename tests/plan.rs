@@ -530,7 +530,7 @@ fn the_state_names_masters_slaves_and_the_dead() {
     let all = [HERE, THERE, THIRD];
     lab.table("passwd", Storage::DiscCopies, &all, &[THERE], 1);
     lab.silence(THIRD);
-    let status = explain::status::status(&lab.snapshot()).expect("a status");
+    let status = explain::status::status(&lab.snapshot(), &[]).expect("a status");
     let words = status.text;
     assert!(words.contains("ejabberd@hello.world  slave"), "{words}");
     assert!(words.contains("ejabberd@foo.bar      master"), "{words}");

@@ -39,7 +39,7 @@
 -export([force_boot/0, force_boot/1]).
 -export([restore/1, restore/2]).
 -export([forget/1, forget/2]).
--export([repair/0, repair/1]).
+-export([repair/0, repair/1, repair/2]).
 -export([pause/0]).
 -export([commit/1, resume/0]).
 -export([drop_kept/1, drop_kept/2]).
@@ -55,8 +55,9 @@
 -export([format_error/1]).
 
 -type node_name() :: node() | string() | binary().
--type operation() :: {join | join_as_master | sync_node | forget, node_name()} | reset | leave | rollback | force_boot
-                   | repair.
+-type operation() :: {join | join_as_master | sync_node | forget, node_name()} | {repair, repair()}
+                   | reset | leave | rollback | force_boot | repair.
+-type repair() :: #{table := atom() | string() | binary(), winner := node_name()}.
 -type options() :: #{dry_run => boolean(),
                      timeout => pos_integer(),
                      local_rows => archive | merge,
@@ -67,7 +68,7 @@
                      quorum => boolean()}.
 -type plan() :: easy_cluster_planner:plan().
 -type error() :: easy_cluster_planner:error().
--export_type([node_name/0, operation/0, options/0, plan/0, error/0]).
+-export_type([node_name/0, operation/0, repair/0, options/0, plan/0, error/0]).
 
 %% Whether Node could be joined: names, DNS, epmd, port, handshake, Mnesia. Prints the layers, and what is wrong
 %% with the first one that is broken.
@@ -263,9 +264,19 @@ repair() ->
     repair(#{}).
 
 %% Options: dry_run, timeout, yes (also copies that keep transactions waiting for longer than the policy allows).
--spec repair(options()) -> ok | {ok, plan()} | error().
+%%
+%% With a table and a winner it is another operation: all copies of the table become what the winner has of the keys that differ, as
+%% diff/0 tells them. What each node has of these is archived first. It is done when a comparison finds no difference any more.
+-spec repair(options() | repair()) -> ok | {ok, plan()} | error().
+repair(#{table := _} = Wish) ->
+    repair(Wish, #{});
 repair(Opts) ->
     operate(repair, Opts).
+
+%% Options: dry_run, timeout.
+-spec repair(repair(), options()) -> ok | {ok, plan()} | error().
+repair(Wish, Opts) ->
+    operate({repair, Wish}, Opts).
 
 %% Brings nothing to what the policy wants by itself until resume/0, on no member; a repair that is under way ends behind its present
 %% step. It outlasts restarts.
@@ -437,6 +448,8 @@ help() ->
       "  drop_archive(Id)      give up the rows that an operation has archived\n"
       "  doctor()              what is wrong between all members, and how to mend it; doctor(Node)\n"
       "  diff()                which rows are not the same in all copies; diff(Node) of the copies here and there\n"
+      "  repair(#{table => Table, winner => Node})\n"
+      "                        make all copies of a table what Node has; what the others have is archived first\n"
       "  explain(Text)         a line of a log, or any error term: what it means, what to do\n"
       "  format_error(Error)   an error in words\n"
       "\n"

@@ -20,15 +20,22 @@
 %% Milliseconds before each look: a dirty write is applied here first and sent then, and who writes may be held up in between.
 -define(BEFORE_LOOK, 200).
 -define(POLL, 100).
+%% Where time is no matter, asking how far it is should not be one.
+-define(SLOW_POLL, 2000).
 
 %% Compares the tables that the core has chosen, one after the other.
--spec compare([map()], #{timeout := pos_integer(), pause => non_neg_integer(), workers => pos_integer() | cores}) -> [compared()].
+-spec compare([map()], #{timeout := pos_integer(), pause => non_neg_integer(), workers => pos_integer() | cores,
+                         share => 1..100}) -> [compared()].
 compare(Comparisons, Options) ->
     [table(Comparison, Options) || Comparison <- Comparisons].
 
 %% In a process of its own, so that the trees end with it, also when a node is lost.
 table(#{table := Table, nodes := Nodes} = Comparison, #{timeout := Timeout} = Options) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({compared, trees(Comparison, Options, Timeout)}) end),
+    Asker = self(),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+                                           ends_with(Asker, self()),
+                                           exit({compared, trees(Comparison, Options, Timeout)})
+                                   end),
     Base = #{table => Table, nodes => Nodes},
     receive
         {'DOWN', Monitor, process, Pid, {compared, {ok, Result}}} -> maps:merge(Base, Result);
@@ -36,16 +43,27 @@ table(#{table := Table, nodes := Nodes} = Comparison, #{timeout := Timeout} = Op
         {'DOWN', Monitor, process, Pid, Reason} -> Base#{node => node(), reason => Reason}
     end.
 
+%% Who asked may be killed.
+ends_with(Asker, Pid) ->
+    _ = spawn(fun() ->
+                      [Gone, Done] = [erlang:monitor(process, Each) || Each <- [Asker, Pid]],
+                      receive
+                          {'DOWN', Gone, process, _, _} -> exit(Pid, kill);
+                          {'DOWN', Done, process, _, _} -> ok
+                      end
+              end),
+    ok.
+
 trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, Timeout) ->
     %% Nobody can choose rows beforehand whose hashes are equal.
     <<Seed:64>> = crypto:strong_rand_bytes(8),
-    Wish = #{owner => self(), table => Table, seed => Seed, bits => Bits, piece => Piece,
-             pause => maps:get(pause, Options, 0), workers => maps:get(workers, Options, cores)},
+    Wish = maps:merge(#{owner => self(), table => Table, seed => Seed, bits => Bits, piece => Piece, pause => 0, workers => cores},
+                      maps:with([pause, workers, share], Options)),
     case on_all([{Node, Node} || Node <- Nodes],
                 fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) end, Timeout) of
         {ok, Started} ->
             case [{Node, Reason} || {Node, {error, Reason}} <- [{Node, tree(Answer)} || {Node, Answer} <- Started]] of
-                [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, Timeout);
+                [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, poll(Options), Timeout);
                 [{Node, Reason} | _] -> {error, Node, Reason}
             end;
         {error, Node, Reason} ->
@@ -67,7 +85,10 @@ on_all(Things, Fun, Timeout) ->
 twice(infinity) -> infinity;
 twice(Timeout) -> 2 * Timeout.
 
-hashed(Trees, Bits, Timeout) ->
+poll(#{share := _}) -> ?SLOW_POLL;
+poll(_All) -> ?POLL.
+
+hashed(Trees, Bits, Poll, Timeout) ->
     case on_all(Trees, fun(Tree) -> easy_cluster_tree:progress(Tree, Timeout) end, Timeout) of
         {ok, Answers} ->
             Failed = [{Node, Reason} || {Node, {failed, Reason}} <- Answers],
@@ -75,7 +96,7 @@ hashed(Trees, Bits, Timeout) ->
             if
                 Failed =/= [] -> [{Node, Reason} | _] = Failed, {error, Node, Reason};
                 length(Summaries) =:= length(Trees) -> descended(Trees, Bits div 4, Summaries, Timeout);
-                true -> receive after ?POLL -> hashed(Trees, Bits, Timeout) end
+                true -> receive after Poll -> hashed(Trees, Bits, Poll, Timeout) end
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}

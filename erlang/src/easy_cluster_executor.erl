@@ -467,6 +467,7 @@ operation({Name, Node}) when is_atom(Node) -> iolist_to_binary([atom_to_list(Nam
 operation({Name, #{waits := _}}) -> atom_to_binary(Name);
 operation({Name, #{id := Id}}) -> iolist_to_binary([atom_to_list(Name), " ", Id]);
 operation({Name, #{from := From, to := To}}) -> iolist_to_binary(io_lib:format("~ts ~ts ~ts", [Name, From, To]));
+operation({Name, #{table := Table, winner := Winner}}) -> iolist_to_binary(io_lib:format("~ts ~ts ~ts", [Name, Table, Winner]));
 operation({Name, #{path := Path}}) -> iolist_to_binary([atom_to_list(Name), " ", Path]);
 operation({Name, Text}) when is_binary(Text) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
 operation(Name) when is_atom(Name) -> atom_to_binary(Name);

@@ -18,7 +18,8 @@
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
 -type operation() :: {join | join_as_master | sync_node | forget, node() | string() | binary()}
-                   | {restore, file:name_all()} | reset | leave | rollback | force_boot | repair.
+                   | {restore, file:name_all()} | {repair, #{table := atom() | string() | binary(), winner := node() | string() | binary()}}
+                   | reset | leave | rollback | force_boot | repair.
 -export_type([error/0, plan/0, operation/0]).
 
 %% Those that name another node, and those that are about this node and its cluster.
@@ -35,6 +36,8 @@ plan({restore, Typed}, Opts) when is_map(Opts) ->
         {{error, Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason}
     end;
+plan({repair, Wish}, Opts) when is_map(Opts) ->
+    repair(Wish, options(Opts));
 plan({Name, Typed}, Opts) when is_map(Opts) ->
     case lists:member(Name, ?WITH_NODE) of
         true -> with_node(Name, node_name(Typed), options(Opts));
@@ -56,6 +59,7 @@ bad_options(Opts) ->
 bad_operation(Operation) ->
     Known = iolist_to_binary(lists:join(", ", [io_lib:format("{~s, Node}", [Name]) || Name <- ?WITH_NODE]
                                         ++ [io_lib:format("{~s, Folder}", [Name]) || Name <- ?WITH_FOLDER]
+                                        ++ ["{repair, #{table => Table, winner => Node}}"]
                                         ++ [atom_to_list(Name) || Name <- ?OF_HERE])),
     {error, {bad_operation, #{operation => print(Operation), known => Known}}}.
 
@@ -206,6 +210,40 @@ restored({ok, Tables}, Folder, Backup, Options, Snapshot) ->
     end;
 restored({error, Reason}, _Folder, _Backup, _Options, _Snapshot) ->
     {error, Reason}.
+
+%% The copies are compared before anything is said of them.
+repair(#{table := Typed, winner := Named} = Wish, {ok, Options}) when map_size(Wish) =:= 2 ->
+    case node_name(Named) of
+        {ok, Winner} -> repair(text(Typed), Winner, Options);
+        {error, Reason} -> {error, Reason}
+    end;
+repair(_Wish, {error, Reason}) ->
+    {error, Reason};
+repair(Wish, {ok, _Options}) ->
+    {error, {bad_option, #{option => <<"what is to be repaired">>, value => print(Wish),
+                           expected => <<"#{table => Table, winner => Node}">>}}}.
+
+repair(Table, Winner, #{timeout := Timeout} = Options) ->
+    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
+    easy_cluster_gather:release(Opened),
+    case drift(Table, Winner, Snapshot, Timeout) of
+        {ok, Known, Drift} ->
+            with_rows({repair_table, #{table => Known, winner => Winner, drift => Drift}}, Options, Snapshot, {ok, []});
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% The table of that name, and how its copies differ from the winner's.
+drift(Table, Winner, Snapshot, Timeout) ->
+    case easy_cluster_native:call(repairable, #{table => Table, winner => Winner, snapshot => Snapshot}) of
+        {ok, #{table := Known, comparison := Comparison}} ->
+            case easy_cluster_mend:drift(Comparison, Winner, Timeout) of
+                {ok, Drift} -> {ok, Known, Drift};
+                {error, {Node, Reason}} -> {error, {copies_not_compared, #{table => Known, node => Node, reason => print(Reason)}}}
+            end;
+        {error, Reason} ->
+            {error, Reason}
+    end.
 
 %% The other nodes that an operation names.
 nodes_of({_Name, Node}) when is_atom(Node) -> [Node];
@@ -403,8 +441,10 @@ tables() ->
 status() ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
     easy_cluster_gather:release(Opened),
-    case easy_cluster_native:call(status, #{snapshot => Snapshot}) of
-        {ok, Status} -> {ok, lists:foldl(fun maps:merge/2, Status, [easy_cluster_server:state(), on_disc(), by_itself()])};
+    Drift = easy_cluster_scrub:drift(),
+    case easy_cluster_native:call(status, #{snapshot => Snapshot, drift => Drift}) of
+        {ok, Status} ->
+            {ok, lists:foldl(fun maps:merge/2, Status#{drift => Drift}, [easy_cluster_server:state(), on_disc(), by_itself()])};
         {error, Reason} -> {error, Reason}
     end.
 
@@ -438,19 +478,31 @@ recheck(#{operation := Operation, options := Options} = Plan) ->
 
 look_again({forget, Node}, #{timeout := Timeout, also := Also}) ->
     easy_cluster_gather:forgetting([Node | Also], Timeout);
-look_again({Name, _What}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair ->
+look_again({Name, _What}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair; Name =:= repair_table ->
     easy_cluster_gather:snapshot([], Timeout);
 look_again(Operation, #{timeout := Timeout}) ->
     easy_cluster_gather:preflight(nodes_of(Operation), Timeout).
 
 recheck(Plan, Snapshot, {ok, Rows}) ->
     Again = #{plan => Plan, snapshot => Snapshot, rows => Rows},
-    case easy_cluster_native:call(recheck, maps:merge(Again, history_again(Plan))) of
-        {ok, _Still} -> ok;
+    case drift_again(Plan, Snapshot) of
+        {ok, Drift} -> rechecked(easy_cluster_native:call(recheck, maps:merge(maps:merge(Again, history_again(Plan)), Drift)));
         {error, Reason} -> {error, Reason}
     end;
 recheck(_Plan, _Snapshot, {error, Reason}) ->
     {error, Reason}.
+
+rechecked({ok, _Still}) -> ok;
+rechecked({error, Reason}) -> {error, Reason}.
+
+%% What is repaired has to be what was shown.
+drift_again(#{operation := {repair_table, #{table := Table, winner := Winner}}, options := #{timeout := Timeout}}, Snapshot) ->
+    case drift(text(Table), Winner, Snapshot, Timeout) of
+        {ok, _Known, Drift} -> {ok, #{drift => Drift}};
+        {error, Reason} -> {error, Reason}
+    end;
+drift_again(_Plan, _Snapshot) ->
+    {ok, #{}}.
 
 %% What is taken back has to be the last operation still, and what it kept whole.
 history_again(#{operation := {rollback, _}}) ->

@@ -48,7 +48,8 @@
     node := node(),
     at := integer(),
     rows := non_neg_integer(),
-    bytes := non_neg_integer()
+    bytes := non_neg_integer(),
+    atom() => term()
 }.
 %% `definition' is what mnesia:create_table/2 takes, without the nodes; `at' is microseconds of the wall clock.
 %% What an archive begins with: the description without rows and bytes, and what its writer adds.

@@ -213,6 +213,10 @@ evidence(#{merged := Merged}) ->
     [io_lib:format("~n          ~ts: ~w added, ~w the same, ~w different~ts",
                    [Table, Added, Same, Conflicts, [[", in ", File] || Conflicts > 0]])
      || {Table, #{added := Added, same := Same, conflicts := Conflicts, conflict_file := File}} <- maps:to_list(Merged)];
+evidence(#{archived := Archived}) ->
+    [io_lib:format("~n          ~w rows of ~ts in ~ts", [Rows, Node, File])
+     || #{node := Node, rows := Rows, file := File} <- Archived, Rows > 0];
+evidence(#{mended := Keys}) -> io_lib:format(", ~w were written", [Keys]);
 evidence(_Nothing) -> "".
 
 bar(#{rows := Rows, of_rows := Of}) when Of > 0 ->

@@ -109,6 +109,12 @@ run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:unbar(Nodes, Members, Timeout);
 run(ensure_fence, _Context) ->
     easy_cluster_fence:ensure();
+run({archive_drift, Args}, Context) ->
+    easy_cluster_mend:archive(Args, Context);
+run({mend_rows, Args}, Context) ->
+    easy_cluster_mend:mend(Args, Context);
+run({compare_copies, #{copies := Copies}}, #{timeout := Timeout}) ->
+    easy_cluster_mend:check(Copies, Timeout);
 run({forget_here, #{members := Members}}, Context) ->
     easy_cluster_forget:here(Members, maps:get(timeout, Context));
 run(restore_database, Context) ->

@@ -1,4 +1,4 @@
-%% The one that runs operations, and the one that sees when one is needed.
+%% The one that runs operations, the one that sees when one is needed, and the one that compares copies in the background.
 -module(easy_cluster_sup).
 -behaviour(supervisor).
 
@@ -11,4 +11,5 @@ start_link() ->
 
 init([]) ->
     %% What goes wrong with the one must not end the other.
-    {ok, {#{strategy => one_for_one, intensity => 10, period => 60}, [#{id => Name, start => {Name, start_link, []}} || Name <- [easy_cluster_server, easy_cluster_sync]]}}.
+    {ok, {#{strategy => one_for_one, intensity => 10, period => 60},
+          [#{id => Name, start => {Name, start_link, []}} || Name <- [easy_cluster_server, easy_cluster_sync, easy_cluster_scrub]]}}.

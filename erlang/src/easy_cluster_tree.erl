@@ -6,20 +6,24 @@
 
 -export([start/1]).
 -export([progress/2, sums/4, keys/3, again/3]).
--export([flush/2]).
+-export([flush/2, rows/2]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
 
 %% bits: the tree has 2^bits leaves, a multiple of 4. piece: rows that are read at once. pause: milliseconds of rest behind a piece.
+%% share: percent of one core's time that may be taken, at low priority; the rest behind a piece is as much longer as it takes.
 -type wish() :: #{owner := pid(), table := atom(), seed := non_neg_integer(), bits := 4..32, piece := pos_integer(),
-                  pause := non_neg_integer(), workers := pos_integer() | cores}.
+                  pause := non_neg_integer(), workers := pos_integer() | cores, share => 1..100}.
 -type summary() :: #{rows := non_neg_integer(), left_out := non_neg_integer()}.
 -type hash() :: binary().
 -export_type([wish/0, summary/0, hash/0]).
 
 -define(WIDTH, 16).
 -define(SUM, 16).
-%% So many pieces are added to the leaves together, as the leaves are copied each time.
+%% So many pieces are added to the leaves together, and more where the leaves are large, as they are copied each time.
 -define(TOGETHER, 32).
+-define(PART_OF_LEAVES, 8).
+%% Milliseconds; a piece that took long, as the machine was busy, is not followed by an endless rest.
+-define(LONGEST_REST, 1000).
 
 -spec start(wish()) -> {ok, pid()} | {error, no_copy}.
 start(#{table := Table} = Wish) ->
@@ -70,9 +74,16 @@ flush([Node | Nodes], Timeout) ->
         {error, Reason} -> {error, {Node, Reason}}
     end.
 
+%% The rows that this node's copy has under some keys. Needs no tree.
+-spec rows(atom(), [term()]) -> [{Key :: term(), [tuple()]}].
+rows(Table, Keys) ->
+    Reader = reader(storage(Table)),
+    [{Key, Reader:lookup(Table, Key)} || Key <- Keys].
+
 -spec init(map()) -> {ok, map(), {continue, begin_hashing}}.
 init(#{owner := Owner} = Wish) ->
     process_flag(trap_exit, true),
+    as_low_as(Wish),
     _ = erlang:monitor(process, Owner),
     {ok, Wish#{rows => 0, left_out => 0, waiting => [], taken => 0, pieces => unknown, state => hashing}, {continue, begin_hashing}}.
 
@@ -91,17 +102,19 @@ workers(#{workers := Count}) -> Count.
 
 %% Whose turn it is reads a piece and passes the turn on before hashing it.
 worker(Server, State) ->
+    as_low_as(State),
     receive {next, Next} -> worker(Server, Next, State) end.
 
-worker(Server, Next, #{pause := Pause, seed := Seed} = State) ->
+worker(Server, Next, #{seed := Seed} = State) ->
     receive
         {turn, Number, Continuation} ->
+            Begun = erlang:monotonic_time(microsecond),
             case read(Continuation, State) of
                 {Rows, Following} ->
                     Next ! {turn, Number + 1, Following},
                     {Hashes, LeftOut} = easy_cluster_nif:hash_rows(Rows, 2, Seed),
-                    rest(Pause),
                     Server ! {piece, Hashes, length(LeftOut)},
+                    rest(pause(Begun, State)),
                     worker(Server, Next, State);
                 '$end_of_table' ->
                     Server ! {pieces, Number};
@@ -109,6 +122,16 @@ worker(Server, Next, #{pause := Pause, seed := Seed} = State) ->
                     Server ! gone
             end
     end.
+
+as_low_as(#{share := _}) -> _ = process_flag(priority, low), ok;
+as_low_as(_All) -> ok.
+
+%% Milliseconds behind a piece that was begun then.
+pause(Begun, #{share := Share, pause := Pause}) ->
+    Spent = erlang:monotonic_time(microsecond) - Begun,
+    min(?LONGEST_REST, max(Pause, 1 + Spent * (100 - Share) div (Share * 1000)));
+pause(_Begun, #{pause := Pause}) ->
+    Pause.
 
 rest(0) -> ok;
 rest(Milliseconds) -> receive after Milliseconds -> ok end.
@@ -122,7 +145,7 @@ read(Continuation, State) ->
 piece(first, #{reader := Reader, table := Table, piece := Piece}) -> Reader:select(Table, [{'_', [], ['$_']}], Piece);
 piece(Continuation, #{reader := Reader}) -> Reader:select(Continuation).
 
--spec handle_info(term(), map()) -> {noreply, map()} | {stop, normal, map()}.
+-spec handle_info(term(), map()) -> {noreply, map()} | {stop, shutdown, map()}.
 handle_info({piece, Hashes, LeftOut}, #{waiting := Waiting, taken := Taken, rows := Rows, left_out := Before} = State) ->
     More = State#{waiting := [Hashes | Waiting], taken := Taken + 1, rows := Rows + byte_size(Hashes) div 24 + LeftOut,
                   left_out := Before + LeftOut},
@@ -130,7 +153,8 @@ handle_info({piece, Hashes, LeftOut}, #{waiting := Waiting, taken := Taken, rows
 handle_info({pieces, Count}, State) ->
     {noreply, whole(State#{pieces := Count})};
 handle_info({'DOWN', _Monitor, process, Owner, _Reason}, #{owner := Owner} = State) ->
-    {stop, normal, State};
+    %% Not `normal', which the workers would outlive.
+    {stop, shutdown, State};
 handle_info({'EXIT', _Worker, normal}, State) ->
     {noreply, State};
 handle_info({'EXIT', _Worker, Reason}, State) ->
@@ -138,8 +162,13 @@ handle_info({'EXIT', _Worker, Reason}, State) ->
 handle_info(gone, State) ->
     {noreply, State#{state := {failed, gone}}}.
 
-added(#{waiting := Waiting} = State) when length(Waiting) >= ?TOGETHER -> add(State);
-added(State) -> State.
+added(#{waiting := Waiting, leaves := Leaves} = State) when length(Waiting) >= ?TOGETHER ->
+    case iolist_size(Waiting) * ?PART_OF_LEAVES >= byte_size(Leaves) of
+        true -> add(State);
+        false -> State
+    end;
+added(State) ->
+    State.
 
 add(#{waiting := Waiting, leaves := Leaves} = State) ->
     State#{waiting := [], leaves := easy_cluster_nif:add_hashes(Leaves, Waiting)}.
@@ -181,8 +210,18 @@ keys_of(Leaves, #{reader := Reader, table := Table} = State) ->
 keys_of(Ended, _Leaves, _State, Found) when Ended =:= '$end_of_table'; Ended =:= gone ->
     Found;
 keys_of({Rows, Continuation}, Leaves, #{seed := Seed, bits := Bits} = State, Found) ->
+    Begun = erlang:monotonic_time(microsecond),
     More = easy_cluster_nif:keys_of_leaves(Rows, 2, Seed, Bits, Leaves),
+    rest_unless_alone(pause(Begun, State), State),
     keys_of(read(Continuation, State), Leaves, State, More ++ Found).
+
+%% Nobody waits for the keys when who asked for them is gone.
+rest_unless_alone(0, _State) ->
+    ok;
+rest_unless_alone(Milliseconds, #{owner := Owner}) ->
+    receive {'DOWN', _Monitor, process, Owner, _Reason} -> exit(shutdown)
+    after Milliseconds -> ok
+    end.
 
 %% In whatever order the rows of a bag are.
 hashes(Rows, Seed) ->

@@ -16,6 +16,7 @@ start(_Host, Opts) ->
 
 set(Opts) ->
     kept_quota(option(gen_mod, kept_quota, Opts)),
+    scrub(Opts),
     easy_cluster_policy:set(option(gen_mod, policy, Opts)).
 
 %% Not called by its name, as a build without ejabberd does not know it.
@@ -24,6 +25,10 @@ option(Module, Name, Opts) ->
 
 kept_quota(undefined) -> ok;
 kept_quota(Bytes) -> application:set_env(easy_cluster, kept_quota, Bytes).
+
+scrub(Opts) ->
+    [ok = application:set_env(easy_cluster, Name, option(gen_mod, Name, Opts)) || Name <- [scrub, scrub_interval]],
+    ok.
 
 %% An operation that stops ejabberd stops this module, and has to go on.
 -spec stop(binary()) -> ok.
@@ -40,6 +45,7 @@ pre_uninstall() ->
 -spec reload(binary(), term(), term()) -> ok.
 reload(_Host, NewOpts, _OldOpts) ->
     set(NewOpts),
+    easy_cluster_scrub:configure(),
     easy_cluster_sync:look().
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
@@ -48,18 +54,28 @@ depends(_Host, _Opts) ->
     ok = easy_cluster_recovery:before_mnesia(),
     [].
 
--spec mod_opt_type(kept_quota | policy) -> fun((term()) -> term()).
+-spec mod_opt_type(kept_quota | policy | scrub | scrub_interval) -> fun((term()) -> term()).
 mod_opt_type(kept_quota) ->
     positive(econf);
+mod_opt_type(scrub) ->
+    boolean(econf);
+mod_opt_type(scrub_interval) ->
+    duration(econf);
 mod_opt_type(policy) ->
     easy_cluster_policy:validator(econf).
 
 positive(Module) ->
     Module:pos_int(infinity).
 
--spec mod_options(binary()) -> [{kept_quota, undefined | pos_integer() | infinity} | {policy, undefined | binary()}].
+boolean(Module) ->
+    Module:bool().
+
+duration(Module) ->
+    Module:timeout(second).
+
+-spec mod_options(binary()) -> [{atom(), undefined | pos_integer() | infinity | boolean() | binary()}].
 mod_options(_Host) ->
-    [{kept_quota, undefined}, {policy, undefined}].
+    [{kept_quota, undefined}, {policy, undefined}, {scrub, true}, {scrub_interval, timer:hours(24)}].
 
 -spec mod_doc() -> map().
 mod_doc() ->
@@ -67,6 +83,14 @@ mod_doc() ->
                 #{value => "Bytes",
                   desc => [<<"How much the databases may take that were kept by operations. Beyond it a warning is told; nothing is "
                              "ever deleted by itself. The default is as much as is still free on their disk.">>]}},
+               {scrub,
+                #{value => "true | false",
+                  desc => [<<"Whether the copies of tables are compared in the background while all members are there, slowly and at low "
+                             "priority. What differs is logged and told by easy_cluster:status(). One member does it, the first by "
+                             "name, so give all of them the same. The default is 'true'.">>]}},
+               {scrub_interval,
+                #{value => "timeout()",
+                  desc => [<<"How long after one comparison of all tables the next begins. The default is '1 day'.">>]}},
                {policy,
                 #{value => "{Key: Value}",
                   desc => [<<"What the cluster should look like: which nodes hold which tables, in how many copies and how stored. With "

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::request::{BackedUp, Data, LocalRows, Operation, Way};
+use crate::model::request::{BackedUp, CopyDrift, Data, LocalRows, Operation, Way};
 use crate::model::rows::RowDifference;
 use crate::plan::step::{Action, Source, Step, TableCopy};
 use crate::plan::{Plan, estimate::Estimate};
@@ -27,6 +27,9 @@ pub fn plan(plan: &Plan) -> String {
     }
     if let Operation::Restore(backup) = &plan.operation {
         backup.tables.iter().for_each(|table| restored(&mut text, table));
+    }
+    if let Operation::RepairTable(repair) = &plan.operation {
+        repair.drift.copies.iter().for_each(|copy| drifted(&mut text, copy));
     }
     for row in &plan.rows {
         rows(&mut text, row, plan);
@@ -59,6 +62,18 @@ fn restored(text: &mut String, table: &BackedUp) {
         }
         Some(_same) => {}
     }
+}
+
+/// A line for each copy that is not what the winner's is.
+fn drifted(text: &mut String, copy: &CopyDrift) {
+    let _ = writeln!(
+        text,
+        "  differs     {}: {} different, {} missing there, {} only there",
+        copy.node,
+        counted(copy.different, "key"),
+        copy.missing,
+        copy.foreign
+    );
 }
 
 fn rows(text: &mut String, row: &RowDifference, plan: &Plan) {
@@ -109,6 +124,10 @@ fn headline(plan: &Plan) -> String {
         }
         Operation::ForceBoot(_) => {
             format!("force_boot: {} goes on with what it has, without the nodes that it waits for", plan.node)
+        }
+        Operation::RepairTable(repair) => {
+            let keys = counted(repair.drift.keys, "key");
+            format!("repair_table: all copies of {} get what {} has of {keys}", repair.table, repair.winner)
         }
         Operation::Repair(_) => {
             let members = plan.members.iter().chain([&plan.node]).cloned().collect();
@@ -263,6 +282,16 @@ pub fn action(action: &Action) -> String {
             format!("write the rows of {tables} in memory that {id} has archived back")
         }
         Action::OpenListeners => "let clients in again".into(),
+        Action::ArchiveDrift { winner, copies, keys } => {
+            let keys = counted(*keys, "key");
+            format!("archive what others than {winner} have of {keys} of {}", copies.table)
+        }
+        Action::MendRows { table, winner, keys, .. } => {
+            format!("write what {winner} has of {} of {table} to all copies", counted(*keys, "key"))
+        }
+        Action::CompareCopies { copies } => {
+            format!("compare the copies of {} on {} again", copies.table, Nodes(copies.nodes.clone()))
+        }
         Action::WaitForTables { tables } => {
             format!("wait until {} can be read", counted(tables.len() as u64, "table"))
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::plan::counted;
-use crate::model::name::NodeName;
+use crate::model::name::{NodeName, TableName};
 use crate::model::snapshot::{Running, Snapshot};
 use crate::validate::problem::{Nodes, Problem};
 use crate::validate::view::View;
@@ -38,6 +38,26 @@ pub struct MemberStatus {
     pub sees: Vec<NodeName>,
 }
 
+/// A table whose copies were seen to differ, as the background scrub has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifted {
+    /// The table.
+    pub table: TableName,
+    /// Keys that differ, at least.
+    pub keys: u64,
+    /// The nodes whose copies were compared.
+    pub nodes: Vec<NodeName>,
+    /// When, UTC.
+    pub seen: String,
+}
+
+impl From<&Drifted> for Problem {
+    fn from(drifted: &Drifted) -> Self {
+        let Drifted { table, keys, nodes, seen } = drifted.clone();
+        Self::CopiesDiffer { table, keys, nodes: Nodes(nodes), seen }
+    }
+}
+
 /// The cluster as this node and its members see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -53,11 +73,11 @@ pub struct Status {
     pub text: String,
 }
 
-/// The state of this node's cluster.
+/// The state of this node's cluster, with what the scrub has seen of it.
 ///
 /// # Errors
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself.
-pub fn status(snapshot: &Snapshot) -> Result<Status, Problem> {
+pub fn status(snapshot: &Snapshot, drift: &[Drifted]) -> Result<Status, Problem> {
     let view = View::new(snapshot)?;
     let here = view.here();
     let members = view.set(view.here_facts().db_nodes);
@@ -89,7 +109,11 @@ pub fn status(snapshot: &Snapshot) -> Result<Status, Problem> {
         node: here.clone(),
         members,
         tables: tables.len() as u64,
-        problems: membership::of_cluster(&view, here).into_iter().chain(beside::problems(&view)).collect(),
+        problems: membership::of_cluster(&view, here)
+            .into_iter()
+            .chain(drift.iter().map(Problem::from))
+            .chain(beside::problems(&view))
+            .collect(),
         text: String::new(),
     };
     status.text = render(&status);

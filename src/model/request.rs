@@ -33,6 +33,47 @@ pub enum Operation {
     ForceBoot(ForceBoot),
     /// Bring the cluster of this node to what a policy wants.
     Repair(Repair),
+    /// Make all copies of a table what one node has.
+    RepairTable(TableRepair),
+}
+
+/// A table whose copies shall all be what one node has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRepair {
+    /// The table.
+    pub table: TableName,
+    /// The node whose copy stays as it is.
+    pub winner: NodeName,
+    /// What a comparison of the copies has found.
+    pub drift: Drift,
+}
+
+/// How the copies of a table differ from one of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Keys whose rows are not the same everywhere.
+    pub keys: u64,
+    /// The copies that differ.
+    pub copies: Vec<CopyDrift>,
+    /// Whether there are more than were looked at one by one.
+    pub more: bool,
+    /// Rows that cannot be compared.
+    pub left_out: u64,
+    /// A digest of the keys and of who has what of them: two looks that found the same have the same.
+    pub digest: String,
+}
+
+/// How a copy differs from the winner's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyDrift {
+    /// Where it is.
+    pub node: NodeName,
+    /// Keys that it lacks.
+    pub missing: u64,
+    /// Keys that only it has.
+    pub foreign: u64,
+    /// Keys of both, with other rows.
+    pub different: u64,
 }
 
 /// A policy, and what decides on its plan beside the cluster.
@@ -189,7 +230,8 @@ impl Operation {
             | Self::Restore(_)
             | Self::Rename(_)
             | Self::ForceBoot(_)
-            | Self::Repair(_) => None,
+            | Self::Repair(_)
+            | Self::RepairTable(_) => None,
         }
     }
 
@@ -198,7 +240,11 @@ impl Operation {
     pub fn replaces_database(&self) -> bool {
         match self {
             Self::Join(_) | Self::JoinAsMaster(_) | Self::Restore(_) | Self::Rename(_) => true,
-            Self::SyncNode(_) | Self::Forget(_) | Self::ForceBoot(_) | Self::Repair(_) => false,
+            Self::SyncNode(_)
+            | Self::Forget(_)
+            | Self::ForceBoot(_)
+            | Self::Repair(_)
+            | Self::RepairTable(_) => false,
             Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
         }
     }
@@ -214,7 +260,8 @@ impl Operation {
             | Self::SyncNode(_)
             | Self::Forget(_)
             | Self::ForceBoot(_)
-            | Self::Repair(_) => false,
+            | Self::Repair(_)
+            | Self::RepairTable(_) => false,
         }
     }
 
@@ -232,6 +279,7 @@ impl Operation {
             Self::Restore(_) => "restore",
             Self::Rename(_) => "rename",
             Self::ForceBoot(_) => "force_boot",
+            Self::RepairTable(_) => "repair_table",
             Self::Repair(_) => "repair",
         }
     }

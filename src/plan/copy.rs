@@ -100,6 +100,10 @@ fn without_sizes(step: &Step) -> Step {
     {
         *rows = 0;
     }
+    // How many rows are read at once, and the depth of the tree, follow the size of the table.
+    if let Action::ArchiveDrift { copies, .. } | Action::CompareCopies { copies } = &mut step.action {
+        (copies.bits, copies.piece) = (0, 0);
+    }
     step
 }
 

@@ -6,6 +6,7 @@ use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
 use crate::model::snapshot::Snapshot;
 use crate::model::table::Table;
+use crate::validate::membership;
 use crate::validate::problem::{Nodes, Problem};
 use crate::validate::view::View;
 
@@ -16,6 +17,8 @@ const MOST_LEVELS: u32 = 5;
 /// Bytes and rows that are read at once.
 const PIECE_BYTES: u64 = 4 << 20;
 const PIECE_ROWS: u64 = 1000;
+/// So many times smaller are the pieces of a scrub.
+const SCRUB_SMALLER: u64 = 10;
 
 /// A table whose copies are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,15 +54,59 @@ pub fn comparisons(snapshot: &Snapshot, node: Option<&NodeName>) -> Result<Vec<C
         .filter(|(_, nodes): &(_, Vec<_>)| nodes.len() > 1)
         .collect();
     compared.sort_by(|(one, _), (other, _)| (one.memory, &one.name).cmp(&(other.memory, &other.name)));
-    Ok(compared
-        .into_iter()
-        .map(|(table, nodes)| Comparison {
-            table: table.name.clone(),
-            nodes,
-            bits: bits(table.size),
-            piece: (PIECE_BYTES.saturating_mul(table.size) / table.memory.max(1)).clamp(1, PIECE_ROWS),
-        })
-        .collect())
+    Ok(compared.into_iter().map(|(table, nodes)| comparison(table, nodes)).collect())
+}
+
+/// How the copies of a table on these nodes are compared.
+pub(super) fn comparison(table: &Table, nodes: Vec<NodeName>) -> Comparison {
+    Comparison {
+        table: table.name.clone(),
+        nodes,
+        bits: bits(table.size),
+        piece: (PIECE_BYTES.saturating_mul(table.size) / table.memory.max(1)).clamp(1, PIECE_ROWS),
+    }
+}
+
+/// What the background scrub does next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turn {
+    /// Compare these, one after the other.
+    Compare(Vec<Comparison>),
+    /// It is another node's, which looks for all: the first by name that has easy_cluster.
+    Of(NodeName),
+    /// Not now: why.
+    Wait(String),
+}
+
+/// What this node compares in the background: nothing unless all members are there and agree, every copy is loaded, and no operation is
+/// unfinished here. The pieces are small, so that whoever waits for a scheduler behind one does not wait long.
+///
+/// # Errors
+/// [`Problem::BadRequest`] for a snapshot that contradicts itself.
+pub fn scrub(snapshot: &Snapshot) -> Result<Turn, Problem> {
+    let view = View::new(snapshot)?;
+    if let Some(problem) = membership::of_own_cluster(&view).first() {
+        return Ok(Turn::Wait(problem.code().into()));
+    }
+    let members = view.set(view.here_facts().db_nodes);
+    let can =
+        |node: &&NodeName| view.facts(node).is_some_and(|facts| facts.versions.contains_key("easy_cluster"));
+    if let Some(first) = members.iter().find(can).filter(|first| *first != view.here()) {
+        return Ok(Turn::Of(first.clone()));
+    }
+    let waits = |table: &&Table| view.holders(table).0.iter().any(|holder| !view.has(table.active, holder));
+    let mut compared = comparisons(snapshot, None)?;
+    if view.tables_of(view.here()).filter(|table| !table.local_content).any(|table| waits(&table)) {
+        return Ok(Turn::Wait("tables are loading".into()));
+    }
+    // Who has no easy_cluster cannot be asked.
+    compared.retain_mut(|comparison| {
+        comparison.nodes.retain(|node| can(&node));
+        comparison.piece = comparison.piece.div_ceil(SCRUB_SMALLER);
+        comparison.nodes.len() > 1
+    });
+    Ok(Turn::Compare(compared))
 }
 
 /// The holders whose copies are loaded and can be read row by row there.

@@ -18,6 +18,7 @@ pub mod marks;
 pub mod recover;
 pub mod rename;
 mod repair;
+pub mod repair_table;
 pub mod restore;
 pub mod rollback;
 pub mod step;
@@ -115,7 +116,11 @@ pub struct Kept {
 pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     match operation {
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
+        Operation::Forget(_)
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => {
             return Ok(Vec::new());
         }
         Operation::Restore(backup) => return Ok(restore::comparable(&view, backup)),
@@ -140,7 +145,8 @@ pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
-        | Operation::Repair(_) => Ok(Vec::new()),
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => Ok(Vec::new()),
     }
 }
 
@@ -180,9 +186,11 @@ fn wanted<'a>(
         }
         Operation::Rollback(rollback) => (Vec::new(), of_rollback(view, rollback, archived)),
         Operation::Restore(backup) => (Vec::new(), restore::problems(view, backup, archived)),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
-            (Vec::new(), Vec::new())
-        }
+        Operation::Forget(_)
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => (Vec::new(), Vec::new()),
     };
     if problems.is_empty() { Ok(wanted) } else { Err(problems) }
 }
@@ -245,6 +253,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     if let Operation::Repair(wanted) = &inputs.operation {
         return repair::make(&view, wanted, inputs);
     }
+    if let Operation::RepairTable(wish) = &inputs.operation {
+        return repair_table::make(&view, wish, inputs);
+    }
     if let Operation::Rename(_) = &inputs.operation {
         return Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }]);
     }
@@ -264,9 +275,11 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
             join::steps(&view, target, &members, &wanted, &rows, &inputs.options)
         }
         Operation::SyncNode(_) => sync::steps(&view, &wanted),
-        Operation::Forget(_) | Operation::Rename(_) | Operation::ForceBoot(_) | Operation::Repair(_) => {
-            (Vec::new(), Vec::new())
-        }
+        Operation::Forget(_)
+        | Operation::Rename(_)
+        | Operation::ForceBoot(_)
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => (Vec::new(), Vec::new()),
         Operation::Restore(backup) => alone(Source::Backup { path: backup.path.clone() }, None),
         Operation::Reset => alone(Source::Empty, None),
         Operation::Leave => alone(source(&backed_up), None),
@@ -303,7 +316,8 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
-        | Operation::Repair(_) => Vec::new(),
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => Vec::new(),
     };
     warnings.extend(merged_rows_stay(&inputs.operation));
     warnings.extend(copied_at_start(&at_start));
@@ -526,6 +540,7 @@ fn cost(action: &Action) -> (u64, u64) {
         "start_application" => 600,
         "join_schema" | "start_mnesia" => 60,
         "build_database" => 600,
+        "archive_drift" | "compare_copies" => 800,
         _ => 5,
     };
     (milliseconds, 0)

@@ -116,6 +116,11 @@ fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {
                 "tables that were loaded without the others stay; nothing was replaced here",
             ));
         }
+        Operation::RepairTable(_) => {
+            return Err(nothing(
+                "copies that were made the same stay so; what the others had is in the archive of the repair",
+            ));
+        }
         Operation::Repair(_) => {
             return Err(nothing(
                 "a repair has brought copies to where the policy wants them; change the policy",

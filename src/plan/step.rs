@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::diff::Comparison;
 use crate::model::name::{AtomName, NodeName, TableName};
 use crate::model::table::Storage;
 
@@ -266,6 +267,35 @@ pub enum Action {
         /// The tables.
         tables: Vec<TableName>,
     },
+    /// Compare the copies of a table, and write what the others have of each key that is not as on `winner` to an archive for each of
+    /// these nodes, with the keys. An archive that is there was written before anything was mended, and stays.
+    /// Check: each reads back to its end. Undo: nothing, it harms nobody.
+    ArchiveDrift {
+        /// The node whose copy stays as it is.
+        winner: NodeName,
+        /// The table and its copies.
+        copies: Comparison,
+        /// Keys that differ.
+        keys: u64,
+    },
+    /// Write what `winner` has of the archived keys to all copies, under a lock on each of them; a key that is the same everywhere by now
+    /// is left alone, and one whose rows are not those in the archive is archived once more before. Clear ejabberd's caches
+    /// there. Check: that of [`Action::CompareCopies`]. Undo: nothing, what was there before is in the archive.
+    MendRows {
+        /// The table.
+        table: TableName,
+        /// The node whose copy stays as it is.
+        winner: NodeName,
+        /// All nodes with a copy.
+        nodes: Vec<NodeName>,
+        /// Keys that differ.
+        keys: u64,
+    },
+    /// Compare the copies of a table. Check: no key differs. Undo: nothing.
+    CompareCopies {
+        /// The table and its copies.
+        copies: Comparison,
+    },
     /// Undo only. Let clients in again, where ejabberd runs. Check: nothing.
     OpenListeners,
     /// Undo only. Write the archived rows of tables in memory back, which the stop of Mnesia has emptied. A row that is there by
@@ -359,6 +389,9 @@ impl Action {
             Self::RestoreRows { .. } => "restore_rows",
             Self::RestoreArchive { .. } => "restore_archive",
             Self::OpenListeners => "open_listeners",
+            Self::ArchiveDrift { .. } => "archive_drift",
+            Self::MendRows { .. } => "mend_rows",
+            Self::CompareCopies { .. } => "compare_copies",
         }
     }
 }

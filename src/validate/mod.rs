@@ -16,6 +16,7 @@ pub mod pairs;
 pub mod policy;
 pub mod problem;
 pub mod reach;
+pub mod repair_table;
 pub mod restart;
 pub mod returning;
 pub mod view;

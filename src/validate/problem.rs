@@ -731,6 +731,56 @@ problems! {
     evidence "the rows of {table} could not be compared with the cluster's: {reason}"
     fix "try again; if it stays so, look whether {table} can be read on the members"
 
+    /// A table was named that this node's cluster does not have.
+    Request Error UnknownTable = "unknown_table" { table: String, here: NodeName }
+    evidence "the cluster of {here} has no table {table}"
+    fix "see what it has: mnesia:system_info(tables)"
+
+    /// A table was to be repaired whose copies need not be the same, or cannot be read row by row.
+    Tables Error NotRepairable = "not_repairable" { table: TableName, reason: String }
+    evidence "{table} is not repaired: {reason}"
+    fix "leave it to the program that it belongs to"
+
+    /// The node that was named has no copy whose rows the others could get.
+    Tables Error WinnerWithoutCopy = "winner_without_copy" { table: TableName, winner: NodeName, holders: Nodes }
+    evidence "{winner} has no copy of {table}; {holders} have"
+    fix "name one of these as the winner"
+
+    /// A table has one copy, which differs from no other.
+    Tables Error NoOtherCopy = "no_other_copy" { table: TableName, holder: NodeName }
+    evidence "the only copy of {table} is on {holder}"
+    fix "nothing has to be mended; for a second copy: easy_cluster:sync_node('{holder}') on another member"
+
+    /// A copy is not loaded, so that it cannot be compared with the others.
+    Tables Error CopyNotLoaded = "copy_not_loaded" { table: TableName, node: NodeName }
+    evidence "the copy of {table} on {node} is not loaded"
+    fix "wait until it is, or see on {node} why it waits: easy_cluster:doctor()"
+
+    /// The copies of a table could not be compared.
+    Tables Error CopiesNotCompared = "copies_not_compared" { table: TableName, node: NodeName, reason: String }
+    evidence "the copies of {table} could not be compared: {node}: {reason}"
+    fix "see that {node} runs this version of easy_cluster and that {table} can be read there, and try again"
+
+    /// The copies of a table that was to be repaired are the same.
+    Tables Error NothingDiffers = "nothing_differs" { table: TableName, nodes: Nodes }
+    evidence "no row of {table} differs between {nodes}"
+    fix "nothing has to be mended; easy_cluster:diff() looks at all tables"
+
+    /// So much of a table differs that it is no matter of some rows.
+    Tables Error TooManyDiffer = "too_many_differ" { table: TableName, keys: u64, winner: NodeName }
+    evidence "more than {keys} keys of {table} differ, which is too much to be mended key by key"
+    fix "on each node that differs, keep its rows, easy_cluster_rows:archive({table}, File), delete its copy, mnesia:del_table_copy({table}, node()), and copy it anew: easy_cluster:sync_node('{winner}')"
+
+    /// Rows hold local funs, which are other terms on every node that loads them, so that nobody can tell whether copies are the same.
+    Tables Error RowsNotComparable = "rows_not_comparable" { table: TableName, rows: u64 }
+    evidence "{rows} of the rows of {table} cannot be compared: local funs are in them"
+    fix "have the program that owns {table} write no funs, or funs of the form fun Module:Function/Arity"
+
+    /// While all was healthy, copies of a table were compared in the background and are not the same.
+    Tables Warning CopiesDiffer = "copies_differ" { table: TableName, keys: u64, nodes: Nodes, seen: String }
+    evidence "at least {keys} keys of {table} differ between {nodes}, seen {seen}"
+    fix "see which: easy_cluster:diff(); then make all copies what one node has, the other rows being archived: easy_cluster:repair(#{{table => {table}, winner => Node}})"
+
     /// Tables wait for a node: a newer copy is elsewhere, or a dead master node is set.
     Tables Error WaitingForTables = "waiting_for_tables" { tables: String }
     evidence "the node waits for tables: {tables}"

@@ -152,6 +152,11 @@ every_request_is_answered_test_() ->
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
           comparisons => {#{node => undefined, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          repairable => {#{table => <<"no such table">>, winner => 'a@x.y', snapshot => Snapshot},
+                         fun({error, {_, #{problems := Problems}}}) -> lists:keymember(unknown_table, 1, Problems);
+                            ({error, {unknown_table, #{}}}) -> true
+                         end},
+          scrub => {#{snapshot => Snapshot}, fun({ok, {compare, []}}) -> true; ({ok, {Name, _Why}}) -> lists:member(Name, ['of', wait]) end},
           policy => {#{text => <<"copies: all\n">>}, fun({ok, #{copies := #{line := 1, value := all}}}) -> true end},
           topology => {#{snapshot => Snapshot, policy => <<"copies: all\n">>},
                        fun({ok, #{topology := #{steps := _}, text := Words}}) -> is_binary(Words) end},
@@ -195,6 +200,7 @@ without_the_library_test_() ->
     Calls = [{Function, [Node | Opts]}
              || Function <- [test_node, doctor, diff, join, join_as_master, sync_node, forget], Opts <- [[], [#{}]]] ++
         [{plan, [{join, Node} | Opts]} || Opts <- [[], [#{}]]] ++
+        [{repair, [#{table => any, winner => Node}, #{}]}] ++
         [{Function, Opts} || Function <- [reset, leave, rollback, force_boot], Opts <- [[], [#{}]]] ++
         [{Function, ["any" | Opts]} || Function <- [drop_kept, drop_archive], Opts <- [[], [#{}]]] ++
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++

@@ -129,13 +129,46 @@ a_table_that_goes_is_told_test() ->
     end),
     ?assertEqual({error, no_copy}, in_mnesia(fun() -> easy_cluster_tree:start(wish(no_such_table, 1, 1)) end)).
 
-a_tree_ends_with_who_asked_for_it_test() ->
-    with_table([{t, 1, 1}], fun(Table) ->
+a_tree_ends_with_who_asked_for_it_and_so_do_its_workers_test() ->
+    with_table([{t, I, I} || I <- lists:seq(1, 5000)], fun(Table) ->
         Owner = spawn(fun() -> receive go -> ok end end),
-        {ok, Tree} = easy_cluster_tree:start((wish(Table, 1, 1))#{owner := Owner}),
-        Monitor = erlang:monitor(process, Tree),
+        {ok, Tree} = easy_cluster_tree:start((wish(Table, 2, 1))#{owner := Owner, pause := 1000}),
+        {hashing, _} = easy_cluster_tree:progress(Tree, 5000),
+        {links, [_, _] = Workers} = process_info(Tree, links),
+        Monitors = [{erlang:monitor(process, Pid), Pid} || Pid <- [Tree | Workers]],
         Owner ! go,
-        ?assertEqual(normal, receive {'DOWN', Monitor, process, Tree, Reason} -> Reason end)
+        ?assertEqual([shutdown, shutdown, shutdown],
+                     [receive {'DOWN', Monitor, process, Pid, Reason} -> Reason end || {Monitor, Pid} <- Monitors])
+    end).
+
+%% At a twentieth of a core, the rests are 19 times as long as the pieces, and at least a millisecond each.
+a_tree_with_a_share_rests_and_finds_the_same_test_() ->
+    {timeout, 60, fun() ->
+        with_table([{t, I, I} || I <- lists:seq(1, 5000)], fun(Table) ->
+            Root = root(Table, 1, 100),
+            {ok, Tree} = easy_cluster_tree:start((wish(Table, 1, 100))#{share => 5}),
+            ?assertEqual({priority, low}, process_info(Tree, priority)),
+            %% Whoever asks over and over without waiting leaves nothing to a process of low priority.
+            IsHashed = fun() -> element(1, easy_cluster_tree:progress(Tree, 5000)) =:= hashed end,
+            {Slow, ok} = timer:tc(fun() -> easy_cluster_gather:until(IsHashed, 50000) end),
+            ?assertEqual([Root], easy_cluster_tree:sums(Tree, 0, root, 5000)),
+            ?assert(Slow > 49000, Slow)
+        end)
+    end}.
+
+a_comparison_ends_with_who_asked_for_it_test() ->
+    with_table([{t, I, I} || I <- lists:seq(1, 5000)], fun(Table) ->
+        Comparison = #{table => Table, nodes => [node()], bits => 8, piece => 1},
+        Asker = spawn(fun() -> easy_cluster_diff:compare([Comparison], #{timeout => 5000, workers => 1, pause => 1000}) end),
+        IsRead = fun() -> ets:info(Table, safe_fixed) =/= false end,
+        ok = easy_cluster_gather:until(IsRead, 5000),
+        true = exit(Asker, kill),
+        ?assertEqual(ok, easy_cluster_gather:until(fun() -> not IsRead() end, 5000))
+    end).
+
+the_rows_of_keys_are_those_of_the_copy_here_test() ->
+    with_table([{t, 1, a}, {t, 2, b}], fun(Table) ->
+        ?assertEqual([{2, [{t, 2, b}]}, {3, []}], easy_cluster_tree:rows(Table, [2, 3]))
     end).
 
 root(Table, Workers, Piece) ->

@@ -159,7 +159,7 @@ def quota(node):
     return node.eval("application:get_env(easy_cluster, kept_quota)")
 
 
-def test_the_quota_is_an_option_of_the_module(solo):
+def test_the_quota_and_the_scrub_are_options_of_the_module(solo):
     solo.install_easy_cluster()
     with_quota(solo, 1000000)
     assert solo.eval("ejabberd_admin:reload_config()") == "ok" and quota(solo) == ("ok", 1000000)
@@ -167,6 +167,13 @@ def test_the_quota_is_an_option_of_the_module(solo):
         with_quota(solo, bad)
         assert solo.eval("ejabberd_admin:reload_config()") != "ok", bad
         assert quota(solo) == ("ok", 1000000) and serves(solo), bad
+    # Beside it, the options of the scrub.
+    scrub = "[application:get_env(easy_cluster, Name) || Name <- [scrub, scrub_interval]]"
+    assert solo.eval(scrub) == [("ok", True), ("ok", 86_400_000)]
+    with_quota(solo, "1000000\n    scrub: false\n    scrub_interval: 2 hours")
+    assert solo.eval("ejabberd_admin:reload_config()") == "ok" and solo.eval(scrub) == [("ok", False), ("ok", 7_200_000)]
+    with_quota(solo, "1000000\n    scrub_interval: never")
+    assert solo.eval("ejabberd_admin:reload_config()") != "ok" and solo.eval(scrub) == [("ok", False), ("ok", 7_200_000)]
     with_quota(solo, "infinity")
     solo.stop()
     solo.start()

@@ -354,3 +354,51 @@ def test_a_backup_is_what_it_is_to_another_release_and_comes_back(nodes_of, make
     assert one.eval("mnesia:table_info(terms, size)") == 100
     with one.xmpp("alice", "secret"):
         pass
+
+
+#: Rows of every type of term, as keys and as values, made by the node that runs this; `{first}` tells its numbers from another one's.
+ODD_ROWS = """
+    Here = self(), Port = hd(erlang:ports()),
+    Large = fun(I) -> maps:from_list([{{{{K, make_ref()}}, I}} || K <- lists:seq(1, 40)]) end,
+    Nested = fun(I) -> lists:foldl(fun(_, T) -> [{{T, #{{a => T}}}} | tail] end, I, lists:seq(1, 6)) end,
+    Kinds = [fun(I) -> I end, fun(I) -> float(I) end, fun(I) -> -I end, fun(I) -> I / 7 end, fun(I) -> 1 bsl (60 + I rem 8) + I end,
+             fun(I) -> -(1 bsl (1000 + I)) end, fun(I) -> {{zero, -0.0, 0.0, I}} end, fun(I) -> {{max, 1.7976931348623157e308 / I, 5.0e-324}} end,
+             fun(I) -> {{lists:nth(1 + I rem 4, [a, '', 'é', 'Ж ж']), I}} end, fun(I) -> integer_to_binary(I) end, fun(I) -> <<I:37>> end,
+             fun(I) -> <<0:(I rem 17), I:64>> end, fun(I) -> integer_to_list(I) end, fun(I) -> [I, I | I] end, fun(I) -> [[], {{}}, #{{}}, <<>>, I] end,
+             fun(I) -> #{{I => float(I), float(I) => I, [I] => #{{}}}} end, Large, Nested, fun(I) -> {{Here, I}} end, fun(I) -> {{Port, I}} end,
+             fun(_) -> spawn(fun() -> ok end) end, fun(_) -> make_ref() end, fun(I) -> {{fun lists:map/2, fun no_such:thing/7, I}} end,
+             fun(I) -> list_to_tuple(lists:seq(I, I + 300)) end, fun(I) -> lists:seq(I, I + 70000 * (1 - min(1, I rem 100))) end],
+    Made = [Kind(I) || I <- lists:seq({first}, {first} + 199), Kind <- Kinds],
+    [{{atomic, ok}} = mnesia:sync_transaction(fun() -> [ok = mnesia:write({{Table, {{Node, Term}}, Term}}) || Node <- [node()], Term <- Made], ok end)
+     || Table <- [odd, odd_on_disc]],
+    map_size(maps:from_list([{{Term, true}} || Term <- Made]))"""
+
+
+@pytest.mark.parametrize("releases", [("24.12", "23.01"), ("26.07", "23.01")], ids=pair_name)
+def test_terms_of_every_type_are_the_same_on_both(nodes_of, releases):
+    newer, older = nodes_of(*releases, without=("mod_mam", "mod_roster"))
+    for node in (newer, older):
+        node.load_easy_cluster()
+    join(newer, older, options="#{yes => true}")
+    copies = f"['{newer.name}', '{older.name}']"
+    newer.eval(f"{{atomic, ok}} = mnesia:create_table(odd, [{{ram_copies, {copies}}}]), "
+               f"{{atomic, ok}} = mnesia:create_table(odd_on_disc, [{{disc_only_copies, {copies}}}])")  # fmt: skip
+    written = newer.eval(ODD_ROWS.format(first=1), 60) + older.eval(ODD_ROWS.format(first=201), 60)
+
+    for node in (newer, older):
+        compared = {each["table"]: each for each in call(node, "diff()")[1]}
+        for table in ("odd", "odd_on_disc"):
+            found = compared[table]
+            assert (found["differing"], found["unsettled"], found["left_out"], found["more"]) == ([], 0, 0, False)
+            assert found["rows"] == {newer.name: written, older.name: written}
+
+    # What is mended is read, archived and written on another release than the one that has it.
+    older.eval("[{odd, Key, _} = Row | _] = ets:lookup(odd, hd([K || {odd, {_, #{}} = K, _} <- ets:tab2list(odd)])), "
+               "true = ets:insert(odd, setelement(3, Row, {drifted, self()}))")  # fmt: skip
+    assert call(newer, f"repair(#{{table => odd, winner => '{newer.name}'}})") == "ok"
+
+    # A local fun is another term on each node, and told instead.
+    older.eval("ok = mnesia:dirty_write({odd, a_fun, [fun() -> ok end]})")
+    [odd] = [each for each in call(newer, "diff()")[1] if each["table"] == "odd"]
+    assert (odd["differing"], odd["left_out"]) == ([], 1)
+    assert code(call(newer, f"repair(#{{table => odd, winner => '{newer.name}'}})")) == "rows_not_comparable"

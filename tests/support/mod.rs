@@ -181,6 +181,13 @@ impl Lab {
         self.snapshot.tables.last_mut().expect("just pushed")
     }
 
+    /// More rows in a table.
+    pub fn grow(&mut self, name: &str, rows: u64) {
+        for table in self.snapshot.tables.iter_mut().filter(|table| table.name.as_str() == name) {
+            (table.size, table.memory) = (rows, rows * 150);
+        }
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.clone()
     }

@@ -7,21 +7,22 @@ use std::path::PathBuf;
 use easy_cluster::explain::diff::Compared;
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::explain::history::{Event, Past};
+use easy_cluster::explain::status::Drifted;
 use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::policy::Policy;
 use easy_cluster::model::reach::Reach;
-use easy_cluster::model::request::{ForceBoot, Operation, Options};
+use easy_cluster::model::request::{Drift, ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
-use easy_cluster::plan::diff::{self, Comparison};
+use easy_cluster::plan::diff::{self, Comparison, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::topology::{self, Topology};
 use easy_cluster::plan::{self, Inputs, Plan};
-use easy_cluster::plan::{rename, rollback};
+use easy_cluster::plan::{rename, repair_table, rollback};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
@@ -55,6 +56,7 @@ enum Request {
         snapshot: Snapshot,
         rows: Option<Vec<RowDifference>>,
         history: Option<Vec<rollback::Past>>,
+        drift: Option<Drift>,
     },
     TakesBack {
         history: Vec<rollback::Past>,
@@ -95,12 +97,24 @@ enum Request {
         node: Option<NodeName>,
         snapshot: Snapshot,
     },
+    /// Which copies of a table are compared before it is repaired. The name of the table is whatever was typed.
+    Repairable {
+        table: String,
+        winner: NodeName,
+        snapshot: Snapshot,
+    },
+    /// What the scrub compares now, or why nothing.
+    Scrub {
+        snapshot: Snapshot,
+    },
     TestNode {
         node: NodeName,
         snapshot: Snapshot,
     },
     Status {
         snapshot: Snapshot,
+        #[serde(default)]
+        drift: Vec<Drifted>,
     },
     /// What is wrong with the text of a policy, or the policy.
     Policy {
@@ -180,6 +194,11 @@ enum Answer {
     Waiting(ForceBoot),
     Overridden(Overridden),
     Comparisons(Vec<Comparison>),
+    Repairable {
+        table: TableName,
+        comparison: Comparison,
+    },
+    Scrub(Turn),
     Nothing {},
     TestNode {
         text: String,
@@ -243,8 +262,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
         }
         Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
-        Request::Recheck { plan, snapshot, rows, history } => {
+        Request::Recheck { plan, snapshot, rows, history, drift } => {
             history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
+            drift.map_or(Ok(()), |drift| repair_table::recheck(&plan, &drift)).map_err(one)?;
             plan::recheck(&plan, &snapshot, rows.as_deref())?;
             Answer::Nothing {}
         }
@@ -276,10 +296,17 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Comparisons { node, snapshot } => {
             Answer::Comparisons(diff::comparisons(&snapshot, node.as_ref()).map_err(one)?)
         }
+        Request::Repairable { table, winner, snapshot } => {
+            let comparison = repair_table::comparison(&snapshot, &table, &winner)?;
+            Answer::Repairable { table: comparison.table.clone(), comparison }
+        }
+        Request::Scrub { snapshot } => Answer::Scrub(diff::scrub(&snapshot).map_err(one)?),
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
-        Request::Status { snapshot } => Answer::Status(explain::status::status(&snapshot).map_err(one)?),
+        Request::Status { snapshot, drift } => {
+            Answer::Status(explain::status::status(&snapshot, &drift).map_err(one)?)
+        }
         Request::Policy { text } => Answer::Policy(Box::new(policy::parse(&text)?)),
         Request::Topology { snapshot, policy } => {
             let topology = Box::new(topology::make(&policy::parse(&policy)?, &snapshot)?);

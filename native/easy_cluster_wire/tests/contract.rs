@@ -5,8 +5,8 @@
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{AtomName, NodeName, TableName};
 use easy_cluster::model::request::{
-    Awaited, AwaitedNode, BackedUp, Backup, Changes, Data, ForceBoot, Lately, LocalRows, Lose, Operation,
-    Options, Rename, Repair, Rollback, Way,
+    Awaited, AwaitedNode, BackedUp, Backup, Changes, CopyDrift, Data, Drift, ForceBoot, Lately, LocalRows,
+    Lose, Operation, Options, Rename, Repair, Rollback, TableRepair, Way,
 };
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
@@ -15,6 +15,7 @@ use easy_cluster::model::snapshot::{
 };
 use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{Storage, Table, TableType};
+use easy_cluster::plan::diff::Comparison;
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
 use easy_cluster::plan::forget::LostTable;
@@ -301,9 +302,29 @@ fn operation() -> impl Strategy<Value = Operation> {
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
+        table_repair().prop_map(Operation::RepairTable),
         (text(), any::<u16>(), vec(lately(), 0..3))
             .prop_map(|(policy, minute, lately)| Operation::Repair(Repair { policy, minute, lately })),
     ]
+}
+
+prop_compose! {
+    fn table_repair()(
+        table in table_name(),
+        [winner, other] in [node(), node()],
+        [keys, missing, foreign, different, left_out] in any::<[u64; 5]>(),
+        more in any::<bool>(),
+        digest in any::<String>(),
+    ) -> TableRepair {
+        let copies = vec![CopyDrift { node: other, missing, foreign, different }];
+        TableRepair { table, winner, drift: Drift { keys, copies, more, left_out, digest } }
+    }
+}
+
+prop_compose! {
+    fn comparison()(table in table_name(), nodes in nodes(), bits in any::<u32>(), piece in any::<u64>()) -> Comparison {
+        Comparison { table, nodes, bits, piece }
+    }
 }
 
 fn lately() -> impl Strategy<Value = Lately> {
@@ -421,6 +442,14 @@ fn action() -> impl Strategy<Value = Action> {
         (nodes(), nodes(), option::of(any::<String>()), vec((node(), nodes()), 0..3))
             .prop_map(|(nodes, members, old, masters)| Action::RenewSchema { nodes, members, old, masters }),
         vec((table_name(), node()), 0..3).prop_map(|tables| Action::ForceLoad { tables }),
+        (node(), comparison(), any::<u64>()).prop_map(|(winner, copies, keys)| Action::ArchiveDrift {
+            winner,
+            copies,
+            keys
+        }),
+        (table_name(), node(), nodes(), any::<u64>())
+            .prop_map(|(table, winner, nodes, keys)| Action::MendRows { table, winner, nodes, keys }),
+        comparison().prop_map(|copies| Action::CompareCopies { copies }),
     ]
 }
 
@@ -639,7 +668,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Restore(_)
         | Operation::Rename(_)
         | Operation::ForceBoot(_)
-        | Operation::Repair(_) => Operation::JoinAsMaster(other),
+        | Operation::Repair(_)
+        | Operation::RepairTable(_) => Operation::JoinAsMaster(other),
     };
     inputs
 }
