@@ -1,7 +1,7 @@
 //! Going on without nodes that are gone for good, after a total outage.
 
-use super::step::{Action, OnFailure};
-use super::{Inputs, Plan, fingerprint, numbered, running, total};
+use super::step::Action;
+use super::{Inputs, Plan, in_place};
 use crate::model::request::ForceBoot;
 use crate::validate::problem::Problem;
 use crate::validate::view::View;
@@ -24,21 +24,5 @@ pub(super) fn make(view: &View<'_>, force: &ForceBoot, inputs: &Inputs) -> Resul
     let tables = force.waits.iter().flat_map(|wait| &wait.tables);
     let tables = tables.map(|table| (table.clone(), here.clone())).collect();
     // Each table that is loaded is good in itself, and the next start would wait again.
-    let steps =
-        numbered([Action::ForceLoad { tables }, Action::Verify].map(|action| (action, OnFailure::Keep)));
-    Ok(Plan {
-        id: format!("{}-{}", inputs.at, inputs.operation.name()),
-        operation: inputs.operation.clone(),
-        options: inputs.options.clone(),
-        node: here.clone(),
-        members: running(view),
-        fingerprint: fingerprint::of(view, here),
-        estimate: total(&steps),
-        steps,
-        undo: Vec::new(),
-        warnings,
-        kept: None,
-        rows: Vec::new(),
-        lost: Vec::new(),
-    })
+    Ok(in_place(view, inputs, [Action::ForceLoad { tables }, Action::Verify], warnings))
 }

@@ -502,6 +502,33 @@ fn as_learned(learned: &Learned<'_>, mut steps: Vec<Step>) -> Vec<Step> {
     steps
 }
 
+/// A plan that is carried out while everything runs, with the members that run. Each step is good in itself: nothing is taken back.
+fn in_place(
+    view: &View<'_>,
+    inputs: &Inputs,
+    actions: impl IntoIterator<Item = Action>,
+    warnings: Vec<Problem>,
+) -> Plan {
+    let steps = numbered(actions.into_iter().map(|action| (action, OnFailure::Keep)));
+    let steps = as_learned(&Learned::new(view.copied()), steps);
+    let here = view.here();
+    Plan {
+        id: format!("{}-{}", inputs.at, inputs.operation.name()),
+        operation: inputs.operation.clone(),
+        options: inputs.options.clone(),
+        node: here.clone(),
+        members: running(view),
+        fingerprint: fingerprint::of(view, here),
+        estimate: total(&steps),
+        steps,
+        undo: Vec::new(),
+        warnings,
+        kept: None,
+        rows: Vec::new(),
+        lost: Vec::new(),
+    }
+}
+
 /// Numbers actions into steps.
 fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step> {
     actions

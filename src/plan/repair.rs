@@ -4,10 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::estimate::Learned;
-use super::step::{Action, OnFailure};
+use super::step::Action;
 use super::topology::{self, Step, Topology, Waits};
-use super::{Inputs, Plan, as_learned, fingerprint, numbered, running, total};
+use super::{Inputs, Plan, in_place, running};
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Policy, Window};
 use crate::model::request::{Lately, Options, Repair};
@@ -27,26 +26,9 @@ pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<
     let (topology, left) = feasible(repair, &inputs.options, &inputs.snapshot)?;
     let mut warnings = topology.warnings.clone();
     warnings.extend(left);
-    let here = view.here();
     let fence = needs_fence(view).then_some(Action::EnsureFence);
     let actions = actions(&topology).into_iter().chain(fence).chain([Action::Verify]);
-    let steps =
-        as_learned(&Learned::new(view.copied()), numbered(actions.map(|action| (action, OnFailure::Keep))));
-    Ok(Plan {
-        id: format!("{}-{}", inputs.at, inputs.operation.name()),
-        operation: inputs.operation.clone(),
-        options: inputs.options.clone(),
-        node: here.clone(),
-        members: running(view),
-        fingerprint: fingerprint::of(view, here),
-        estimate: total(&steps),
-        steps,
-        undo: Vec::new(),
-        warnings,
-        kept: None,
-        rows: Vec::new(),
-        lost: Vec::new(),
-    })
+    Ok(in_place(view, inputs, actions, warnings))
 }
 
 /// A fence that is there gets its copies like any table; one that is not is made when all members run.

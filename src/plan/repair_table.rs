@@ -4,8 +4,8 @@
 //! refused when other rows differ than those that were shown; the steps look themselves.
 
 use super::diff::{self, Comparison};
-use super::step::{Action, OnFailure};
-use super::{Inputs, Plan, fingerprint, numbered, running, total};
+use super::step::Action;
+use super::{Inputs, Plan, in_place};
 use crate::model::name::NodeName;
 use crate::model::request::{Drift, Operation, TableRepair};
 use crate::model::snapshot::Snapshot;
@@ -33,7 +33,7 @@ pub(super) fn make(view: &View<'_>, repair: &TableRepair, inputs: &Inputs) -> Re
     if !problems.is_empty() {
         return Err(problems);
     }
-    let (here, keys, winner) = (view.here(), repair.drift.keys, repair.winner.clone());
+    let (keys, winner) = (repair.drift.keys, repair.winner.clone());
     let copies = diff::comparison(table, nodes.clone());
     let mend = Action::MendRows { table: table.name.clone(), winner: winner.clone(), nodes, keys };
     let actions = [
@@ -42,22 +42,7 @@ pub(super) fn make(view: &View<'_>, repair: &TableRepair, inputs: &Inputs) -> Re
         Action::CompareCopies { copies },
     ];
     // Each key that is mended is good in itself.
-    let steps = numbered(actions.map(|action| (action, OnFailure::Keep)));
-    Ok(Plan {
-        id: format!("{}-{}", inputs.at, inputs.operation.name()),
-        operation: inputs.operation.clone(),
-        options: inputs.options.clone(),
-        node: here.clone(),
-        members: running(view),
-        fingerprint: fingerprint::of(view, here),
-        estimate: total(&steps),
-        steps,
-        undo: Vec::new(),
-        warnings: membership::of_own_cluster(view),
-        kept: None,
-        rows: Vec::new(),
-        lost: Vec::new(),
-    })
+    Ok(in_place(view, inputs, actions, membership::of_own_cluster(view)))
 }
 
 /// Whether what differs is still what the plan was made for.
