@@ -21,7 +21,7 @@
 -define(ASK_TIMEOUT, 2000).
 %% Percent of one core, on each node, and milliseconds between pieces: less than one transaction in a hundred meets a piece.
 -define(SHARE, 2).
--define(REST, 150).
+-define(REST, 500).
 
 %% When a table was looked at, microseconds, and how many of its keys differed.
 -type look() :: #{table := atom(), at := integer(), keys := non_neg_integer(), nodes := [node()]}.

@@ -10,7 +10,7 @@ from lab import Lab, wait_until
 
 ROWS = 1_000_000
 #: Many short windows: what else the machine does then falls on both kinds.
-PAIRS = 40
+PAIRS = 60
 SECONDS = 1
 WORKERS = 4
 TARGET = 1.10
