@@ -465,6 +465,7 @@ utc(_NoTime) ->
 %% As it was typed.
 operation({Name, Node}) when is_atom(Node) -> iolist_to_binary([atom_to_list(Name), " ", atom_to_list(Node)]);
 operation({Name, #{waits := _}}) -> atom_to_binary(Name);
+operation({Name, #{policy := _}}) -> atom_to_binary(Name);
 operation({Name, #{id := Id}}) -> iolist_to_binary([atom_to_list(Name), " ", Id]);
 operation({Name, #{from := From, to := To}}) -> iolist_to_binary(io_lib:format("~ts ~ts ~ts", [Name, From, To]));
 operation({Name, #{table := Table, winner := Winner}}) -> iolist_to_binary(io_lib:format("~ts ~ts ~ts", [Name, Table, Winner]));

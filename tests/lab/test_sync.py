@@ -213,3 +213,23 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     assert set(stored(hello)["one"]) == {hello.name, foo.name} and set(stored(hello)["two"]) == {hello.name}
     assert call(hello, "resume()") == "ok" and call(hello, "repair()") == "ok"
     assert set(stored(hello)["two"]) == {hello.name, foo.name}
+
+
+def test_a_repair_goes_on_after_a_kill(pair):
+    hello, foo = replicas_of(pair, install=True)
+    for table in ("one", "two"):
+        foo.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{foo.name}']}}])")
+    foo.eval("""
+        Lock = fun() -> mnesia:write_lock_table(two), application:set_env(lab, locked, true), receive unlock -> ok end end,
+        true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
+    until(foo, "application:get_env(lab, locked) =:= {ok, true}")
+    hello.eval('application:set_env(easy_cluster, policy, <<"copies: all">>), spawn(easy_cluster, repair, []), ok')
+    until(foo, f"lists:member('{hello.name}', mnesia:table_info(one, disc_copies))")
+    assert set(stored(foo)["two"]) == {foo.name}
+    hello.kill()
+    foo.eval("lab_lock ! unlock")
+    hello.start()
+    until(hello, "easy_cluster_executor:unfinished(mnesia:system_info(directory)) =:= undefined")
+    assert set(stored(foo)["two"]) == {hello.name, foo.name}
+    [last] = call(hello, "history()")[1][-1:]
+    assert (last["operation"], last["outcome"]) == (b"repair", "done")
