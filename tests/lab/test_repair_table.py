@@ -141,7 +141,7 @@ def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
     # foo.bar is the first by name.
     for node in replicas:
         node.eval("application:set_env(easy_cluster, scrub_interval, 300), easy_cluster_scrub:configure()")
-    wait_until(lambda: "stock" in seen(hello), 20, "the scrub")
+    wait_until(lambda: "stock" in seen(hello), 60, "the scrub")
     assert hello.eval("easy_cluster_scrub:looks()") == []
     assert seen(hello) == seen(foo) and seen(foo)["stock"]["keys"] == 5 and set(seen(foo)["stock"]["nodes"]) == {hello.name, foo.name}
     assert "copies_differ" in [problem[0] for problem in call(hello, "status()")[1]["problems"]]
@@ -149,7 +149,7 @@ def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
     assert "at least 5 keys of stock differ" in "\n".join(path.read_text() for path in foo.log_files())
 
     assert repair(hello, "stock", hello) == "ok"
-    wait_until(lambda: seen(hello) == seen(foo) == {}, 20, "the next look")
+    wait_until(lambda: seen(hello) == seen(foo) == {}, 60, "the next look")
     # Nor a new one once it is switched off.
     foo.eval("ets:insert(stock, {stock, 1, drifted})")
     foo.eval("application:set_env(easy_cluster, scrub, false), easy_cluster_scrub:configure()")
