@@ -189,15 +189,19 @@ def test_it_is_proposed_agreed_on_and_paused(pair):
     found(first, "off")
 
 
+def lock(node, table):
+    """Holds the table until `lab_lock` is told to unlock: nobody copies it meanwhile."""
+    node.eval(f"""
+        Lock = fun() -> mnesia:write_lock_table({table}), application:set_env(lab, locked, true), receive unlock -> ok end end,
+        true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
+    until(node, "application:get_env(lab, locked) =:= {ok, true}")
+
+
 def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     hello, foo = replicas_of(pair)
     for table in ("one", "two"):
         hello.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{hello.name}']}}])")
-    # Nobody copies a table that is locked.
-    hello.eval("""
-        Lock = fun() -> mnesia:write_lock_table(one), application:set_env(lab, locked, true), receive unlock -> ok end end,
-        true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
-    until(hello, "application:get_env(lab, locked) =:= {ok, true}")
+    lock(hello, "one")
     hello.eval("""
         application:set_env(easy_cluster, policy, <<"copies: all">>),
         Repair = fun() -> application:set_env(lab, repaired, easy_cluster:repair()) end, spawn(Repair), ok""")
@@ -219,10 +223,7 @@ def test_a_repair_goes_on_after_a_kill(pair):
     hello, foo = replicas_of(pair, install=True)
     for table in ("one", "two"):
         foo.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{foo.name}']}}])")
-    foo.eval("""
-        Lock = fun() -> mnesia:write_lock_table(two), application:set_env(lab, locked, true), receive unlock -> ok end end,
-        true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
-    until(foo, "application:get_env(lab, locked) =:= {ok, true}")
+    lock(foo, "two")
     hello.eval('application:set_env(easy_cluster, policy, <<"copies: all">>), spawn(easy_cluster, repair, []), ok')
     until(foo, f"lists:member('{hello.name}', mnesia:table_info(one, disc_copies))")
     assert set(stored(foo)["two"]) == {foo.name}
