@@ -356,18 +356,22 @@ def test_a_backup_is_what_it_is_to_another_release_and_comes_back(nodes_of, make
         pass
 
 
-#: Rows of every type of term, as keys and as values, made by the node that runs this; `{first}` tells its numbers from another one's.
-ODD_ROWS = """
+#: Functions from a number to a term, of every type of term.
+ODD_KINDS = """
     Here = self(), Port = hd(erlang:ports()),
-    Large = fun(I) -> maps:from_list([{{{{K, make_ref()}}, I}} || K <- lists:seq(1, 40)]) end,
-    Nested = fun(I) -> lists:foldl(fun(_, T) -> [{{T, #{{a => T}}}} | tail] end, I, lists:seq(1, 6)) end,
+    Large = fun(I) -> maps:from_list([{{K, make_ref()}, I} || K <- lists:seq(1, 40)]) end,
+    Nested = fun(I) -> lists:foldl(fun(_, T) -> [{T, #{a => T}} | tail] end, I, lists:seq(1, 6)) end,
     Kinds = [fun(I) -> I end, fun(I) -> float(I) end, fun(I) -> -I end, fun(I) -> I / 7 end, fun(I) -> 1 bsl (60 + I rem 8) + I end,
-             fun(I) -> -(1 bsl (1000 + I)) end, fun(I) -> {{zero, -0.0, 0.0, I}} end, fun(I) -> {{max, 1.7976931348623157e308 / I, 5.0e-324}} end,
-             fun(I) -> {{lists:nth(1 + I rem 4, [a, '', 'é', 'Ж ж']), I}} end, fun(I) -> integer_to_binary(I) end, fun(I) -> <<I:37>> end,
-             fun(I) -> <<0:(I rem 17), I:64>> end, fun(I) -> integer_to_list(I) end, fun(I) -> [I, I | I] end, fun(I) -> [[], {{}}, #{{}}, <<>>, I] end,
-             fun(I) -> #{{I => float(I), float(I) => I, [I] => #{{}}}} end, Large, Nested, fun(I) -> {{Here, I}} end, fun(I) -> {{Port, I}} end,
-             fun(_) -> spawn(fun() -> ok end) end, fun(_) -> make_ref() end, fun(I) -> {{fun lists:map/2, fun no_such:thing/7, I}} end,
+             fun(I) -> -(1 bsl (1000 + I)) end, fun(I) -> {zero, -0.0, 0.0, I} end, fun(I) -> {max, 1.7976931348623157e308 / I, 5.0e-324} end,
+             fun(I) -> {lists:nth(1 + I rem 4, [a, '', 'é', 'Ж ж']), I} end, fun(I) -> integer_to_binary(I) end, fun(I) -> <<I:37>> end,
+             fun(I) -> <<0:(I rem 17), I:64>> end, fun(I) -> integer_to_list(I) end, fun(I) -> [I, I | I] end, fun(I) -> [[], {}, #{}, <<>>, I] end,
+             fun(I) -> #{I => float(I), float(I) => I, [I] => #{}} end, Large, Nested, fun(I) -> {Here, I} end, fun(I) -> {Port, I} end,
+             fun(_) -> spawn(fun() -> ok end) end, fun(_) -> make_ref() end, fun(I) -> {fun lists:map/2, fun no_such:thing/7, I} end,
              fun(I) -> list_to_tuple(lists:seq(I, I + 300)) end, fun(I) -> lists:seq(I, I + 70000 * (1 - min(1, I rem 100))) end],
+"""
+
+#: Rows of them, as keys and as values, made by the node that runs this; `{first}` tells its numbers from another one's.
+ODD_ROWS = ODD_KINDS.replace("{", "{{").replace("}", "}}") + """
     Made = [Kind(I) || I <- lists:seq({first}, {first} + 199), Kind <- Kinds],
     [{{atomic, ok}} = mnesia:sync_transaction(fun() -> [ok = mnesia:write({{Table, {{Node, Term}}, Term}}) || Node <- [node()], Term <- Made], ok end)
      || Table <- [odd, odd_on_disc]],
@@ -402,3 +406,25 @@ def test_terms_of_every_type_are_the_same_on_both(nodes_of, releases):
     [odd] = [each for each in call(newer, "diff()")[1] if each["table"] == "odd"]
     assert (odd["differing"], odd["left_out"]) == ([], 1)
     assert code(call(newer, f"repair(#{{table => odd, winner => '{newer.name}'}})")) == "rows_not_comparable"
+
+
+@pytest.mark.parametrize("releases", [("24.12", "23.01"), ("26.07", "23.01")], ids=pair_name)
+def test_a_million_terms_of_every_type_are_the_same_on_both(nodes_of, releases):
+    newer, older = nodes_of(*releases, without=("mod_mam", "mod_roster"))
+    for node in (newer, older):
+        node.load_easy_cluster()
+    join(newer, older, options="#{yes => true}")
+    older.eval(f"{{atomic, ok}} = mnesia:create_table(odd, [{{ram_copies, ['{older.name}']}}])")
+    rows = older.eval(ODD_KINDS + """
+        [ets:insert(odd, {odd, Kind(I), Number}) || {Number, Kind} <- lists:zip(lists:seq(1, length(Kinds)), Kinds), I <- lists:seq(1, 43000)],
+        mnesia:table_info(odd, size)""", 300)  # fmt: skip
+    older.eval(f"{{atomic, ok}} = mnesia:add_table_copy(odd, '{newer.name}', ram_copies)", 300)
+
+    def compared() -> dict:
+        return next(each for each in call(newer, "diff()", timeout=300)[1] if each["table"] == "odd")
+
+    found = compared()
+    assert rows > 1_000_000 and found["rows"] == {newer.name: rows, older.name: rows}
+    assert (found["differing"], found["unsettled"], found["left_out"], found["more"]) == ([], 0, 0, False)
+    older.eval("[[Key] | _] = ets:match(odd, {odd, '$1', 1}), true = ets:insert(odd, {odd, Key, float(1)})")
+    assert len(compared()["differing"]) == 1, "1 is not 1.0"
