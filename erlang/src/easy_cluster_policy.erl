@@ -23,31 +23,42 @@ set(undefined) -> application:unset_env(easy_cluster, policy);
 set(Text) -> application:set_env(easy_cluster, policy, Text).
 
 %% A validator of ejabberd's (`econf', which a build without ejabberd does not know): from what the parser has made of it to the text.
-%% The lines that it tells are those of `ejabberd.yml' where the policy stands in that file.
+%% The lines that it tells are those of `ejabberd.yml' or of the file of the module, where the policy stands there.
 -spec validator(module()) -> fun((yaml()) -> binary()).
 validator(Econf) ->
     fun(Yaml) ->
             Text = from_yaml(Yaml),
             case easy_cluster_native:call(policy, #{text => Text}) of
                 {ok, _Policy} -> Text;
-                {error, Reason} -> Econf:fail({policy, words(in_file(ejabberd_config, Reason))})
+                {error, Reason} -> Econf:fail({policy, words(in_files(files(ejabberd_config), Reason))})
             end
     end.
 
 words(Reason) ->
     string:split(string:trim(unicode:characters_to_list(easy_cluster:format_error(Reason))), "\n", all).
 
-%% The file may have changed since, or have the policy in another one: then the lines are those of the text.
-in_file(Config, Reason) ->
-    case file:read_file(Config:path()) of
-        {ok, File} ->
-            case easy_cluster_native:call(policy, #{text => File}) of
-                {error, {Code, _} = InFile} when Code =/= policy_missing, Code =/= policy_not_yaml -> InFile;
-                _NotThere -> Reason
-            end;
-        {error, _Unreadable} ->
-            Reason
+%% `module_install' gives each module a file of its own.
+files(Config) ->
+    [_ | _] = Path = unicode:characters_to_list(Config:path()),
+    [Path | filelib:wildcard(filename:join([filename:dirname(Path), "modules.d", "*.yml"]))].
+
+%% A file may have changed since, or another one have the policy: then the lines are those of the text.
+in_files([], Reason) ->
+    Reason;
+in_files([Path | Paths], Reason) ->
+    case in_file(file:read_file(Path)) of
+        {error, {Code, _} = InFile} when Code =/= policy_missing, Code =/= policy_not_yaml -> InFile;
+        _NotThere -> in_files(Paths, Reason)
     end.
+
+%% To the core, a file without modules is a policy.
+in_file({ok, Text}) ->
+    case re:run(Text, "^\\s+mod_easy_cluster:", [multiline, {capture, none}]) of
+        match -> easy_cluster_native:call(policy, #{text => Text});
+        nomatch -> none
+    end;
+in_file({error, _Unreadable}) ->
+    none.
 
 -spec from_yaml(yaml()) -> binary().
 from_yaml(Yaml) ->
