@@ -209,8 +209,13 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     [(node, operation)] = call(foo, "status()")[1]["elsewhere"]
     assert node == hello.name and operation["progress"]["steps"] == (0, 3) and operation["progress"]["tables"] == (0, 2)
     assert f"under way   {operation['id'].decode()} on {hello.name}: 0 of 3 steps, 0 of 2 tables" in foo.shell("easy_cluster:status().")
+    # ejabberd adds the very same copy, as it does when it starts; whoever has the schema's lock comes first.
+    until(hello, "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])")
+    foo.eval("Add = fun() -> application:set_env(lab, added, mnesia:add_table_copy(one, node(), disc_copies)) end, spawn(Add), ok")
     assert call(foo, "pause()") == "ok"
     hello.eval("lab_lock ! unlock")
+    until(foo, "application:get_env(lab, added) =/= undefined")
+    assert foo.eval("application:get_env(lab, added)") == ("ok", ("aborted", ("already_exists", "one", foo.name)))
     until(hello, "application:get_env(lab, repaired) =/= undefined")
     ok, answer = hello.eval("application:get_env(lab, repaired)")
     assert code(answer) == "paused" and (answer[1][1]["done"], answer[1][1]["left"]) == (1, 2)
