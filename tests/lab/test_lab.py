@@ -251,8 +251,10 @@ def test_ejabberdctl_answers_and_its_failure_is_an_error(solo):
 
 # Cleaning up
 
+#: A shell has what it runs in the background ignore the signal of an interrupt; Python takes that over.
 _SCRIPT = """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lab import Lab
 with Lab(loopback={loopback}) as lab:
     lab.host("one.example").mnesia().start()
