@@ -4,7 +4,7 @@
 -behaviour(gen_server).
 
 -export([start_link/0]).
--export([look/0, state/0, lately/0]).
+-export([look/0, look_everywhere/0, state/0, lately/0]).
 -export([pause/1, continue/1, is_paused/0]).
 %% Asked by other members
 -export([opinion/0, pause_here/0, continue_here/0]).
@@ -43,6 +43,11 @@ start_link() ->
 -spec look() -> ok.
 look() ->
     gen_server:cast(?MODULE, look).
+
+%% The policy here may have changed, and with it who acts and what the others agree with.
+-spec look_everywhere() -> ok.
+look_everywhere() ->
+    lists:foreach(fun(Node) -> gen_server:cast({?MODULE, Node}, look) end, [node() | others()]).
 
 -spec state() -> state().
 state() ->
@@ -106,6 +111,7 @@ pause_file() ->
 %% A Mnesia that stops ends who has subscribed with it.
 init([]) ->
     process_flag(trap_exit, true),
+    look_everywhere(),
     {ok, later(?SETTLE, #state{})}.
 
 %% The first wish counts: a change each second must not put the look off for ever.

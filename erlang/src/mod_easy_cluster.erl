@@ -12,7 +12,9 @@
 -spec start(binary(), term()) -> ok | {error, term()}.
 start(_Host, Opts) ->
     set(Opts),
-    easy_cluster_app:ensure_started().
+    Started = easy_cluster_app:ensure_started(),
+    easy_cluster_sync:look_everywhere(),
+    Started.
 
 set(Opts) ->
     kept_quota(option(gen_mod, kept_quota, Opts)),
@@ -46,7 +48,7 @@ pre_uninstall() ->
 reload(_Host, NewOpts, _OldOpts) ->
     set(NewOpts),
     easy_cluster_scrub:configure(),
-    easy_cluster_sync:look().
+    easy_cluster_sync:look_everywhere().
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
 -spec depends(binary(), term()) -> [].

@@ -158,10 +158,11 @@ def test_it_is_proposed_agreed_on_and_paused(pair):
     first.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{first.name}']}}])")
 
     def policy(node, text):
-        node.eval(f'easy_cluster_policy:set(<<"{text}">>), easy_cluster_sync:look()')
+        node.eval(f'easy_cluster_policy:set(<<"{text}">>), easy_cluster_sync:look_everywhere()')
 
-    for node in pair:
-        policy(node, "sync: propose")
+    policy(second, "sync: propose")
+    assert found(second, "proposed")[1] == 1
+    policy(first, "sync: propose")
     assert found(first, "proposed")[1] == 1
     assert "policy      changes that are wanted: 1" in first.shell("easy_cluster:status().")
     assert found(second, "follows") == ("follows", first.name)
