@@ -132,6 +132,38 @@ fn a_node_that_is_down_keeps_what_it_has_and_the_others_go_on() {
 }
 
 #[test]
+fn a_plan_is_refused_when_what_has_grown_since_does_not_fit_any_more() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10).memory = 1_000;
+    lab.table("roster", Storage::DiscCopies, &NODES, &[HERE, THERE], 10).memory = 2_000;
+    let policy = format!("nodes:\n  {THIRD}: {{memory: 5000}}\n");
+    let plan = plan::make(&inputs(&lab, &policy)).expect("a plan");
+    let resized = |bytes: u64| {
+        let mut snapshot = lab.snapshot();
+        snapshot.tables.iter_mut().filter(|t| t.name.as_str() == "passwd").for_each(|t| t.memory = bytes);
+        plan::recheck(&plan, &snapshot, None).map_err(|problems| problems.iter().map(Problem::code).collect())
+    };
+    assert_eq!(resized(3_000), Ok(()), "it would come last now");
+    assert_eq!(resized(3_001), Err(vec!["policy_no_place"]));
+}
+
+#[test]
+fn a_plan_is_refused_when_only_another_order_has_room_now() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10).memory = 1_000;
+    lab.table("roster", Storage::DiscCopies, &NODES, &NODES, 10).memory = 3_500;
+    let policy = format!("nodes:\n  {THIRD}: {{memory: 5000}}\ntables:\n  roster: {{exclusions: {THIRD}}}\n");
+    let mut inputs = inputs(&lab, &policy);
+    let plan = plan::make(&inputs).expect("a plan");
+    let changes = [format!("copy passwd {THIRD} disc_copies"), format!("delete roster {THIRD} 2")];
+    assert_eq!(told(&plan).0, changes);
+    inputs.snapshot.tables.iter_mut().filter(|t| t.name.as_str() == "passwd").for_each(|t| t.memory = 2_000);
+    assert_eq!(planned(&inputs).0, [changes[1].clone(), changes[0].clone()]);
+    let refused = plan::recheck(&plan, &inputs.snapshot, None).expect_err("no room at first");
+    assert_eq!(refused.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
+}
+
+#[test]
 fn a_policy_that_is_none_is_refused() {
     let inputs = inputs(&cluster(), "copies: none of it");
     let problems = plan::make(&inputs).expect_err("no plan");

@@ -11,8 +11,10 @@ use easy_cluster::explain::{picture, tables, topology as words};
 use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::policy::Policy;
+use easy_cluster::model::request::{Operation, Repair};
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::model::table::{Storage, Table, TableType};
+use easy_cluster::plan;
 use easy_cluster::plan::topology::{self, Action, Topology, Waits};
 use easy_cluster::validate::policy::{lines, parse};
 use easy_cluster::validate::problem::{Bytes, Problem};
@@ -648,6 +650,10 @@ impl Large {
     }
 
     fn policy(&self) -> Policy {
+        parse(&self.text()).unwrap()
+    }
+
+    fn text(&self) -> String {
         let mut text = format!("copies: {}\nnodes:\n", self.copies);
         for (node, zone) in self.zones.iter().enumerate() {
             let _ = writeln!(text, "  {}:\n    zone: z{zone}", Self::node(node));
@@ -658,7 +664,7 @@ impl Large {
         if let Some(storage) = self.change {
             let _ = writeln!(text, "classes:\n  durable:\n    storage: {}", storage.as_str());
         }
-        parse(&text).unwrap()
+        text
     }
 }
 
@@ -726,6 +732,27 @@ proptest! {
         } else {
             prop_assert!(large.limit.is_some(), "without limits there is always a way");
         }
+    }
+
+    #[test]
+    fn a_repair_fits_for_as_long_as_it_leads_to_what_is_wanted_however_the_tables_have_grown(
+        large in large(), sizes in prop::collection::vec(0..5_000_u64, 30), missed in any::<prop::sample::Index>(),
+    ) {
+        let large = Large { limit: None, ..large };
+        let snapshot = large.snapshot(large.zones.len());
+        let repair = Repair { policy: large.text(), minute: 0, lately: Vec::new() };
+        let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(repair));
+        inputs.snapshot = snapshot.clone();
+        let plan = plan::make(&inputs).unwrap();
+        let mut now = snapshot;
+        for table in &mut now.tables {
+            table.memory = sizes[table.name.as_str()[1..].parse::<usize>().unwrap()];
+        }
+        prop_assert_eq!(plan::recheck(&plan, &now, None), Ok(()));
+        let mut short = plan.clone();
+        short.steps.remove(missed.index(plan.steps.len() - 1));
+        let refused = plan::recheck(&short, &now, None);
+        prop_assert!(plan.steps.len() == 1 || refused.is_err_and(|problems| codes(&problems)[0].0 == "plan_changed"));
     }
 
     #[test]

@@ -356,6 +356,9 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
 /// # Errors
 /// What forbids it now, or [`Problem::PlanChanged`].
 pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>) -> Result<(), Vec<Problem>> {
+    if let Operation::Repair(wanted) = &plan.operation {
+        return repair::recheck(plan, wanted, snapshot);
+    }
     let now = make(&Inputs {
         operation: plan.operation.clone(),
         options: plan.options.clone(),
@@ -367,7 +370,11 @@ pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>)
         let same = Shape::of(&plan.steps, &plan.undo) == Shape::of(&now.steps, &now.undo);
         (!same).then(|| "what has to be done".to_owned())
     };
-    match plan.fingerprint.changed(&now.fingerprint).or_else(steps) {
+    refused(plan, plan.fingerprint.changed(&now.fingerprint).or_else(steps))
+}
+
+fn refused(plan: &Plan, changed: Option<String>) -> Result<(), Vec<Problem>> {
+    match changed {
         None => Ok(()),
         Some(changed) => Err(vec![Problem::PlanChanged { id: plan.id.clone(), changed }]),
     }

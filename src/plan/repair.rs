@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::step::Action;
-use super::topology::{self, Step, Topology, Waits};
-use super::{Inputs, Plan, in_place, running};
+use super::topology::{self, Step, Topology, Waits, Wanted};
+use super::{Inputs, Plan, fingerprint, in_place, refused, running};
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Policy, Window};
 use crate::model::request::{Lately, Options, Repair};
@@ -23,12 +23,39 @@ const TIMES: usize = 3;
 /// # Errors
 /// What is wrong with the policy, and everything that makes it impossible.
 pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
-    let (topology, left) = feasible(repair, &inputs.options, &inputs.snapshot)?;
+    let (_, topology, left) = feasible(repair, &inputs.options, &inputs.snapshot)?;
     let mut warnings = topology.warnings.clone();
     warnings.extend(left);
     let fence = needs_fence(view).then_some(Action::EnsureFence);
     let actions = actions(&topology).into_iter().chain(fence).chain([Action::Verify]);
     Ok(in_place(view, inputs, actions, warnings))
+}
+
+/// Whether a plan still fits: its changes need not be those that a new one would have, as that one could choose otherwise with what was
+/// written since.
+///
+/// # Errors
+/// What forbids it now, or [`Problem::PlanChanged`].
+pub(super) fn recheck(plan: &Plan, repair: &Repair, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
+    let view = View::new(snapshot).map_err(|problem| vec![problem])?;
+    let (policy, _, _) = feasible(repair, &plan.options, snapshot)?;
+    let leads = || {
+        let fences = plan.steps.iter().any(|step| step.action == Action::EnsureFence);
+        let changes: Vec<_> = plan.steps.iter().filter_map(|step| wanted(&step.action)).collect();
+        fences == needs_fence(&view) && topology::leads(&policy, &view, &changes)
+    };
+    let changed = plan.fingerprint.changed(&fingerprint::of(&view, view.here()));
+    refused(plan, changed.or_else(|| (!leads()).then(|| "what has to be done".to_owned())))
+}
+
+fn wanted(action: &Action) -> Option<Wanted<'_>> {
+    if let Action::CopyTableTo { table, node, storage, .. }
+    | Action::ChangeCopyType { table, node, storage, .. } = action
+    {
+        return Some(Wanted { table, node, storage: Some(*storage) });
+    }
+    let Action::DeleteCopyOn { table, node, .. } = action else { return None };
+    Some(Wanted { table, node, storage: None })
 }
 
 /// A fence that is there gets its copies like any table; one that is not is made when all members run.
@@ -42,7 +69,7 @@ fn feasible(
     repair: &Repair,
     options: &Options,
     snapshot: &Snapshot,
-) -> Result<(Topology, Vec<Problem>), Vec<Problem>> {
+) -> Result<(Policy, Topology, Vec<Problem>), Vec<Problem>> {
     let mut policy = policy::parse(&repair.policy)?;
     let open = options.yes || policy.windows.iter().any(|window| is_open(window.value, repair.minute));
     let mut made: BTreeMap<&Lately, usize> = BTreeMap::new();
@@ -66,7 +93,8 @@ fn feasible(
             }
         }
         if left.is_empty() {
-            return Ok((topology, told(&policy, stalls, undone)));
+            let told = told(&policy, stalls, undone);
+            return Ok((policy, topology, told));
         }
         policy.leave_alone.extend(left.into_iter().map(|value| At { value, line: 0 }));
     }

@@ -1,6 +1,7 @@
 //! A cluster and its policy as numbers: nodes and tables by their place in the alphabet, so that nothing depends on the order of what
 //! came in.
 
+use super::order::{Change, What};
 use crate::model::table::Storage;
 
 /// Bytes in memory and on disc.
@@ -90,6 +91,13 @@ impl TableCase {
         self.storage_now(node).is_some()
     }
 
+    /// Where the policy says nothing, a new copy is stored as most of them are now.
+    fn new_as_most(&mut self) {
+        if let Some(usual) = most_common(&self.now).filter(|_| !self.is_said) {
+            self.new = usual;
+        }
+    }
+
     /// What a copy on a node takes.
     pub(crate) fn room_on(&self, node: usize) -> Room {
         Room::of(self.storage_on(node), self.bytes)
@@ -126,14 +134,31 @@ impl Case {
         zones
     }
 
+    /// Makes one change.
+    pub(crate) fn make(&mut self, change: Change) {
+        let Some(table) = self.tables.get_mut(change.table) else { return };
+        table.now.retain(|(node, _)| *node != change.node);
+        match change.what {
+            What::Add(storage) | What::Store { to: storage, .. } => table.now.push((change.node, storage)),
+            What::Remove(_) => {}
+        }
+        table.now.sort_unstable();
+        table.new_as_most();
+    }
+
+    /// Whether all tables are where they shall be, and stored so.
+    pub(crate) fn is_as(&self, target: &[Vec<usize>]) -> bool {
+        self.tables.iter().zip(target).all(|(table, holders)| {
+            table.now.iter().copied().eq(holders.iter().map(|node| (*node, table.storage_on(*node))))
+        })
+    }
+
     /// The same with other holders now.
     pub(crate) fn after(&self, target: &[Vec<usize>]) -> Self {
         let mut after = self.clone();
         for (table, holders) in after.tables.iter_mut().zip(target) {
             table.now = holders.iter().map(|node| (*node, table.storage_on(*node))).collect();
-            if let Some(usual) = most_common(&table.now).filter(|_| !table.is_said) {
-                table.new = usual;
-            }
+            table.new_as_most();
         }
         after
     }

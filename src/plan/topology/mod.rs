@@ -217,6 +217,46 @@ pub fn make(policy: &Policy, snapshot: &Snapshot) -> Result<Topology, Vec<Proble
     })
 }
 
+/// Whether changes lead to a state in which nothing is left to do, with no node beyond its limit on the way. Sizes change all the time,
+/// and with other sizes a new plan could choose other nodes or another order.
+pub(super) fn leads(policy: &Policy, view: &View<'_>, changes: &[Wanted<'_>]) -> bool {
+    let mut wishes = Wishes::new(view, policy);
+    let mut used: Vec<Room> = wishes.members.iter().map(|member| member.used).collect();
+    for wanted in changes {
+        let Some(change) = wanted.change(&wishes) else { return false };
+        if !order::has_room(&wishes.case, &used, change) {
+            return false;
+        }
+        order::take_room(&wishes.case, &mut used, change);
+        wishes.case.make(change);
+    }
+    let Placement { target, missing } = place::place(&wishes.case);
+    missing.is_empty() && wishes.case.is_as(&target)
+}
+
+/// A change by its names.
+pub(super) struct Wanted<'a> {
+    pub(super) table: &'a TableName,
+    pub(super) node: &'a NodeName,
+    /// How a copy is stored then; `None` when it goes.
+    pub(super) storage: Option<Storage>,
+}
+
+impl Wanted<'_> {
+    /// `None` where it is none: the names are unknown, or it is so already.
+    fn change(&self, wishes: &Wishes<'_>) -> Option<Change> {
+        let table = wishes.tables.binary_search_by_key(&self.table, |table| &table.name).ok()?;
+        let node = wishes.members.binary_search_by_key(&self.node, |member| member.node).ok()?;
+        let what = match (wishes.case.tables.get(table)?.storage_now(node), self.storage) {
+            (None, Some(storage)) => What::Add(storage),
+            (Some(from), Some(to)) if from != to => What::Store { from, to },
+            (Some(storage), None) => What::Remove(storage),
+            (Some(_), Some(_)) | (None, None) => return None,
+        };
+        Some(Change { table, node, what })
+    }
+}
+
 /// Which tables come first: small ones, as each is soon safe; among these what has one copy only, then by Mnesia's load order, by
 /// class and by size.
 fn rank(wishes: &Wishes<'_>) -> Vec<usize> {

@@ -52,6 +52,37 @@ pub(crate) fn order(
     }
 }
 
+fn bytes(case: &Case, table: usize) -> u64 {
+    case.tables.get(table).map_or(0, |table| table.bytes)
+}
+
+/// Whether the node is never beyond its limit meanwhile: while a copy is stored anew, both files are there.
+pub(crate) fn has_room(case: &Case, used: &[Room], change: Change) -> bool {
+    let bytes = bytes(case, change.table);
+    let more = match change.what {
+        What::Add(storage) => Room::of(storage, bytes),
+        What::Store { from, to } => {
+            let (from, to) = (Room::of(from, bytes), Room::of(to, bytes));
+            Room { memory: to.memory.saturating_sub(from.memory), disk: to.disk }
+        }
+        What::Remove(_) => return true,
+    };
+    used.get(change.node).copied().unwrap_or(Room::ENDLESS).leaves(more, case.limit(change.node))
+}
+
+/// What the node uses when it is made.
+pub(crate) fn take_room(case: &Case, used: &mut [Room], change: Change) {
+    let bytes = bytes(case, change.table);
+    let (more, less) = match change.what {
+        What::Add(storage) => (Room::of(storage, bytes), Room::default()),
+        What::Store { from, to } => (Room::of(to, bytes), Room::of(from, bytes)),
+        What::Remove(storage) => (Room::default(), Room::of(storage, bytes)),
+    };
+    if let Some(used) = used.get_mut(change.node) {
+        *used = used.plus(more).minus(less);
+    }
+}
+
 /// First by the table's rank, then what is added before what goes.
 type Key = (usize, u8, usize, usize);
 
@@ -159,35 +190,12 @@ impl<'c> Ordering<'c> {
         }
     }
 
-    fn bytes(&self, table: usize) -> u64 {
-        self.case.tables.get(table).map_or(0, |table| table.bytes)
-    }
-
-    /// Whether the node is never beyond its limit meanwhile: while a copy is stored anew, both files are there.
     fn has_room(&self, change: Change) -> bool {
-        let bytes = self.bytes(change.table);
-        let more = match change.what {
-            What::Add(storage) => Room::of(storage, bytes),
-            What::Store { from, to } => {
-                let (from, to) = (Room::of(from, bytes), Room::of(to, bytes));
-                Room { memory: to.memory.saturating_sub(from.memory), disk: to.disk }
-            }
-            What::Remove(_) => return true,
-        };
-        let used = self.used.get(change.node).copied().unwrap_or(Room::ENDLESS);
-        used.leaves(more, self.case.limit(change.node))
+        has_room(self.case, &self.used, change)
     }
 
     fn carry_out(&mut self, change: Change) {
-        let bytes = self.bytes(change.table);
-        let (more, less) = match change.what {
-            What::Add(storage) => (Room::of(storage, bytes), Room::default()),
-            What::Store { from, to } => (Room::of(to, bytes), Room::of(from, bytes)),
-            What::Remove(storage) => (Room::default(), Room::of(storage, bytes)),
-        };
-        if let Some(used) = self.used.get_mut(change.node) {
-            *used = used.plus(more).minus(less);
-        }
+        take_room(self.case, &mut self.used, change);
         self.done.push(change);
         if let Some(holders) = self.holders.get_mut(change.table) {
             match change.what {
@@ -226,7 +234,7 @@ impl<'c> Ordering<'c> {
             .iter()
             .flatten()
             .filter(|change| full.contains(&change.node))
-            .map(|change| (self.bytes(change.table), *change))
+            .map(|change| (bytes(self.case, change.table), *change))
             .collect();
         leaving.sort_by_key(|(bytes, change)| (*bytes, change.table, change.node));
         for (_, change) in leaving {

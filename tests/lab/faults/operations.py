@@ -40,6 +40,16 @@ _COUNT_CALLS = """
                                       ++ [{mnesia, Function} || Function <- [delete_schema, change_config, change_table_copy_type,
                                                                              add_table_copy, wait_for_tables]]),"""
 
+#: Adds copies, takes one away, has one stored otherwise, on both nodes.
+_REPAIR = """
+    application:set_env(easy_cluster, policy, <<"
+copies: all
+tables:
+  lab_log: {{storage: disc_copies}}
+  roster: {{copies: 1, pins: {here}}}
+">>),
+    easy_cluster:repair()"""
+
 OPERATIONS = [
     Operation("join", STRANGERS, "easy_cluster:join('{other}')"),
     Operation("join_as_master", STRANGERS, "easy_cluster:join_as_master('{other}')"),
@@ -50,6 +60,7 @@ OPERATIONS = [
     Operation("rollback", MASTERS, "easy_cluster:rollback()"),
     Operation("rename", STOPPED, "", renames=True),
     Operation("restore", BACKED_UP, "easy_cluster:restore(\"{backup}\")"),
+    Operation("repair", MEMBERS, _REPAIR, forward=True),
     Operation("reset", STRANGERS, "easy_cluster:reset()"),
     Operation("join_cluster", STRANGERS, "ejabberd_cluster:join('{other}')", baseline=True),
 ]
