@@ -38,9 +38,6 @@ fn told(plan: &Plan) -> (Vec<String>, Vec<&'static str>) {
         if let Action::CopyTableTo { table, node, storage, .. } = action {
             return Some(format!("copy {table} {node} {}", storage.as_str()));
         }
-        if let Action::ChangeCopyType { table, node, storage, .. } = action {
-            return Some(format!("store {table} {node} {}", storage.as_str()));
-        }
         if let Action::DeleteCopyOn { table, node, others } = action {
             return Some(format!("delete {table} {node} {others}"));
         }
@@ -64,7 +61,8 @@ fn copies_come_before_others_go_and_are_stored_as_wanted() {
     let plan = plan::make(&inputs).expect("a plan");
     let expected = [
         format!("copy passwd {THIRD} disc_only_copies"),
-        format!("store passwd {THERE} disc_only_copies"),
+        format!("delete passwd {THERE} 2"),
+        format!("copy passwd {THERE} disc_only_copies"),
         format!("delete passwd {HERE} 2"),
     ];
     assert_eq!(told(&plan), (expected.to_vec(), vec!["policy_ejabberd_copies"]));
@@ -109,6 +107,25 @@ fn a_table_that_stalls_for_long_waits_for_its_window_or_for_consent() {
 }
 
 #[test]
+fn what_waits_may_be_what_fills_a_node_and_keeps_nothing_else_from_being_done() {
+    let mut lab = cluster();
+    lab.table("archive_msg", Storage::DiscCopies, &NODES, &[HERE], 10_000_000).memory = 500_000_000;
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE], 10).memory = 1_000;
+    let policy = format!(
+        "max_stall: 1 s\nwindow: 02:00-03:00\nnodes:\n  {HERE}: {{memory: 100 MB}}\ncopies: 1\ntables:\n  passwd: {{copies: 2}}\n"
+    );
+    let changes = [
+        format!("copy passwd {THERE} disc_copies"),
+        format!("copy passwd {THIRD} disc_copies"),
+        format!("delete passwd {HERE} 2"),
+    ];
+    assert_eq!(
+        planned(&inputs(&lab, &policy)),
+        (changes.to_vec(), vec!["policy_ejabberd_copies", "policy_stalls"])
+    );
+}
+
+#[test]
 fn what_is_undone_again_and_again_is_left_to_whoever_does_so() {
     let mut lab = cluster();
     lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
@@ -118,6 +135,8 @@ fn what_is_undone_again_and_again_is_left_to_whoever_does_so() {
     assert_eq!(planned(&inputs).0, [format!("delete passwd {THIRD} 2")]);
     repair(&mut inputs).lately.push(change);
     assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_undone"]));
+    inputs.options.yes = true;
+    assert_eq!(planned(&inputs).0, [format!("delete passwd {THIRD} 2")]);
 }
 
 #[test]
@@ -185,6 +204,10 @@ fn what_copies_took_here_decides_whether_a_table_waits() {
     };
     inputs.snapshot.copied = vec![took(3_000)];
     assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_stalls"]));
+    // One that was there already, or waited for something, says nothing.
+    inputs.snapshot.copied = vec![took(6), took(10_000_000)];
+    assert_eq!(planned(&inputs).1, [""; 0]);
+    inputs.snapshot.copied = vec![took(3_000)];
     inputs.options.yes = true;
     let plan = plan::make(&inputs).expect("a plan");
     assert!((5_500..6_500).contains(&plan.estimate.milliseconds), "{:?}", plan.estimate);

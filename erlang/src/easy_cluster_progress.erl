@@ -62,5 +62,5 @@ sizes(Steps) ->
     {length(Copies), lists:sum([Rows || #{rows := Rows} <- Copies]), lists:sum([Bytes || #{bytes := Bytes} <- Copies])}.
 
 copies({copy_tables, #{copies := Copies}}) -> Copies;
-copies({Name, Copy}) when Name =:= copy_table; Name =:= copy_table_to; Name =:= change_copy_type -> [Copy];
+copies({Name, Copy}) when Name =:= copy_table; Name =:= copy_table_to -> [Copy];
 copies(_NoCopy) -> [].

@@ -71,8 +71,6 @@ run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
 run({delete_copy_on, #{table := Table, node := Node, others := Least}}, _Context) ->
     evidence(delete_copy_on(Table, Node, Least));
-run({change_copy_type, Copy}, Context) ->
-    change_copy_type(Copy, Context);
 run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
@@ -407,13 +405,6 @@ is_gone({atomic, ok}, Table, Node) ->
     end;
 is_gone({aborted, Reason}, _Table, _Node) ->
     {error, Reason}.
-
-change_copy_type(#{table := Table, node := Node, storage := Storage} = Copy, #{timeout := Timeout} = Context) ->
-    case copied(Node, [Copy], Context, fun() -> mnesia:change_table_copy_type(Table, Node, Storage) end) of
-        {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
-        {aborted, {already_exists, Table, Node, Storage}} -> is_held(Table, Node, Storage, Timeout);
-        {aborted, Reason} -> {error, Reason}
-    end.
 
 %% By what the member itself says.
 is_held(Table, Node, Storage, Timeout) ->

@@ -257,10 +257,6 @@ pub fn action(action: &Action) -> String {
             format!("copy {table} to {node} as {storage} ({rows}, {})", Bytes(*bytes))
         }
         Action::DeleteCopyOn { table, node, .. } => format!("delete the copy of {table} on {node}"),
-        Action::ChangeCopyType { table, node, storage, rows, bytes } => {
-            let (rows, storage) = (counted(*rows, "row"), storage.as_str());
-            format!("store the copy of {table} on {node} as {storage} ({rows}, {})", Bytes(*bytes))
-        }
         Action::BackUp { tables, rows, bytes } => {
             let tables = counted(tables.len() as u64, "table");
             format!(

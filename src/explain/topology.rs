@@ -90,9 +90,6 @@ pub fn step(step: &Step) -> String {
             format!("add {table} on {node} as {}, from {source} ({size})", storage.as_str())
         }
         Action::Remove { storage } => format!("remove {table} from {node} ({})", storage.as_str()),
-        Action::Store { from, to } => {
-            format!("store {table} on {node} as {} instead of {}", to.as_str(), from.as_str())
-        }
     }
 }
 

@@ -90,7 +90,6 @@ fn without_sizes(step: &Step) -> Step {
     let mut step = Step { number: 0, milliseconds: 0, stall: 0, ..step.clone() };
     if let Action::ArchiveRows { rows, bytes, .. }
     | Action::CopyTableTo { rows, bytes, .. }
-    | Action::ChangeCopyType { rows, bytes, .. }
     | Action::BackUp { rows, bytes, .. } = &mut step.action
     {
         (*rows, *bytes) = (0, 0);

@@ -72,9 +72,10 @@ impl<'a> Learned<'a> {
             let thought = transfer(made.storage, made.rows, made.bytes).max(1);
             let took =
                 made.milliseconds.saturating_sub(SCHEMA_TRANSACTION_MS).saturating_mul(1_000) / thought;
-            let thousandths = took.clamp(*BELIEVED.start(), *BELIEVED.end());
-            learned.by_table.insert((&made.table, made.storage), thousandths);
-            all.entry(made.storage).or_default().push(thousandths);
+            if BELIEVED.contains(&took) {
+                learned.by_table.insert((&made.table, made.storage), took);
+                all.entry(made.storage).or_default().push(took);
+            }
         }
         for (storage, mut each) in all {
             each.sort_unstable();

@@ -500,8 +500,7 @@ fn total(steps: &[Step]) -> Estimate {
 fn as_learned(learned: &Learned<'_>, mut steps: Vec<Step>) -> Vec<Step> {
     for step in &mut steps {
         if let Action::CopyTable(TableCopy { table, storage, rows, bytes })
-        | Action::CopyTableTo { table, storage, rows, bytes, .. }
-        | Action::ChangeCopyType { table, storage, rows, bytes, .. } = &step.action
+        | Action::CopyTableTo { table, storage, rows, bytes, .. } = &step.action
         {
             (step.milliseconds, step.stall) = learned.copy(table, *storage, *rows, *bytes);
         }
@@ -551,8 +550,7 @@ fn numbered(actions: impl IntoIterator<Item = (Action, OnFailure)>) -> Vec<Step>
 /// Duration and stall of a step, milliseconds; those that do not copy as the lab sees them.
 fn cost(action: &Action) -> (u64, u64) {
     if let Action::CopyTable(TableCopy { storage, rows, bytes, .. })
-    | Action::CopyTableTo { storage, rows, bytes, .. }
-    | Action::ChangeCopyType { storage, rows, bytes, .. } = action
+    | Action::CopyTableTo { storage, rows, bytes, .. } = action
     {
         return estimate::copy(*storage, *rows, *bytes);
     }

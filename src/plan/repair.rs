@@ -38,20 +38,20 @@ pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<
 /// What forbids it now, or [`Problem::PlanChanged`].
 pub(super) fn recheck(plan: &Plan, repair: &Repair, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    let (policy, _, _) = feasible(repair, &plan.options, snapshot)?;
+    let (policy, topology, _) = feasible(repair, &plan.options, snapshot)?;
+    let changes: Vec<Wanted<'_>> = plan.steps.iter().filter_map(|step| wanted(&step.action)).collect();
     let leads = || {
         let fences = plan.steps.iter().any(|step| step.action == Action::EnsureFence);
-        let changes: Vec<_> = plan.steps.iter().filter_map(|step| wanted(&step.action)).collect();
-        fences == needs_fence(&view) && topology::leads(&policy, &view, &changes)
+        let now = actions(&topology);
+        let same = now.iter().filter_map(wanted).eq(changes.iter().copied());
+        fences == needs_fence(&view) && (same || topology::leads(&policy, &view, &changes))
     };
     let changed = plan.fingerprint.changed(&fingerprint::of(&view, view.here()));
     refused(plan, changed.or_else(|| (!leads()).then(|| "what has to be done".to_owned())))
 }
 
 fn wanted(action: &Action) -> Option<Wanted<'_>> {
-    if let Action::CopyTableTo { table, node, storage, .. }
-    | Action::ChangeCopyType { table, node, storage, .. } = action
-    {
+    if let Action::CopyTableTo { table, node, storage, .. } = action {
         return Some(Wanted { table, node, storage: Some(*storage) });
     }
     let Action::DeleteCopyOn { table, node, .. } = action else { return None };
@@ -83,7 +83,7 @@ fn feasible(
         let mut left = BTreeSet::new();
         for step in &topology.steps {
             let change = Lately { table: step.table.clone(), node: step.node.clone() };
-            if let Some(times) = made.get(&change).copied().filter(|times| *times >= TIMES) {
+            if let Some(times) = made.get(&change).copied().filter(|times| *times >= TIMES && !options.yes) {
                 undone.insert(step.table.clone(), times);
                 left.insert(step.table.clone());
             } else if step.waits != Waits::Nothing && !open {
@@ -96,7 +96,7 @@ fn feasible(
             let told = told(&policy, stalls, undone);
             return Ok((policy, topology, told));
         }
-        policy.leave_alone.extend(left.into_iter().map(|value| At { value, line: 0 }));
+        policy.leave_alone.extend(left.into_iter().map(|value| At { value, line: topology::WAITS }));
     }
 }
 
@@ -152,9 +152,6 @@ fn action<'t>(step: &'t Step, holders: &mut BTreeSet<&'t NodeName>) -> Action {
                 node: node.clone(),
                 others: u32::try_from(holders.len()).unwrap_or(1).max(1),
             }
-        }
-        topology::Action::Store { to, .. } => {
-            Action::ChangeCopyType { table, node: node.clone(), storage: *to, rows, bytes: bytes.0 }
         }
     }
 }

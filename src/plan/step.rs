@@ -131,20 +131,6 @@ pub enum Action {
         /// How many other copies have to be loaded.
         others: u32,
     },
-    /// Store a node's copy of a table in another way (`mnesia:change_table_copy_type/3`). One that is stored so is success.
-    /// Check: the node says so, and takes writes. Undo: nothing, its rows are the same.
-    ChangeCopyType {
-        /// The table.
-        table: TableName,
-        /// The node.
-        node: NodeName,
-        /// How it is stored.
-        storage: Storage,
-        /// Its rows.
-        rows: u64,
-        /// Their bytes.
-        bytes: u64,
-    },
     /// Write a consistent backup of these tables beside the Mnesia files, also of those that have no copy here, while everything
     /// serves. Check: it has a manifest, which is written last. Undo: [`Action::DropBackUp`].
     BackUp {
@@ -332,9 +318,7 @@ impl Action {
     /// The tables that it copies or stores anew, wherever that is, with rows and bytes.
     #[must_use]
     pub fn copied(&self) -> Vec<(&TableName, u64, u64)> {
-        if let Self::CopyTableTo { table, rows, bytes, .. }
-        | Self::ChangeCopyType { table, rows, bytes, .. } = self
-        {
+        if let Self::CopyTableTo { table, rows, bytes, .. } = self {
             return vec![(table, *rows, *bytes)];
         }
         self.copies().iter().map(|copy| (&copy.table, copy.rows, copy.bytes)).collect()
@@ -366,7 +350,6 @@ impl Action {
             Self::MergeRows { .. } => "merge_rows",
             Self::CopyTableTo { .. } => "copy_table_to",
             Self::DeleteCopyOn { .. } => "delete_copy_on",
-            Self::ChangeCopyType { .. } => "change_copy_type",
             Self::BackUp { .. } => "back_up",
             Self::DropBackUp { .. } => "drop_back_up",
             Self::KeepInMemory { .. } => "keep_in_memory",

@@ -1,6 +1,6 @@
 //! Whether the goal was reached.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Plan;
 use super::step::Action;
@@ -22,7 +22,7 @@ pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
         return of_loaded(&view, plan);
     }
     if let Operation::Repair(_) = &plan.operation {
-        return none(plan.steps.iter().flat_map(|step| of_repaired(&view, &step.action)).collect());
+        return none(last_changes(plan).filter_map(|action| of_repaired(&view, action)).collect());
     }
     let mut expected = vec![plan.node.clone()];
     if !plan.operation.ends_alone() {
@@ -69,6 +69,22 @@ fn none(problems: Vec<Problem>) -> Result<(), Vec<Problem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// The last change of each copy: what is stored otherwise was deleted first, and what had to go aside is gone again.
+fn last_changes(plan: &Plan) -> impl Iterator<Item = &Action> {
+    let mut seen = HashSet::new();
+    let changes = plan.steps.iter().rev().filter_map(|step| Some((&step.action, copy_of(&step.action)?)));
+    let last: Vec<&Action> =
+        changes.filter(|(_, copy)| seen.insert(*copy)).map(|(action, _)| action).collect();
+    last.into_iter().rev()
+}
+
+fn copy_of(action: &Action) -> Option<(&TableName, &NodeName)> {
+    let (Action::CopyTableTo { table, node, .. } | Action::DeleteCopyOn { table, node, .. }) = action else {
+        return None;
+    };
+    Some((table, node))
+}
+
 /// What a step has changed is so in this node's view, which is that of all who run. A table that was deleted meanwhile is no concern of it.
 fn of_repaired(view: &View<'_>, action: &Action) -> Option<Problem> {
     let find = |name: &TableName| view.tables_of(view.here()).find(|table| table.name == *name);
@@ -78,11 +94,7 @@ fn of_repaired(view: &View<'_>, action: &Action) -> Option<Problem> {
             .contains(node)
             .then(|| failed(format!("no copy of {table} on {node}"), Nodes(holders).to_string()));
     }
-    let (Action::CopyTableTo { table, node, storage, .. }
-    | Action::ChangeCopyType { table, node, storage, .. }) = action
-    else {
-        return None;
-    };
+    let Action::CopyTableTo { table, node, storage, .. } = action else { return None };
     let holders = stored_as(find(table)?, *storage);
     let missing = !view.set(holders).contains(node);
     missing.then(|| {

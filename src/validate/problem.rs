@@ -899,7 +899,7 @@ problems! {
     /// A disc_only_copies table near the 2 GB that dets can hold.
     Capacity Error DetsLimit = "dets_limit" { table: TableName, bytes: Bytes, limit: Bytes }
     evidence "table {table} has {bytes}, and a disc_only_copies copy holds {limit} at most"
-    fix "change it to disc_copies first: mnesia:change_table_copy_type({table}, Node, disc_copies), or fragment it"
+    fix "change it to disc_copies first, while nobody writes to it: mnesia:change_table_copy_type({table}, Node, disc_copies), or fragment it"
 
     /// The Mnesia directory of this node or of a member cannot be written: Mnesia there ends at the next change of the schema.
     Capacity Error DirectoryNotWritable = "directory_not_writable" { node: NodeName, directory: String }

@@ -418,15 +418,6 @@ fn action() -> impl Strategy<Value = Action> {
             node,
             others
         }),
-        (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
-            |(table, node, storage, [rows, bytes])| Action::ChangeCopyType {
-                table,
-                node,
-                storage,
-                rows,
-                bytes
-            }
-        ),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
         table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
         table_names().prop_map(|tables| Action::KeepInMemory { tables }),

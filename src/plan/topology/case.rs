@@ -64,6 +64,8 @@ pub(crate) struct TableCase {
     pub(crate) new: Storage,
     /// Whether the policy says how, and not what most copies have.
     pub(crate) is_said: bool,
+    /// Whether its rows are what users would miss.
+    pub(crate) lasts: bool,
     pub(crate) place: Place,
 }
 
@@ -93,7 +95,7 @@ impl TableCase {
 
     /// Where the policy says nothing, a new copy is stored as most of them are now.
     fn new_as_most(&mut self) {
-        if let Some(usual) = most_common(&self.now).filter(|_| !self.is_said) {
+        if let Some(usual) = most_common(&self.now, self.lasts).filter(|_| !self.is_said) {
             self.new = usual;
         }
     }
@@ -153,6 +155,22 @@ impl Case {
         })
     }
 
+    /// Whether each node has room for what it holds then.
+    pub(crate) fn fits(&self, target: &[Vec<usize>]) -> bool {
+        let mut used = vec![Room::default(); self.nodes.len()];
+        let mut copies = self
+            .tables
+            .iter()
+            .zip(target)
+            .flat_map(|(table, holders)| holders.iter().map(|node| (*node, table.room_on(*node))));
+        copies.all(|(node, room)| {
+            let Some(cell) = used.get_mut(node) else { return false };
+            let fits = cell.leaves(room, self.limit(node));
+            *cell = cell.plus(room);
+            fits
+        })
+    }
+
     /// The same with other holders now.
     pub(crate) fn after(&self, target: &[Vec<usize>]) -> Self {
         let mut after = self.clone();
@@ -209,10 +227,12 @@ pub(crate) fn squares(loads: &[u64]) -> u128 {
     loads.iter().fold(0, |sum, load| sum.saturating_add(u128::from(*load).pow(2)))
 }
 
-/// How most copies are stored; of equally many, what is safer.
-pub(crate) fn most_common(now: &[(usize, Storage)]) -> Option<Storage> {
+/// How most copies are stored; of equally many, what is safer. What is on disc somewhere and lasts goes to discs.
+pub(crate) fn most_common(now: &[(usize, Storage)], lasts: bool) -> Option<Storage> {
     let kinds = [Storage::DiscCopies, Storage::RamCopies, Storage::DiscOnlyCopies];
-    let count = |kind: Storage| now.iter().filter(|(_, storage)| *storage == kind).count();
+    let on_disc = now.iter().any(|(_, storage)| *storage != Storage::RamCopies);
+    let counts = |kind: Storage| !(lasts && on_disc && kind == Storage::RamCopies);
+    let count = |kind: Storage| now.iter().filter(|(_, storage)| *storage == kind && counts(kind)).count();
     kinds
         .into_iter()
         .map(|kind| (count(kind), kind))

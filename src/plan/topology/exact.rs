@@ -22,7 +22,8 @@ pub(crate) fn search(case: &Case) -> Option<Vec<Vec<usize>>> {
         }
         options.push(of_table);
     }
-    let mut order: Vec<usize> = (0..options.len()).collect();
+    let (mut order, certain): (Vec<usize>, Vec<usize>) =
+        (0..options.len()).partition(|table| options.get(*table).is_some_and(|sets| sets.len() > 1));
     order.sort_by_key(|table| std::cmp::Reverse(case.tables.get(*table).map_or(0, |table| table.bytes)));
     let mut search = Search {
         case,
@@ -33,7 +34,16 @@ pub(crate) fn search(case: &Case) -> Option<Vec<Vec<usize>>> {
         picked: vec![0; options.len()],
         best: None,
     };
-    search.from(0, (0, 0, 0));
+    // The search goes as deep as there are tables with a choice, which are few: a dirty scheduler has little stack.
+    let mut cost = (0, 0, 0);
+    for table in certain {
+        let set = options.get(table)?.first()?;
+        if !search.put(table, &set.nodes) {
+            return None;
+        }
+        cost = set.added_to(cost);
+    }
+    search.from(0, cost);
     let (_, picked) = search.best?;
     let holders = |(sets, pick): (&Vec<Set>, &usize)| Some(sets.get(*pick)?.nodes.clone());
     options.iter().zip(&picked).map(holders).collect()
@@ -45,6 +55,12 @@ struct Set {
     zones: u64,
     bytes: u64,
     copies: u64,
+}
+
+impl Set {
+    fn added_to(&self, (zones, bytes, copies): (u64, u64, u64)) -> (u64, u64, u64) {
+        (zones + self.zones, bytes.saturating_add(self.bytes), copies + self.copies)
+    }
 }
 
 /// Every set of holders that a table may have.
@@ -105,8 +121,7 @@ impl Search<'_> {
                 if let Some(pick) = self.picked.get_mut(table) {
                     *pick = number;
                 }
-                let cost = (zones + set.zones, bytes.saturating_add(set.bytes), copies + set.copies);
-                self.from(depth + 1, cost);
+                self.from(depth + 1, set.added_to((zones, bytes, copies)));
             }
             (self.used, self.loads) = before;
         }

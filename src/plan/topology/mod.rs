@@ -28,6 +28,7 @@ use crate::validate::view::View;
 use case::{Case, Place, Room};
 use order::{Change, NoWay, What};
 use place::Placement;
+pub(super) use wishes::WAITS;
 use wishes::Wishes;
 
 /// Where everything is, where it shall be, and how it gets there.
@@ -137,17 +138,10 @@ pub enum Action {
         /// A node with a loaded copy. Mnesia may take another one.
         source: NodeName,
     },
-    /// `mnesia:del_table_copy/2`; there are enough others.
+    /// `mnesia:del_table_copy/2`; there is another one at least.
     Remove {
         /// How it was stored.
         storage: Storage,
-    },
-    /// `mnesia:change_table_copy_type/3`.
-    Store {
-        /// How it is stored.
-        from: Storage,
-        /// How it shall be.
-        to: Storage,
     },
 }
 
@@ -193,19 +187,12 @@ pub fn make(policy: &Policy, snapshot: &Snapshot) -> Result<Topology, Vec<Proble
     if !broken.is_empty() {
         return Err(broken);
     }
-    let wishes = Wishes::new(&view, policy);
+    let mut wishes = Wishes::new(&view, policy);
     if !wishes.problems.is_empty() {
         return Err(wishes.problems);
     }
-    let Placement { target, missing } = place::place(&wishes.case);
-    if !missing.is_empty() {
-        return Err(vec![no_place(&wishes, &missing)]);
-    }
-    let rank = rank(&wishes);
-    let used = wishes.members.iter().map(|member| member.used).collect();
-    let changes =
-        order::order(&wishes.case, &target, &rank, used).map_err(|stuck| vec![no_way(&wishes, &stuck)])?;
-    let mut warnings = wishes.warnings.clone();
+    let (target, changes) = planned(&mut wishes)?;
+    let mut warnings = wishes.warnings();
     warnings.extend(fewer_zones(&wishes, &target));
     warnings.extend(come_back(&wishes, &changes));
     Ok(Topology {
@@ -217,11 +204,33 @@ pub fn make(policy: &Policy, snapshot: &Snapshot) -> Result<Topology, Vec<Proble
     })
 }
 
+/// The holders that each table shall have, and the way there.
+type Way = (Vec<Vec<usize>>, Vec<Change>);
+
+fn planned(wishes: &mut Wishes<'_>) -> Result<Way, Vec<Problem>> {
+    loop {
+        let Placement { target, missing } = place::place(&wishes.case);
+        if !missing.is_empty() {
+            return Err(vec![no_place(wishes, &missing)]);
+        }
+        let rank = rank(wishes);
+        let used = wishes.members.iter().map(|member| member.used).collect();
+        match order::order(&wishes.case, &target, &rank, used) {
+            Ok(changes) => return Ok((target, changes)),
+            Err(stuck) if wishes.stay_stored(&stuck.alone) => {}
+            Err(stuck) => return Err(vec![no_way(wishes, &stuck)]),
+        }
+    }
+}
+
 /// Whether changes lead to a state in which nothing is left to do, with no node beyond its limit on the way. Sizes change all the time,
 /// and with other sizes a new plan could choose other nodes or another order.
 pub(super) fn leads(policy: &Policy, view: &View<'_>, changes: &[Wanted<'_>]) -> bool {
     let mut wishes = Wishes::new(view, policy);
     let mut used: Vec<Room> = wishes.members.iter().map(|member| member.used).collect();
+    if planned(&mut wishes).is_err() {
+        return false;
+    }
     for wanted in changes {
         let Some(change) = wanted.change(&wishes) else { return false };
         if !order::has_room(&wishes.case, &used, change) {
@@ -235,6 +244,7 @@ pub(super) fn leads(policy: &Policy, view: &View<'_>, changes: &[Wanted<'_>]) ->
 }
 
 /// A change by its names.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted<'a> {
     pub(super) table: &'a TableName,
     pub(super) node: &'a NodeName,
@@ -249,7 +259,6 @@ impl Wanted<'_> {
         let node = wishes.members.binary_search_by_key(&self.node, |member| member.node).ok()?;
         let what = match (wishes.case.tables.get(table)?.storage_now(node), self.storage) {
             (None, Some(storage)) => What::Add(storage),
-            (Some(from), Some(to)) if from != to => What::Store { from, to },
             (Some(storage), None) => What::Remove(storage),
             (Some(_), Some(_)) | (None, None) => return None,
         };
@@ -334,11 +343,11 @@ fn fewer_zones(wishes: &Wishes<'_>, target: &[Vec<usize>]) -> Option<Problem> {
 
 /// Copies that go from nodes where they were wanted by nobody but ejabberd.
 fn come_back(wishes: &Wishes<'_>, changes: &[Change]) -> Option<Problem> {
-    let mut gone: Vec<usize> = changes
-        .iter()
-        .filter(|change| matches!(change.what, What::Remove(_)))
-        .map(|change| change.table)
-        .collect();
+    let was_there = |change: &&Change| {
+        wishes.case.tables.get(change.table).is_some_and(|table| table.is_held_by(change.node))
+    };
+    let removed = changes.iter().filter(|change| matches!(change.what, What::Remove(_)));
+    let mut gone: Vec<usize> = removed.filter(was_there).map(|change| change.table).collect();
     let copies = gone.len() as u64;
     gone.sort_unstable();
     gone.dedup();
@@ -401,11 +410,15 @@ fn tables(wishes: &Wishes<'_>, target: &[Vec<usize>]) -> Vec<TableTopology> {
 
 fn steps(wishes: &Wishes<'_>, changes: &[Change]) -> Vec<Step> {
     let mut loaded = wishes.loaded.clone();
-    let mut steps = Vec::with_capacity(changes.len());
-    for (change, number) in changes.iter().zip(1..) {
-        steps.extend(step(wishes, &mut loaded, *change, number));
-    }
-    steps
+    let single = changes.iter().flat_map(|change| {
+        match change.what {
+            What::Store { from, to } => vec![What::Remove(from), What::Add(to)],
+            what @ (What::Add(_) | What::Remove(_)) => vec![what],
+        }
+        .into_iter()
+        .map(|what| Change { what, ..*change })
+    });
+    single.zip(1..).filter_map(|(change, number)| step(wishes, &mut loaded, change, number)).collect()
 }
 
 fn step(wishes: &Wishes<'_>, loaded: &mut [Vec<usize>], change: Change, number: u32) -> Option<Step> {
@@ -414,15 +427,12 @@ fn step(wishes: &Wishes<'_>, loaded: &mut [Vec<usize>], change: Change, number: 
     let sources = loaded.get_mut(change.table)?;
     let (rows, bytes) = if table.local_content { (0, 0) } else { (table.size, table.memory) };
     let (action, (milliseconds, stall)) = match change.what {
-        What::Add(storage) => {
+        What::Add(storage) | What::Store { to: storage, .. } => {
             let here = wishes.case.zone(change.node);
             let nearest = sources.iter().min_by_key(|node| (wishes.case.zone(**node) != here, **node));
             let source = nearest.and_then(|node| wishes.members.get(*node)).unwrap_or(member).node.clone();
             sources.push(change.node);
             (Action::Add { storage, source }, wishes.learned.copy(&table.name, storage, rows, bytes))
-        }
-        What::Store { from, to } => {
-            (Action::Store { from, to }, wishes.learned.copy(&table.name, to, rows, bytes))
         }
         What::Remove(storage) => {
             sources.retain(|node| *node != change.node);

@@ -1,8 +1,11 @@
 //! The way from one placement to another: copies are added before others go, and no node is ever beyond its limit.
+//!
+//! A copy that is to be stored otherwise is deleted and made anew from another one: Mnesia's own change of a copy's type loses what is
+//! written meanwhile without a transaction. Another node holds a copy for as long, where one can.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::{Case, Room, TableCase};
+use super::case::{Case, Place, Room, TableCase};
 use crate::model::table::Storage;
 
 /// One change of one table on one node.
@@ -18,7 +21,7 @@ pub(crate) struct Change {
 pub(crate) enum What {
     /// A copy more.
     Add(Storage),
-    /// The same copy, stored in another way.
+    /// The same copy made anew, stored in another way.
     Store { from: Storage, to: Storage },
     /// A copy less.
     Remove(Storage),
@@ -29,6 +32,8 @@ pub(crate) enum What {
 pub(crate) struct NoWay {
     pub(crate) tables: Vec<usize>,
     pub(crate) nodes: Vec<usize>,
+    /// Tables with a copy that could be made anew if there were another one.
+    pub(crate) alone: Vec<usize>,
 }
 
 /// The changes in an order that can be carried out. `rank` says which tables come first.
@@ -43,10 +48,10 @@ pub(crate) fn order(
         while let Some(next) = ordering.ready.pop_first() {
             ordering.carry_out_or_block(next);
         }
-        if ordering.blocked.iter().all(BTreeSet::is_empty) {
+        if ordering.unable().next().is_none() {
             return Ok(ordering.done);
         }
-        if !ordering.detour() {
+        if !(ordering.hurry() || ordering.detour()) {
             return Err(ordering.stuck());
         }
     }
@@ -56,30 +61,30 @@ fn bytes(case: &Case, table: usize) -> u64 {
     case.tables.get(table).map_or(0, |table| table.bytes)
 }
 
-/// Whether the node is never beyond its limit meanwhile: while a copy is stored anew, both files are there.
+/// Whether the node is within its limit then, or no fuller than before.
 pub(crate) fn has_room(case: &Case, used: &[Room], change: Change) -> bool {
+    let (more, less) = takes(case, change);
+    let Some(used) = used.get(change.node).copied() else { return false };
+    let limit = case.limit(change.node);
+    let limit = Room { memory: limit.memory.max(used.memory), disk: limit.disk.max(used.disk) };
+    used.minus(less).leaves(more, limit)
+}
+
+/// What it takes, and what it gives back before.
+fn takes(case: &Case, change: Change) -> (Room, Room) {
     let bytes = bytes(case, change.table);
-    let more = match change.what {
-        What::Add(storage) => Room::of(storage, bytes),
-        What::Store { from, to } => {
-            let (from, to) = (Room::of(from, bytes), Room::of(to, bytes));
-            Room { memory: to.memory.saturating_sub(from.memory), disk: to.disk }
-        }
-        What::Remove(_) => return true,
-    };
-    used.get(change.node).copied().unwrap_or(Room::ENDLESS).leaves(more, case.limit(change.node))
+    match change.what {
+        What::Add(storage) => (Room::of(storage, bytes), Room::default()),
+        What::Store { from, to } => (Room::of(to, bytes), Room::of(from, bytes)),
+        What::Remove(storage) => (Room::default(), Room::of(storage, bytes)),
+    }
 }
 
 /// What the node uses when it is made.
 pub(crate) fn take_room(case: &Case, used: &mut [Room], change: Change) {
-    let bytes = bytes(case, change.table);
-    let (more, less) = match change.what {
-        What::Add(storage) => (Room::of(storage, bytes), Room::default()),
-        What::Store { from, to } => (Room::of(to, bytes), Room::of(from, bytes)),
-        What::Remove(storage) => (Room::default(), Room::of(storage, bytes)),
-    };
+    let (more, less) = takes(case, change);
     if let Some(used) = used.get_mut(change.node) {
-        *used = used.plus(more).minus(less);
+        *used = used.minus(less).plus(more);
     }
 }
 
@@ -91,16 +96,20 @@ struct Ordering<'c> {
     target: &'c [Vec<usize>],
     rank: Vec<usize>,
     used: Vec<Room>,
-    /// Who holds each table now.
-    holders: Vec<BTreeSet<usize>>,
+    /// Who holds each table now, and how.
+    holders: Vec<BTreeMap<usize, Storage>>,
     /// Copies that each table still gets.
     to_come: Vec<usize>,
-    /// What each table loses when it has them.
+    /// Copies of each table that are still to be made anew.
+    to_store: Vec<usize>,
+    /// What each table loses then.
     to_go: Vec<Vec<Change>>,
     ready: BTreeSet<Key>,
     changes: Vec<Change>,
     /// What waits for room, by node.
     blocked: Vec<BTreeSet<Key>>,
+    /// What waits for another copy of its table, by table, and whether it waits for no more than one.
+    alone: Vec<(BTreeSet<Key>, bool)>,
     done: Vec<Change>,
     detours_left: usize,
 }
@@ -121,15 +130,17 @@ impl<'c> Ordering<'c> {
             used,
             holders: Vec::with_capacity(tables),
             to_come: vec![0; tables],
+            to_store: vec![0; tables],
             to_go: vec![Vec::new(); tables],
             ready: BTreeSet::new(),
             changes: Vec::new(),
             blocked: vec![BTreeSet::new(); case.nodes.len()],
+            alone: vec![(BTreeSet::new(), false); tables],
             done: Vec::new(),
             detours_left: 0,
         };
         for (number, (table, wanted)) in case.tables.iter().zip(target).enumerate() {
-            ordering.holders.push(table.now.iter().map(|(node, _)| *node).collect());
+            ordering.holders.push(table.now.iter().copied().collect());
             ordering.plan(number, table, wanted);
         }
         ordering.detours_left = ordering.changes.len() + ordering.to_go.iter().map(Vec::len).sum::<usize>();
@@ -147,6 +158,9 @@ impl<'c> Ordering<'c> {
                     self.push(Change { table: number, node: *node, what: What::Add(to) });
                 }
                 Some(from) if from != to => {
+                    if let Some(cell) = self.to_store.get_mut(number) {
+                        *cell += 1;
+                    }
                     self.push(Change { table: number, node: *node, what: What::Store { from, to } });
                 }
                 Some(_as_wanted) => {}
@@ -173,7 +187,7 @@ impl<'c> Ordering<'c> {
 
     /// What a table loses may go when it has all that it gets.
     fn let_go(&mut self, table: usize) {
-        if self.to_come.get(table).is_none_or(|count| *count > 0) {
+        if self.to_come.get(table) != Some(&0) || self.to_store.get(table) != Some(&0) {
             return;
         }
         for change in self.to_go.get_mut(table).map(std::mem::take).unwrap_or_default() {
@@ -183,11 +197,58 @@ impl<'c> Ordering<'c> {
 
     fn carry_out_or_block(&mut self, key: Key) {
         let Some(change) = self.changes.get(key.3).copied() else { return };
-        if self.has_room(change) {
+        if !self.has_room(change) {
+            if let Some(waiting) = self.blocked.get_mut(change.node) {
+                waiting.insert(key);
+            }
+        } else if !self.is_covered(change) {
+            if let Some((waiting, _)) = self.alone.get_mut(change.table) {
+                waiting.insert(key);
+            }
+        } else {
             self.carry_out(change);
-        } else if let Some(waiting) = self.blocked.get_mut(change.node) {
-            waiting.insert(key);
         }
+    }
+
+    /// Whether there are enough other copies for one to be made anew: as many as there are before or after, or one more is made for
+    /// as long, or, where nobody could hold that, one fewer. What lasts is not left in memory only.
+    fn is_covered(&mut self, change: Change) -> bool {
+        let What::Store { from, to } = change.what else { return true };
+        let (Some(facts), Some(wanted)) = (self.case.tables.get(change.table), self.target.get(change.table))
+        else {
+            return false;
+        };
+        let least = facts.now.len().min(wanted.len()).max(1);
+        let in_memory = [from, to].contains(&Storage::RamCopies) || !facts.lasts;
+        let hurried = self.alone.get(change.table).is_some_and(|(_, hurried)| *hurried);
+        let to_come = self.to_come.get(change.table).is_some_and(|count| *count > 0);
+        let covered = |ordering: &Self, least: usize| {
+            let holders = ordering.holders.get(change.table).into_iter().flatten();
+            let mut others = holders.filter(|(node, _)| **node != change.node);
+            others.clone().count() >= least
+                && (in_memory || others.any(|(_, storage)| *storage != Storage::RamCopies))
+        };
+        if covered(self, least) {
+            return true;
+        }
+        if to_come && !hurried {
+            return false;
+        }
+        self.stand_in(change.table) || covered(self, 1)
+    }
+
+    /// Whether a node could take a copy for as long as the table has one fewer elsewhere.
+    fn stand_in(&mut self, table: usize) -> bool {
+        let Some((aside, going)) = self.aside(table).zip(self.to_go.get_mut(table)) else { return false };
+        let (Some(storage), Some(coming)) =
+            (self.case.tables.get(table).map(|table| table.new), self.to_come.get_mut(table))
+        else {
+            return false;
+        };
+        going.push(Change { table, node: aside, what: What::Remove(storage) });
+        *coming += 1;
+        self.carry_out(Change { table, node: aside, what: What::Add(storage) });
+        true
     }
 
     fn has_room(&self, change: Change) -> bool {
@@ -199,9 +260,12 @@ impl<'c> Ordering<'c> {
         self.done.push(change);
         if let Some(holders) = self.holders.get_mut(change.table) {
             match change.what {
-                What::Add(_) => drop(holders.insert(change.node)),
-                What::Remove(_) => drop(holders.remove(&change.node)),
-                What::Store { .. } => {}
+                What::Add(storage) | What::Store { to: storage, .. } => {
+                    holders.insert(change.node, storage);
+                }
+                What::Remove(_) => {
+                    holders.remove(&change.node);
+                }
             }
         }
         match change.what {
@@ -209,15 +273,41 @@ impl<'c> Ordering<'c> {
                 if let Some(cell) = self.to_come.get_mut(change.table) {
                     *cell = cell.saturating_sub(1);
                 }
+                let waiting = self.alone.get_mut(change.table).map(|(waiting, _)| std::mem::take(waiting));
+                self.ready.extend(waiting.unwrap_or_default());
                 self.let_go(change.table);
             }
-            What::Remove(_) | What::Store { .. } => self.unblock(change.node),
+            What::Store { .. } => {
+                if let Some(cell) = self.to_store.get_mut(change.table) {
+                    *cell = cell.saturating_sub(1);
+                }
+                self.let_go(change.table);
+                self.unblock(change.node);
+            }
+            What::Remove(_) => self.unblock(change.node),
         }
     }
 
     fn unblock(&mut self, node: usize) {
         let waiting = self.blocked.get_mut(node).map(std::mem::take).unwrap_or_default();
         self.ready.extend(waiting);
+    }
+
+    /// What cannot be done now.
+    fn unable(&self) -> impl Iterator<Item = &Key> {
+        self.blocked.iter().chain(self.alone.iter().map(|(waiting, _)| waiting)).flatten()
+    }
+
+    /// Everything waits: copies that are made anew wait for those that are to come no longer, where there is another one. Whether
+    /// there is such a one.
+    fn hurry(&mut self) -> bool {
+        for ((waiting, hurried), holders) in self.alone.iter_mut().zip(&self.holders) {
+            if !*hurried && !waiting.is_empty() && holders.len() > 1 {
+                *hurried = true;
+                self.ready.append(waiting);
+            }
+        }
+        !self.ready.is_empty()
     }
 
     /// Everything waits for room that something else has: one table goes aside, to a node where it will not stay, and no copy is missing
@@ -247,13 +337,18 @@ impl<'c> Ordering<'c> {
         false
     }
 
-    /// A node with room that neither holds a table nor shall.
+    /// A node with room that neither holds a table nor shall, and may.
     fn aside(&self, table: usize) -> Option<usize> {
         let facts = self.case.tables.get(table)?;
+        let excluded = match &facts.place {
+            Place::Chosen { excluded, .. } => excluded.as_slice(),
+            Place::Fixed(_) => &[],
+        };
         let (holders, wanted) = (self.holders.get(table)?, self.target.get(table)?);
         (0..self.case.nodes.len()).find(|node| {
             self.case.may_hold(*node)
-                && !holders.contains(node)
+                && !excluded.contains(node)
+                && !holders.contains_key(node)
                 && wanted.binary_search(node).is_err()
                 && self.has_room(Change { table, node: *node, what: What::Add(facts.new) })
         })
@@ -274,9 +369,12 @@ impl<'c> Ordering<'c> {
     }
 
     fn stuck(&self) -> NoWay {
-        let changes = || self.blocked.iter().flatten().filter_map(|key| self.changes.get(key.3));
+        let changes = || self.unable().filter_map(|key| self.changes.get(key.3));
         let tables: BTreeSet<usize> = changes().map(|change| change.table).collect();
         let nodes: BTreeSet<usize> = changes().map(|change| change.node).collect();
-        NoWay { tables: tables.into_iter().collect(), nodes: nodes.into_iter().collect() }
+        let alone = (0..self.alone.len())
+            .filter(|table| self.alone.get(*table).is_some_and(|(waiting, _)| !waiting.is_empty()))
+            .collect();
+        NoWay { tables: tables.into_iter().collect(), nodes: nodes.into_iter().collect(), alone }
     }
 }

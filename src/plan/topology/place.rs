@@ -24,14 +24,15 @@ pub(crate) struct Placement {
 }
 
 pub(crate) fn place(case: &Case) -> Placement {
-    if let Some(target) = exact::search(case) {
-        return Placement { target, missing: Vec::new() };
-    }
-    let mut best =
-        as_it_is(case).map_or_else(|| once(case), |target| Placement { target, missing: Vec::new() });
+    let whole = |target| Placement { target, missing: Vec::new() };
+    let searched = |case: &Case| exact::search(case).map(whole);
+    let mut best = searched(case).or_else(|| as_it_is(case).map(whole)).unwrap_or_else(|| once(case));
     while best.missing.is_empty() && case.spread(&best.target) < case.most_spread() {
-        let next = once(&case.after(&best.target));
-        if !next.missing.is_empty() || case.spread(&next.target) <= case.spread(&best.target) {
+        let after = case.after(&best.target);
+        let next = searched(&after).unwrap_or_else(|| once(&after));
+        // What goes and comes back by way of it would be stored otherwise there.
+        let better = case.spread(&next.target) > case.spread(&best.target);
+        if !next.missing.is_empty() || !better || !case.fits(&next.target) {
             break;
         }
         best = next;
@@ -41,7 +42,6 @@ pub(crate) fn place(case: &Case) -> Placement {
 
 /// Where the tables are, if nothing has to be done.
 fn as_it_is(case: &Case) -> Option<Vec<Vec<usize>>> {
-    let mut used = vec![Room::default(); case.nodes.len()];
     let mut target = Vec::with_capacity(case.tables.len());
     for (number, table) in case.tables.iter().enumerate() {
         let holders: Vec<usize> = match (&table.place, Choice::of(case, number)) {
@@ -57,17 +57,9 @@ fn as_it_is(case: &Case) -> Option<Vec<Vec<usize>>> {
             }
             (Place::Chosen { .. }, None) => return None,
         };
-        for node in &holders {
-            let cell = used.get_mut(*node)?;
-            let room = table.room_on(*node);
-            if !cell.leaves(room, case.limit(*node)) {
-                return None;
-            }
-            *cell = cell.plus(room);
-        }
         target.push(holders);
     }
-    Some(target)
+    case.fits(&target).then_some(target)
 }
 
 fn once(case: &Case) -> Placement {

@@ -36,8 +36,13 @@ pub(super) struct Wishes<'a> {
     /// Members with a loaded copy, by table.
     pub(super) loaded: Vec<Vec<usize>>,
     pub(super) problems: Vec<Problem>,
-    pub(super) warnings: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// Tables that should be stored otherwise and cannot be.
+    stored: Vec<usize>,
 }
+
+/// The line of a table that is left alone as it has to wait, and not because the policy says so.
+pub(in crate::plan) const WAITS: u32 = 0;
 
 /// Tables that want too many copies: how many, from whom, and where that is said.
 type TooFew = BTreeMap<(Lines2, u32, Vec<usize>), Vec<TableName>>;
@@ -60,6 +65,7 @@ impl<'a> Wishes<'a> {
             tables,
             problems: Vec::new(),
             warnings: Vec::new(),
+            stored: Vec::new(),
         };
         wishes.case.zones = wishes.case.nodes.iter().map(|node| node.zone + 1).max().unwrap_or(0);
         let mut reading = Reading {
@@ -68,7 +74,7 @@ impl<'a> Wishes<'a> {
             sets: HashMap::new(),
             table_wishes: policy.tables.iter().map(|wish| (&wish.table.value, wish)).collect(),
             alone: policy.leave_alone.iter().map(|at| &at.value).collect(),
-            masters: (0..wishes.members.len()).filter(|n| wishes.is_master(*n)).collect(),
+            masters: (0..wishes.members.len()).filter(|n| wishes.may_be_a_holder(*n)).collect(),
             too_few: TooFew::new(),
             not_movable: BTreeMap::new(),
         };
@@ -87,8 +93,9 @@ impl<'a> Wishes<'a> {
         wishes
     }
 
-    fn is_master(&self, node: usize) -> bool {
-        self.members.get(node).is_some_and(|member| member.role == Role::Master)
+    /// Masters that have, as far as is known, a disc for what lasts.
+    fn may_be_a_holder(&self, node: usize) -> bool {
+        self.members.get(node).is_some_and(|member| member.role == Role::Master && !is_diskless(member))
     }
 
     /// Masters and slaves that run.
@@ -105,7 +112,7 @@ impl<'a> Wishes<'a> {
         let is_up = |node: usize| self.members.get(node).is_some_and(|member| member.facts.is_some());
         let frozen = now.iter().any(|(node, _)| loaded.binary_search(node).is_err() || !is_up(*node));
         let (wanted, line) = self.storage(wish, class);
-        let usual = most_common(&now);
+        let usual = most_common(&now, class == Class::Durable);
         let new = wanted.or(usual).unwrap_or(Storage::DiscCopies);
         let excluded = reading.numbers(wish.map_or(&[], |wish| &wish.exclusions));
         let reason = if reading.alone.contains(&table.name) {
@@ -121,13 +128,21 @@ impl<'a> Wishes<'a> {
             reading.not_movable.entry(reason).or_default().push(table.name.clone());
         }
         let holders = || now.iter().map(|(node, _)| *node).collect::<Vec<_>>();
-        let everywhere =
-            || (0..self.members.len()).filter(|node| self.serves(*node) && !excluded.contains(node));
+        let may_store = |node: &usize| {
+            let diskless = self.members.get(*node).is_some_and(is_diskless);
+            new == Storage::RamCopies || !diskless || now.iter().any(|(holder, _)| holder == node)
+        };
+        let everywhere = || {
+            (0..self.members.len())
+                .filter(|node| self.serves(*node) && !excluded.contains(node))
+                .filter(may_store)
+        };
         let place = match class {
             _ if reason.is_some() => Place::Fixed(holders()),
             Class::Local if table.name.as_str() == FENCE => {
-                let up = (0..self.members.len())
-                    .filter(|n| self.members.get(*n).is_some_and(|m| m.facts.is_some()));
+                let up = (0..self.members.len()).filter(|n| {
+                    self.members.get(*n).is_some_and(|member| member.facts.is_some() && !is_diskless(member))
+                });
                 Place::Fixed(united(holders(), up))
             }
             Class::Local => Place::Fixed(holders()),
@@ -140,20 +155,64 @@ impl<'a> Wishes<'a> {
             Class::Durable => self.durable(reading, table, wish, &now, frozen, excluded),
         };
         let movable = reason.is_none() && class != Class::Local;
-        if let Some(storage) = wanted.filter(|_| movable) {
-            self.storage_fits(table, storage, line, &place);
+        if movable {
+            self.storage_fits(table, (new, line), wanted.is_some(), &now, &place);
         }
+        let (place, kept_on_disc) = match wanted {
+            None if class == Class::Durable => self.kept_on_disc(&now, place),
+            Some(_) | None => (place, None),
+        };
         self.classes.push(class);
         self.loaded.push(loaded);
-        let change = wanted.filter(|_| movable && !frozen);
+        let change = wanted.or(kept_on_disc).filter(|_| movable && !frozen);
         self.case.tables.push(TableCase {
             bytes: table.memory,
             now,
             change,
             new,
             is_said: wanted.is_some(),
+            lasts: class == Class::Durable,
             place,
         });
+    }
+
+    /// Where some copies are on disc and some in memory, one of those on disc stays; if none can, all that stay go to disc.
+    fn kept_on_disc(&self, now: &[(usize, Storage)], place: Place) -> (Place, Option<Storage>) {
+        let in_memory = |(_, storage): &(usize, Storage)| *storage == Storage::RamCopies;
+        let on_disc: Vec<usize> = now.iter().filter(|copy| !in_memory(copy)).map(|(node, _)| *node).collect();
+        let Place::Chosen { required, excluded, copies } = place else { return (place, None) };
+        if on_disc.is_empty() || !now.iter().any(in_memory) || required.iter().any(|n| on_disc.contains(n)) {
+            return (Place::Chosen { required, excluded, copies }, None);
+        }
+        let may = |node: &usize| self.case.may_hold(*node) && !excluded.contains(node);
+        match on_disc.into_iter().find(may).filter(|_| copies > required.len()) {
+            Some(keeper) => (Place::Chosen { required: united(required, [keeper]), excluded, copies }, None),
+            None => (Place::Chosen { required, excluded, copies }, most_common(now, true)),
+        }
+    }
+
+    /// These stay stored as they are, as no copy of them can be made anew. Whether there was one that should not have.
+    pub(super) fn stay_stored(&mut self, tables: &[usize]) -> bool {
+        let before = self.stored.len();
+        for table in tables {
+            let Some(facts) = self.case.tables.get_mut(*table) else { continue };
+            if facts.change.take().is_some() {
+                self.stored.push(*table);
+            }
+        }
+        self.stored.len() > before
+    }
+
+    pub(super) fn warnings(&self) -> Vec<Problem> {
+        let stored = self.stored.iter().filter_map(|table| self.tables.get(*table));
+        let mut tables: Vec<TableName> = stored.map(|table| table.name.clone()).collect();
+        tables.sort_unstable();
+        let stored = (!tables.is_empty()).then(|| Problem::PolicyNotMovable {
+            tables: Tables(tables),
+            reason: "a copy is stored otherwise when another member has one on disc meanwhile, and none can"
+                .into(),
+        });
+        self.warnings.iter().cloned().chain(stored).collect()
     }
 
     fn storage(&self, wish: Option<&TableWish>, class: Class) -> (Option<Storage>, Option<u32>) {
@@ -208,7 +267,14 @@ impl<'a> Wishes<'a> {
     }
 
     /// Whether a table can be stored so, where it shall be.
-    fn storage_fits(&mut self, table: &Table, storage: Storage, line: Option<u32>, place: &Place) {
+    fn storage_fits(
+        &mut self,
+        table: &Table,
+        (storage, line): (Storage, Option<u32>),
+        is_said: bool,
+        now: &[(usize, Storage)],
+        place: &Place,
+    ) {
         let mut cannot = |reason: String| {
             self.problems.push(Problem::PolicyStorage {
                 table: table.name.to_string(),
@@ -217,18 +283,19 @@ impl<'a> Wishes<'a> {
                 lines: Lines::of(line),
             });
         };
-        if storage == Storage::DiscOnlyCopies && table.table_type == TableType::OrderedSet {
+        let is_new = |node: &&usize| !now.iter().any(|(holder, _)| holder == *node);
+        if is_said && storage == Storage::DiscOnlyCopies && table.table_type == TableType::OrderedSet {
             cannot("dets has no ordered_set".into());
         }
         let (Place::Fixed(nodes) | Place::Chosen { required: nodes, .. }) = place;
         if storage != Storage::RamCopies {
-            for node in
-                nodes.iter().filter_map(|node| self.members.get(*node)).filter(|member| is_diskless(member))
+            let stored = nodes.iter().filter(|node| is_said || is_new(node));
+            for node in stored.filter_map(|node| self.members.get(*node)).filter(|member| is_diskless(member))
             {
                 cannot(format!("the schema of {} is in memory only", node.node));
             }
         }
-        if storage == Storage::DiscOnlyCopies && table.memory > DETS_LIMIT - DETS_MARGIN {
+        if is_said && storage == Storage::DiscOnlyCopies && table.memory > DETS_LIMIT - DETS_MARGIN {
             self.problems.push(Problem::DetsLimit {
                 table: table.name.clone(),
                 bytes: Bytes(table.memory),
@@ -284,8 +351,15 @@ impl<'a> Wishes<'a> {
     /// What each node may take: what the policy says, and what is there and free. More than that may be asked for already.
     fn limits(&mut self) {
         let mut certain = vec![Room::default(); self.members.len()];
-        for table in &self.case.tables {
+        // What has to wait for now may be what the limit is about.
+        let waiting: HashSet<&TableName> =
+            self.policy.leave_alone.iter().filter(|at| at.line == WAITS).map(|at| &at.value).collect();
+        let mut waits = vec![false; self.members.len()];
+        for (table, facts) in self.case.tables.iter().zip(&self.tables) {
             for (node, storage) in &table.now {
+                if let Some(cell) = waits.get_mut(*node) {
+                    *cell |= waiting.contains(&facts.name);
+                }
                 if let Some(member) = self.members.get_mut(*node) {
                     member.used = member.used.plus(Room::of(*storage, table.bytes));
                 }
@@ -297,7 +371,7 @@ impl<'a> Wishes<'a> {
                 }
             }
         }
-        for (number, needed) in certain.into_iter().enumerate() {
+        for (number, (needed, waits)) in certain.into_iter().zip(waits).enumerate() {
             let (Some(member), Some(node)) = (self.members.get(number), self.case.nodes.get_mut(number))
             else {
                 continue;
@@ -309,6 +383,10 @@ impl<'a> Wishes<'a> {
                 memory: said(memory).min(free(member.used.memory, member.facts.and_then(|f| f.memory_free))),
                 disk: said(disk).min(free(member.used.disk, member.facts.and_then(|f| f.disk_free))),
             };
+            if waits {
+                let Room { memory, disk } = node.limit;
+                node.limit = Room { memory: memory.max(needed.memory), disk: disk.max(needed.disk) };
+            }
             let limit = node.limit;
             let lines = |at: Option<At<Option<u64>>>| {
                 Lines::of(at.map(|at| at.line).into_iter().chain(self.policy.copies.map(|at| at.line)))
