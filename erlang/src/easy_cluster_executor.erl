@@ -15,8 +15,10 @@
 %% It goes back, and so much for that is done.
 -define(BACK_DONE, {recovered, back}).
 
-%% So many operations are looked at for what copies took.
+%% So many operations that copied something are looked at for what copies took.
 -define(LEARN_FROM, 20).
+%% So many repairs that have ended stay in the history.
+-define(KEEP_REPAIRS, 20).
 
 -type report() :: fun((event()) -> ok).
 %% What an operation tells while it runs.
@@ -72,6 +74,7 @@ checked({error, Reason}, _Plan, _Report) ->
 %% Carries out a plan that is about nobody but the database in Directory.
 -spec commit_offline(easy_cluster_planner:plan(), file:filename(), report()) -> {ok, map()} | easy_cluster_planner:error().
 commit_offline(#{id := Id} = Plan, Directory, Report) ->
+    ok = delete_old(Plan, Directory),
     case easy_cluster_journal:create(Directory, Id, {begun, Plan}) of
         {ok, Journal} -> run(maps:get(steps, Plan), Journal, [], context(Plan, Directory, Report));
         {error, Reason} -> {error, Reason}
@@ -514,9 +517,19 @@ copied(Directory) ->
     case easy_cluster_journal:list(Directory) of
         {error, _Unreadable} -> [];
         Ids ->
-            Newest = lists:sublist(lists:reverse(Ids), ?LEARN_FROM),
-            All = [Copy || Id <- lists:reverse(Newest), Copy <- copies_of(easy_cluster_journal:read(Directory, Id))],
+            All = lists:append(newest_copies(lists:reverse(Ids), Directory, ?LEARN_FROM, [])),
             maps:values(maps:from_list([{{Table, Storage}, Copy} || #{table := Table, storage := Storage} = Copy <- All]))
+    end.
+
+%% Of each operation that made some, the oldest first.
+newest_copies([], _Directory, _Left, Found) ->
+    Found;
+newest_copies(_Older, _Directory, 0, Found) ->
+    Found;
+newest_copies([Id | Older], Directory, Left, Found) ->
+    case copies_of(easy_cluster_journal:read(Directory, Id)) of
+        [] -> newest_copies(Older, Directory, Left, Found);
+        Copies -> newest_copies(Older, Directory, Left - 1, [Copies | Found])
     end.
 
 copies_of({ok, #{events := [{_, _, {begun, #{steps := Steps}}} | Entries]}}) ->
@@ -621,3 +634,35 @@ finish_drops(Directory) ->
 
 dropped_at_start(ok, Id) -> logger:notice(#{what => easy_cluster_drop_kept, operation => Id});
 dropped_at_start({error, Reason}, Id) -> logger:error(#{what => easy_cluster_drop_kept, operation => Id, reason => Reason}).
+
+%%% Giving up the history of repairs
+
+%% A policy that is followed makes repairs by itself for years, and each look reads all journals. What can be had back, what has not
+%% ended, and the copies that estimates are learned from stay.
+delete_old(#{operation := {repair, _}}, Directory) ->
+    case {easy_cluster_journal:list(Directory), stored(Directory)} of
+        {[_ | _] = Ids, #{kept := Kept, archives := Archives}} ->
+            Stored = [Id || #{id := Id} <- Kept ++ Archives],
+            Newest = [told(Id, easy_cluster_journal:read(Directory, Id)) || Id <- lists:reverse(Ids)],
+            Teaching = lists:sublist([Id || #{id := Id, teaches := true} <- Newest], ?LEARN_FROM),
+            Ended = [Id || #{id := Id, ended := true} <- Newest],
+            delete_each(lists:nthtail(min(?KEEP_REPAIRS, length(Ended)), Ended) -- (Teaching ++ Stored), Directory);
+        {_NoneOrUnreadable, _} ->
+            ok
+    end;
+delete_old(_Plan, _Directory) ->
+    ok.
+
+told(Id, Read) ->
+    #{id => Id, teaches => copies_of(Read) =/= [], ended => is_ended_repair(Read)}.
+
+is_ended_repair({ok, #{events := [{_, _, {begun, #{operation := {repair, _}}}} | Entries]}}) ->
+    lists:member(element(1, outcome(Entries)), [done, stopped]);
+is_ended_repair(_OtherOrDamaged) ->
+    false.
+
+%% One that stays is deleted the next time.
+delete_each(Ids, Directory) ->
+    [logger:error(#{what => easy_cluster_journal, operation => Id, reason => Reason})
+     || Id <- Ids, {error, Reason} <- [easy_cluster_journal:delete(Directory, Id)]],
+    ok.

@@ -16,6 +16,7 @@
 -export([open/2]).
 -export([append/2, append_all/2, write_all/2]).
 -export([close/1]).
+-export([delete/2]).
 %% Reading
 -export([read/2]).
 -export([list/1]).
@@ -190,6 +191,27 @@ close(#{file := File, path := Path}) ->
         {error, Reason} -> problem(journal_write, Path, Reason)
     end.
 
+%% With what was torn off it.
+-spec delete(file:filename(), id()) -> ok | {error, problem()}.
+delete(Dir, Id) ->
+    case is_id(Id) of
+        true -> deleted([path(Dir, Id) | torn(folder(Dir), Id)]);
+        false -> problem(bad_id, Dir, {bad_id, Id})
+    end.
+
+torn(Folder, Id) ->
+    Prefix = <<Id/binary, ".torn-">>,
+    case easy_cluster_files:names(Folder) of
+        {ok, Names} -> [filename:join(Folder, Name) || Name <- Names, is_list(Name), string:prefix(Name, Prefix) =/= nomatch];
+        {error, _Unreadable} -> []
+    end.
+
+deleted(Paths) ->
+    case easy_cluster_files:each(fun easy_cluster_files:delete/1, Paths) of
+        ok -> ok;
+        {error, Details} -> {error, {journal_write, Details}}
+    end.
+
 -spec read(file:filename(), id()) -> {ok, contents()} | {error, problem()}.
 read(Dir, Id) ->
     with_path(Dir, Id, fun(Path) -> contents(read_file(Path)) end).
@@ -271,9 +293,12 @@ is_id(_) ->
 
 with_path(Dir, Id, Fun) ->
     case is_id(Id) of
-        true -> Fun(filename:join(folder(Dir), binary_to_list(Id) ++ ?EXTENSION));
+        true -> Fun(path(Dir, Id));
         false -> problem(bad_id, Dir, {bad_id, Id})
     end.
+
+path(Dir, Id) ->
+    filename:join(folder(Dir), binary_to_list(Id) ++ ?EXTENSION).
 
 problem(Code, Path, Reason) ->
     {error, {Code, #{path => Path, reason => Reason}}}.

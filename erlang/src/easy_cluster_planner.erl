@@ -2,6 +2,7 @@
 -module(easy_cluster_planner).
 
 -export([plan/2]).
+-export([unattended/1]).
 -export([test/2]).
 -export([backup/2]).
 -export([write_snapshot/1]).
@@ -152,7 +153,7 @@ of_here(force_boot, {ok, #{timeout := Timeout} = Options}) ->
     easy_cluster_gather:release(Opened),
     Plan;
 of_here(repair, {ok, Options}) ->
-    wanted(easy_cluster_policy:current(), Options);
+    wanted(easy_cluster_policy:current(), [], Options);
 of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
     Plan = compared(Operation, Options, Snapshot),
@@ -161,11 +162,19 @@ of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
 of_here(_Operation, {error, Reason}) ->
     {error, Reason}.
 
-wanted(undefined, _Options) ->
+%% The plan for the policy, without what was made again and again lately. Who asks for a repair by hand means it.
+-spec unattended([#{table := atom(), node := node()}]) -> {ok, plan()} | error().
+unattended(Lately) ->
+    case options(#{}) of
+        {ok, Options} -> wanted(easy_cluster_policy:current(), Lately, Options);
+        {error, Reason} -> {error, Reason}
+    end.
+
+wanted(undefined, _Lately, _Options) ->
     {error, {no_policy, #{}}};
-wanted(Text, #{timeout := Timeout} = Options) ->
+wanted(Text, Lately, #{timeout := Timeout} = Options) ->
     {_Date, {Hour, Minute, _Second}} = calendar:local_time(),
-    Repair = #{policy => Text, minute => 60 * Hour + Minute, lately => easy_cluster_sync:lately()},
+    Repair = #{policy => Text, minute => 60 * Hour + Minute, lately => Lately},
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
     Plan = with_rows({repair, Repair}, Options, Snapshot, {ok, []}),
     easy_cluster_gather:release(Opened),

@@ -3,6 +3,7 @@
 -module(easy_cluster_policy).
 
 -export([current/0, set/1]).
+-export([set/2, unset/1]).
 -export([validator/1]).
 -export([from_yaml/1]).
 
@@ -12,15 +13,42 @@
 
 -spec current() -> binary() | undefined.
 current() ->
-    case application:get_env(easy_cluster, policy, undefined) of
-        undefined -> undefined;
-        Text -> easy_cluster_planner:text(Text)
+    case {of_hosts(), application:get_env(easy_cluster, policy, undefined)} of
+        {[{_First, Text} | _], _} -> Text;
+        {[], undefined} -> undefined;
+        {[], Text} -> easy_cluster_planner:text(Text)
     end.
 
-%% The members look at what has changed.
+%% What the environment of the application says. The members look at what has changed.
 -spec set(binary() | undefined) -> ok.
 set(undefined) -> application:unset_env(easy_cluster, policy);
 set(Text) -> application:set_env(easy_cluster, policy, Text).
+
+%% What a virtual host of ejabberd's says, if it says anything. They may differ (`host_config'), and ejabberd starts them in any order: the
+%% first by name that has a policy decides, and it does so before the environment.
+-spec set(Host :: binary(), binary() | undefined) -> ok.
+set(Host, Text) ->
+    keep((kept())#{Host => Text}),
+    warn(of_hosts()).
+
+warn([{First, Text} | Others]) ->
+    [logger:warning(#{what => easy_cluster_policy, followed => First, not_followed => Other}) || {Other, Its} <- Others, Its =/= Text],
+    ok;
+warn([]) ->
+    ok.
+
+%% The virtual host does not run the module any more.
+-spec unset(Host :: binary()) -> ok.
+unset(Host) ->
+    keep(maps:remove(Host, kept())).
+
+of_hosts() ->
+    [{Host, Text} || {Host, Text} <- lists:sort(maps:to_list(kept())), Text =/= undefined].
+
+%% Not in the environment: who changes that waits for the process that stops ejabberd, which waits for its modules.
+keep(Policies) -> persistent_term:put(?MODULE, Policies).
+
+kept() -> persistent_term:get(?MODULE, #{}).
 
 %% A validator of ejabberd's (`econf', which a build without ejabberd does not know): from what the parser has made of it to the text.
 %% The lines that it tells are those of `ejabberd.yml' or of the file of the module, where the policy stands there.

@@ -147,8 +147,16 @@ ended(#state{round = {Round, _Members}} = State) ->
 
 %% No operation runs here or elsewhere, and the same members are there.
 is_quiet(Members) ->
-    maps:get(operation, easy_cluster_server:state()) =:= none andalso easy_cluster_lock:holders() =:= []
+    is_idle() andalso easy_cluster_lock:holders() =:= []
         andalso members() =:= Members.
+
+%% A server that does not answer in time has something to do.
+is_idle() ->
+    try easy_cluster_server:state() of
+        #{operation := Operation} -> Operation =:= none
+    catch
+        exit:{_Reason, {gen_server, call, _}} -> false
+    end.
 
 %%% The round
 

@@ -158,10 +158,13 @@ followed(off) -> ["nobody looks (sync: off)"];
 followed({follows, Node}) -> [io_lib:format("~ts sees to it", [Node])];
 followed({paused, Nodes}) -> [["paused on ", names(Nodes), ": easy_cluster:resume() goes on"]];
 followed({differs, Nodes}) -> [string:trim(problems(#{}, {policy_differs, #{nodes => Nodes}}))];
+followed({silent, Nodes}) -> [["nothing is changed before these answer: ", names(Nodes)]];
+followed({waits, Warnings}) -> [["not everything is as wanted yet", warnings(Warnings)]];
 followed({as_wanted, []}) -> ["everything is as wanted"];
 followed({as_wanted, Warnings}) -> ["everything is as wanted, as far as it can be", warnings(Warnings)];
 followed({proposed, Steps, Warnings}) -> [[io_lib:format("changes that are wanted: ~w; easy_cluster:repair() makes them", [Steps]), warnings(Warnings)]];
 followed({brought, Id, Steps}) -> [io_lib:format("changes that were made: ~w, as ~ts", [Steps, Id])];
+followed({in_vain, Id, Steps}) -> [io_lib:format("changes that were made: ~w, as ~ts; the same are wanted again, and tried again later", [Steps, Id])];
 followed({impossible, {_, Details} = Reason}) -> [["cannot be followed\n", string:trim(problems(Details, Reason), trailing)]];
 followed({failed, {_, Details} = Reason}) -> [["not reached, and tried again\n", string:trim(problems(Details, Reason), trailing)]].
 

@@ -4,42 +4,61 @@
 -behaviour(gen_server).
 
 -export([start_link/0]).
--export([look/0, look_everywhere/0, state/0, lately/0]).
+-export([look/0, look_everywhere/0, state/0]).
 -export([pause/1, continue/1, is_paused/0]).
 %% Asked by other members
 -export([opinion/0, pause_here/0, continue_here/0]).
+%% What they have said
+-export([judge/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
+%% Milliseconds, each with the key of the application's environment that says otherwise.
 %% ejabberd's modules make their tables and copies one after another when it starts.
--define(SETTLE, 2000).
--define(INTERVAL, 60000).
-%% Somebody else was at it.
--define(SOON, 10000).
--define(TIMEOUT, 5000).
+-define(SETTLE, {sync_settle, 2000}).
+-define(INTERVAL, {sync_interval, 60000}).
+%% After a failure; twice as long after each more, up to the longest.
+-define(SOON, {sync_retry, 10000}).
+-define(LONGEST, 300000).
+-define(TIMEOUT, {sync_timeout, 5000}).
 -define(HOUR, 3600).
 
+%% These tell of tables that stay as they are although the policy wants them otherwise.
+-define(LEFT_UNDONE, [policy_stalls, policy_undone]).
+
 %% What a look has come to.
--type finding() :: not_yet | no_policy | off | {follows, node()} | {paused, [node()]} | {differs, [node()]}
-                 | {as_wanted, Warnings :: [term()]} | {proposed, Steps :: pos_integer(), Warnings :: [term()]}
-                 | {brought, Id :: binary(), Steps :: pos_integer()} | {impossible, {atom(), map()}} | {failed, {atom(), map()}}.
--type state() :: #{finding := finding(), looked := calendar:datetime() | never, looking := boolean()}.
+-type finding() :: not_yet | no_policy | off | {follows, node()} | {paused, [node()]} | {differs, [node()]} | {silent, [node()]}
+                 | {as_wanted, Warnings :: [term()]} | {waits, Warnings :: [term()]}
+                 | {proposed, Steps :: pos_integer(), Warnings :: [term()]}
+                 | {brought | in_vain, Id :: binary(), Steps :: pos_integer()} | {impossible, {atom(), map()}} | {failed, {atom(), map()}}.
+%% `put_off' are milliseconds before nothing is tried again; `lately' is what was changed here by itself within the last hour.
+-type state() :: #{finding := finding(), looked := calendar:datetime() | never, looking := boolean(),
+                   put_off := non_neg_integer(), lately := [change()]}.
 -type change() :: #{table := atom(), node := node()}.
--export_type([finding/0, state/0]).
+-type opinion() :: #{policy := binary() | undefined, paused := boolean()}.
+-export_type([finding/0, state/0, opinion/0]).
 
 -record(state, {finding = not_yet :: finding(),
                 looked = never :: calendar:datetime() | never,
-                %% The one that looks, and since when another look is wanted.
+                %% The one that looks, what it has changed so far, and whether another look is wanted.
                 looker = none :: none | {pid(), reference()},
+                made = [] :: [change()],
                 again = false :: boolean(),
                 timer = none :: none | reference(),
+                %% The policy that was looked with last.
+                policy = undefined :: binary() | undefined,
                 %% What was changed here by itself, with the time in seconds.
-                changed = [] :: [{integer(), change()}]}).
+                changed = [] :: [{integer(), change()}],
+                %% What the last look has done that did something.
+                brought = [] :: [term()],
+                %% How often it was tried to no avail, and when it may be tried again, in milliseconds.
+                failures = 0 :: non_neg_integer(),
+                not_before = now :: now | integer()}).
 
 -spec start_link() -> gen_server:start_ret().
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% Something has changed, so that a look is worth it.
+%% Somebody has changed something, so that a look is worth it, whatever has failed before.
 -spec look() -> ok.
 look() ->
     gen_server:cast(?MODULE, look).
@@ -53,15 +72,14 @@ look_everywhere() ->
 state() ->
     gen_server:call(?MODULE, state).
 
-%% What was changed here by itself within the last hour.
--spec lately() -> [change()].
-lately() ->
-    gen_server:call(?MODULE, lately).
-
-%% What this member wants, for the one that acts. A member that is paused keeps all from acting.
--spec opinion() -> #{policy := binary() | undefined, paused := boolean()}.
+%% What this member wants, for the one that acts. A member that is paused keeps all from acting. One where nobody looks has no
+%% say on the policy: it will not act, and others must not wait for it.
+-spec opinion() -> opinion().
 opinion() ->
-    #{policy => easy_cluster_policy:current(), paused => is_paused()}.
+    #{policy => policy_of(whereis(?MODULE)), paused => is_paused()}.
+
+policy_of(undefined) -> undefined;
+policy_of(_Looks) -> easy_cluster_policy:current().
 
 %% Nothing is brought to what the policy wants until continue/1, on no member: what is under way ends behind its present step.
 -spec pause(timeout()) -> [{node(), ok | {error, term()}}].
@@ -83,7 +101,10 @@ told({ok, {error, Reason}}) -> {error, Reason};
 told({error, Reason}) -> {error, Reason}.
 
 others() ->
-    mnesia:system_info(running_db_nodes) -- [node()].
+    others(mnesia:system_info(is_running)).
+
+others(yes) -> mnesia:system_info(running_db_nodes) -- [node()];
+others(_NotNow) -> [].
 
 -spec pause_here() -> ok | {error, term()}.
 pause_here() ->
@@ -112,7 +133,10 @@ pause_file() ->
 init([]) ->
     process_flag(trap_exit, true),
     look_everywhere(),
-    {ok, later(?SETTLE, #state{})}.
+    {ok, later(milliseconds(?SETTLE), #state{})}.
+
+milliseconds({Key, Default}) ->
+    application:get_env(easy_cluster, Key, Default).
 
 %% The first wish counts: a change each second must not put the look off for ever.
 later(Milliseconds, #state{timer = none} = State) ->
@@ -127,38 +151,65 @@ later(Milliseconds, #state{timer = Timer} = State) ->
     end.
 
 handle_call(state, _From, #state{finding = Finding, looked = Looked, looker = Looker} = State) ->
-    {reply, #{finding => Finding, looked => Looked, looking => Looker =/= none}, State};
-handle_call(lately, _From, State) ->
-    #state{changed = Changed} = Fresh = forget_old(State),
-    {reply, [Change || {_At, Change} <- Changed], Fresh}.
+    {reply, #{finding => Finding, looked => Looked, looking => Looker =/= none, put_off => put_off(State), lately => lately(State)}, State}.
 
-forget_old(#state{changed = Changed} = State) ->
-    Now = erlang:monotonic_time(second),
-    State#state{changed = [Each || {At, _} = Each <- Changed, Now - At < ?HOUR]}.
-
+%% Somebody wants it, or has another policy.
 handle_cast(look, State) ->
-    {noreply, later(?SETTLE, State)}.
+    {noreply, later(milliseconds(?SETTLE), anew(State))}.
 
-handle_info(look, #state{looker = none} = State) ->
+handle_info(look, #state{looker = none} = Before) ->
     ok = subscribe(),
-    Looker = spawn_monitor(fun() -> exit({found, find()}) end),
-    {noreply, later(interval(), State#state{looker = Looker, timer = none, again = false})};
+    State = Before#state{timer = none, again = false},
+    {noreply, looked(with_policy(easy_cluster_policy:current(), State))};
 handle_info(look, State) ->
     {noreply, State#state{timer = none, again = true}};
-handle_info({'DOWN', Monitor, process, Pid, Reason}, #state{looker = {Pid, Monitor}, again = Again, finding = Before} = State) ->
-    {Finding, Changes} = found(Reason),
+handle_info({made, Pid, Change}, #state{looker = {Pid, _Monitor}, made = Made} = State) ->
+    {noreply, State#state{made = [Change | Made]}};
+handle_info({'DOWN', Monitor, process, Pid, Reason}, #state{looker = {Pid, Monitor}, finding = Before} = State) ->
+    {Found, Steps} = found(Reason),
+    {Finding, Next} = came_to(Found, Steps, changed(State)),
     [logger:notice(#{what => easy_cluster_sync, finding => Finding}) || is_news(Finding, Before)],
-    Now = erlang:monotonic_time(second),
-    #state{changed = Changed} = Fresh = forget_old(State),
-    Found = Fresh#state{finding = Finding, looked = calendar:universal_time(), looker = none,
-                        changed = [{Now, Change} || Change <- Changes] ++ Changed},
-    {noreply, next(Finding, Again, Found)};
+    {noreply, next(Finding, Next#state{finding = Finding, looked = calendar:universal_time(), looker = none})};
 handle_info({mnesia_system_event, {Event, _Node}}, State) when Event =:= mnesia_up; Event =:= mnesia_down ->
-    {noreply, later(?SETTLE, State)};
+    {noreply, later(milliseconds(?SETTLE), anew(State))};
 handle_info({mnesia_table_event, {_Event, Record, _Activity}}, State) when element(1, Record) =:= schema ->
-    {noreply, later(?SETTLE, State)};
+    {noreply, later(milliseconds(?SETTLE), State)};
+%% Mnesia stops here.
+handle_info({'EXIT', _Subscribed, _Reason}, State) ->
+    {noreply, later(milliseconds(?SETTLE), anew(State))};
 handle_info(_OtherOfMnesia, State) ->
     {noreply, State}.
+
+%% What was done for another policy was no fight about this one.
+with_policy(Policy, #state{policy = Before} = State) when Policy =:= undefined; Policy =:= Before -> State;
+with_policy(Policy, State) -> anew(State#state{policy = Policy, changed = []}).
+
+looked(State) ->
+    case put_off(State) of
+        0 ->
+            Server = self(),
+            Lately = lately(State),
+            Looker = spawn_monitor(fun() -> exit({found, find(Server, Lately)}) end),
+            later(milliseconds(?INTERVAL), State#state{looker = Looker});
+        Left ->
+            later(min(Left, milliseconds(?INTERVAL)), State)
+    end.
+
+%% Milliseconds before nothing is tried again.
+put_off(#state{not_before = now}) -> 0;
+put_off(#state{not_before = Then}) -> max(0, Then - erlang:monotonic_time(millisecond)).
+
+lately(State) ->
+    [Change || {_At, Change} <- of_last_hour(State)].
+
+of_last_hour(#state{changed = Changed}) ->
+    Now = erlang:monotonic_time(second),
+    [Each || {At, _Change} = Each <- Changed, Now - At < ?HOUR].
+
+%% With what the look has changed. A copy can go aside and come back on the way to what is wanted, which is one change.
+changed(#state{made = Made} = State) ->
+    Now = erlang:monotonic_time(second),
+    State#state{made = [], changed = [{Now, Change} || Change <- lists:usort(Made)] ++ of_last_hour(State)}.
 
 found({found, Found}) -> Found;
 found(Reason) -> {{failed, {operation_died, #{id => <<"a look">>, reason => print(Reason)}}}, []}.
@@ -166,19 +217,31 @@ found(Reason) -> {{failed, {operation_died, #{id => <<"a look">>, reason => prin
 print(Reason) ->
     unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).
 
+%% The very same steps again: they do not lead to where the plan takes them to lead.
+came_to({brought, Id, Count}, Steps, #state{brought = Steps} = State) -> {{in_vain, Id, Count}, backed_off(State)};
+came_to({brought, _, _} = Finding, Steps, State) -> {Finding, (anew(State))#state{brought = Steps}};
+came_to({failed, _} = Finding, _Steps, State) -> {Finding, backed_off(State)};
+came_to({silent, _} = Finding, _Steps, State) -> {Finding, State};
+came_to(Finding, _Steps, State) -> {Finding, anew(State)}.
+
+%% As if nothing had been tried before.
+anew(State) ->
+    State#state{brought = [], failures = 0, not_before = now}.
+
+backed_off(#state{failures = Failures} = State) ->
+    Wait = min(milliseconds(?SOON) bsl min(Failures, 16), ?LONGEST),
+    later(Wait, State#state{failures = Failures + 1, not_before = erlang:monotonic_time(millisecond) + Wait}).
+
 is_news(Same, Same) -> false;
 is_news({follows, _}, _) -> false;
 is_news(no_policy, not_yet) -> false;
 is_news(_New, _Before) -> true.
 
 %% What has changed meanwhile, and whether all is as it should be now.
-next({brought, _, _}, _Again, State) -> later(?SETTLE, State);
-next({failed, {Code, _}}, _Again, State) when Code =:= operation_in_progress; Code =:= plan_changed -> later(?SOON, State);
-next(_Finding, true, State) -> later(?SETTLE, State);
-next(_Finding, false, State) -> later(interval(), State).
-
-interval() ->
-    application:get_env(easy_cluster, sync_interval, ?INTERVAL).
+next({brought, _, _}, State) -> later(milliseconds(?SETTLE), State);
+next({silent, _}, State) -> later(milliseconds(?SOON), State);
+next(_Finding, #state{again = true} = State) -> later(milliseconds(?SETTLE), State);
+next(_Finding, State) -> later(milliseconds(?INTERVAL), State).
 
 %% A Mnesia that was stopped has forgotten who wanted to know. Subscribed is subscribed, however often.
 subscribe() ->
@@ -197,48 +260,86 @@ subscribe(Category) ->
 
 %%% In a process of its own
 
-find() ->
+%% With the steps that were done.
+find(Server, Lately) ->
     case {easy_cluster_policy:current(), mnesia:system_info(is_running), easy_cluster_server:state()} of
         {undefined, _, _} -> {no_policy, []};
         {_, Running, _} when Running =/= yes -> {not_yet, []};
         %% It may be one that has Mnesia elsewhere for now.
         {_, yes, #{operation := Operation}} when Operation =/= none -> {{failed, {operation_in_progress, #{holder => node()}}}, []};
-        {Text, yes, _} -> wanted(easy_cluster_native:call(policy, #{text => Text}), Text)
+        {Text, yes, _} -> acted(wanted(easy_cluster_native:call(policy, #{text => Text}), Text), Server, Lately)
     end.
 
-wanted({ok, #{sync := #{value := off}}}, _Text) -> {off, []};
-wanted({ok, #{sync := #{value := Mode}}}, Text) -> led(Mode, Text, opinions());
-wanted({ok, #{sync := undefined}}, Text) -> led(propose, Text, opinions());
-wanted({error, Reason}, _Text) -> {{impossible, Reason}, []}.
+wanted({ok, #{sync := #{value := off}}}, _Text) -> off;
+wanted({ok, #{sync := #{value := Mode}}}, Text) -> led(Mode, Text, judge(opinions()));
+wanted({ok, #{sync := undefined}}, Text) -> led(propose, Text, judge(opinions()));
+wanted({error, Reason}, _Text) -> {impossible, Reason}.
 
-%% Of those that have one. Who does not answer has none.
 opinions() ->
-    Ask = fun(Node) -> easy_cluster_rpc:call(Node, ?MODULE, opinion, [], ?TIMEOUT) end,
-    Answers = easy_cluster_rpc:parallel(Ask, [node() | others()], 2 * ?TIMEOUT),
-    [{Node, Opinion} || {Node, {ok, {ok, #{policy := Policy} = Opinion}}} <- Answers, Policy =/= undefined].
+    Timeout = milliseconds(?TIMEOUT),
+    Ask = fun(Node) -> easy_cluster_rpc:call(Node, ?MODULE, opinion, [], Timeout) end,
+    easy_cluster_rpc:parallel(Ask, [node() | others()], 2 * Timeout).
 
-led(Mode, Text, Opinions) ->
-    Leader = lists:min([node() | [Node || {Node, _} <- Opinions]]),
-    Paused = [Node || {Node, #{paused := true}} <- Opinions],
-    Different = [Node || {Node, #{policy := Other}} <- Opinions, Other =/= Text],
+%% Who has a policy, who is paused, and who does not tell. A member without easy_cluster has no say, nor has one whose easy_cluster
+%% is another and says what is not understood here.
+-spec judge([{node(), {ok, {ok, term()} | {error, term()}} | {error, term()}}]) ->
+          #{policies := [{node(), binary()}], paused := [node()], silent := [node()]}.
+judge(Answers) ->
+    #{policies => [{Node, Policy} || {Node, {ok, {ok, #{policy := Policy}}}} <- Answers, is_binary(Policy)],
+      paused => [Node || {Node, {ok, {ok, #{paused := true}}}} <- Answers],
+      silent => [Node || {Node, Answer} <- Answers, is_silent(Answer)]}.
+
+is_silent({ok, {ok, _Opinion}}) -> false;
+is_silent({ok, {error, undef}}) -> false;
+is_silent(_NoAnswer) -> true.
+
+led(Mode, Text, #{policies := Policies, paused := Paused, silent := Silent}) ->
+    Leader = lists:min([node() | [Node || {Node, _} <- Policies]]),
+    Different = [Node || {Node, Other} <- Policies, Other =/= Text],
     case {Leader =:= node(), Paused, Different} of
-        {false, _, _} -> {{follows, Leader}, []};
-        {true, [_ | _], _} -> {{paused, Paused}, []};
-        {true, [], [_ | _]} -> {{differs, Different}, []};
-        {true, [], []} -> planned(Mode, easy_cluster_planner:plan(repair, #{}))
+        {false, _, _} -> {follows, Leader};
+        {true, [_ | _], _} -> {paused, Paused};
+        {true, [], [_ | _]} -> {differs, Different};
+        {true, [], []} -> agreed(Mode, Silent)
     end.
 
-planned(_Mode, {error, Reason}) ->
+%% Who is silent may be paused, or want something else.
+agreed(auto, [_ | _] = Silent) -> {silent, Silent};
+agreed(Mode, _Silent) -> {acts, Mode}.
+
+acted({acts, Mode}, Server, Lately) -> planned(Mode, easy_cluster_planner:unattended(Lately), Server);
+acted(Finding, _Server, _Lately) -> {Finding, []}.
+
+planned(_Mode, {error, Reason}, _Server) ->
     {{impossible, Reason}, []};
-planned(Mode, {ok, #{steps := Steps, warnings := Warnings} = Plan}) ->
+planned(Mode, {ok, #{steps := Steps, warnings := Warnings} = Plan}, Server) ->
     case {length(Steps) - 1, Mode} of
-        {0, _} -> {{as_wanted, Warnings}, []};
+        {0, _} -> {settled(Warnings), []};
         {Count, propose} -> {{proposed, Count, Warnings}, []};
-        {Count, auto} -> brought(easy_cluster_server:run(Plan, fun(_Event) -> ok end), Plan, Count)
+        {Count, auto} ->
+            Result = easy_cluster_server:run(Plan, reporter(Server)),
+            {brought(Result, Plan, Count), [essence(Action) || #{action := Action} <- Steps]}
     end.
 
-brought({ok, _}, #{id := Id} = Plan, Count) -> {{brought, Id, Count}, changes(Plan)};
-brought({error, Reason}, Plan, _Count) -> {{failed, Reason}, changes(Plan)}.
+settled(Warnings) ->
+    case [Code || {Code, _} <- Warnings, lists:member(Code, ?LEFT_UNDONE)] of
+        [] -> {as_wanted, Warnings};
+        _LeftUndone -> {waits, Warnings}
+    end.
 
-changes(#{steps := Steps}) ->
-    [maps:with([table, node], Action) || #{action := {_Name, #{table := _, node := _} = Action}} <- Steps].
+%% Told as it is done, so that it is known also when what follows fails.
+reporter(Server) ->
+    Looker = self(),
+    fun({step, done, #{action := {_Name, #{table := Table, node := Node}}}, _Evidence}) ->
+            Server ! {made, Looker, #{table => Table, node => Node}},
+            ok;
+       (_Event) ->
+            ok
+    end.
+
+brought({ok, _}, #{id := Id}, Count) -> {brought, Id, Count};
+brought({error, Reason}, _Plan, _Count) -> {failed, Reason}.
+
+%% A step without what other writers change.
+essence({Name, #{} = Args}) -> {Name, maps:with([table, node, storage], Args)};
+essence(Action) -> Action.

@@ -10,16 +10,16 @@
 -export([pre_uninstall/0]).
 
 -spec start(binary(), term()) -> ok | {error, term()}.
-start(_Host, Opts) ->
-    set(Opts),
+start(Host, Opts) ->
+    set(Host, Opts),
     Started = easy_cluster_app:ensure_started(),
     easy_cluster_sync:look_everywhere(),
     Started.
 
-set(Opts) ->
+set(Host, Opts) ->
     kept_quota(option(gen_mod, kept_quota, Opts)),
     scrub(Opts),
-    easy_cluster_policy:set(option(gen_mod, policy, Opts)).
+    easy_cluster_policy:set(Host, option(gen_mod, policy, Opts)).
 
 %% Not called by its name, as a build without ejabberd does not know it.
 option(Module, Name, Opts) ->
@@ -32,10 +32,12 @@ scrub(Opts) ->
     [ok = application:set_env(easy_cluster, Name, option(gen_mod, Name, Opts)) || Name <- [scrub, scrub_interval]],
     ok.
 
-%% An operation that stops ejabberd stops this module, and has to go on.
+%% Who takes the module out of ejabberd.yml takes the policy out. An operation that stops ejabberd stops this module, too, and has to
+%% go on: the application runs on, and gets its policy again when ejabberd starts.
 -spec stop(binary()) -> ok.
-stop(_Host) ->
-    ok.
+stop(Host) ->
+    easy_cluster_policy:unset(Host),
+    easy_cluster_sync:look_everywhere().
 
 %% Called by `ejabberdctl module_uninstall', before the code goes.
 -spec pre_uninstall() -> ok.
@@ -45,8 +47,8 @@ pre_uninstall() ->
     ok.
 
 -spec reload(binary(), term(), term()) -> ok.
-reload(_Host, NewOpts, _OldOpts) ->
-    set(NewOpts),
+reload(Host, NewOpts, _OldOpts) ->
+    set(Host, NewOpts),
     easy_cluster_scrub:configure(),
     easy_cluster_sync:look_everywhere().
 
@@ -97,7 +99,8 @@ mod_doc() ->
                 #{value => "{Key: Value}",
                   desc => [<<"What the cluster should look like: which nodes hold which tables, in how many copies and how stored. With "
                              "`sync: auto` it is kept so, with `sync: propose` (the default) status() tells what would be done, and "
-                             "repair() does it.">>],
+                             "repair() does it. A cluster has one policy: of virtual hosts with different ones, that of the first by name "
+                             "counts.">>],
                   example => ["modules:",
                               "  mod_easy_cluster:",
                               "    policy:",

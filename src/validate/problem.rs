@@ -1584,7 +1584,7 @@ problems! {
     /// Something undoes again and again what is done for the policy.
     Tables Warning PolicyUndone = "policy_undone" { tables: Tables, times: u64 }
     evidence "{tables} stay as they are: what was changed for the policy was undone {times} times within an hour"
-    fix "find out what changes them (a module that starts again and again, another program), or put them under leave_alone"
+    fix "find out what changes them (a module that starts again and again, another program), or put them under leave_alone; to do it once more: easy_cluster:repair()"
 
     /// The file that says so could not be written or deleted on a member.
     Operation Error NotPaused = "not_paused" { node: NodeName, reason: String }

@@ -28,5 +28,18 @@ what_is_no_policy_is_refused_with_its_line_test() ->
     ?assertMatch({error, {policy_bad_value, #{line := 2}}}, parsed([{copies, all}, {sync, <<"perhaps">>}])),
     ?assertMatch({error, {policy_unknown_key, #{line := 3, key := <<"rôle"/utf8>>}}}, parsed([{nodes, [{'ejabberd@a.b', [{<<"rôle"/utf8>>, slave}]}]}])).
 
+of_virtual_hosts_the_first_by_name_that_has_a_policy_decides_test() ->
+    ok = logger:set_module_level(easy_cluster_policy, none),
+    After = fun(Fun, Args) -> ok = apply(easy_cluster_policy, Fun, Args), easy_cluster_policy:current() end,
+    ?assertEqual(undefined, After(set, [<<"a">>, undefined])),
+    ?assertEqual(<<"copies: 9">>, After(set, [<<"copies: 9">>])),
+    ?assertEqual(<<"copies: 3">>, After(set, [<<"c">>, <<"copies: 3">>])),
+    ?assertEqual(<<"copies: 2">>, After(set, [<<"b">>, <<"copies: 2">>])),
+    ?assertEqual(<<"copies: 2">>, After(set, [<<"c">>, <<"copies: 4">>])),
+    ?assertEqual(<<"copies: 4">>, After(unset, [<<"b">>])),
+    ?assertEqual(<<"copies: 9">>, After(unset, [<<"c">>])),
+    ?assertEqual(<<"copies: 9">>, After(unset, [<<"a">>])),
+    ?assertEqual(undefined, After(set, [undefined])).
+
 parsed(Yaml) ->
     easy_cluster_native:call(policy, #{text => easy_cluster_policy:from_yaml(Yaml)}).

@@ -1,5 +1,7 @@
 """A policy, and the cluster that follows it, on real ejabberd nodes."""
 
+import signal
+
 from cluster import call, code, join, replicas_of, until
 from lab import wait_until
 
@@ -15,8 +17,24 @@ def stored(node) -> dict[str, dict[str, str]]:
     return found
 
 
+def state(node, key: str):
+    return node.eval(f"maps:get({key}, easy_cluster_sync:state())")
+
+
 def finding(node):
-    return node.eval("maps:get(finding, easy_cluster_sync:state())")
+    return state(node, "finding")
+
+
+def set_times(nodes, **milliseconds):
+    """How soon all of them look, with `settle` and `retry`, and how long the others are waited for, with `timeout`."""
+    for node in nodes:
+        for name, value in milliseconds.items():
+            node.eval(f"application:set_env(easy_cluster, sync_{name}, {value})")
+
+
+def give(node, policy: str):
+    """Gives the node a policy as an operator does."""
+    node.eval(f'easy_cluster_policy:set(<<"{policy}">>), easy_cluster_sync:look_everywhere()')
 
 
 def test_repair_brings_a_cluster_to_its_policy(pair):
@@ -111,6 +129,7 @@ def test_three_nodes_converge_unattended(uneven):
     hello, foo, third = uneven
     for node in uneven:
         node.install_easy_cluster()
+    set_times(uneven, settle=200, retry=500)
     hello.register("alice", "secret")
     join(foo, hello, "join")
     join(third, hello)
@@ -144,6 +163,13 @@ def test_three_nodes_converge_unattended(uneven):
     converge(uneven)
     assert set(stored(hello)["meanwhile"]) == everywhere
     assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in uneven)
+    # Without the module there is no policy, and another one sees to it.
+    assert found(hello, "follows") == ("follows", foo.name)
+    follow([foo], "modules: {}")
+    assert foo.eval("easy_cluster_policy:current()") == "undefined" and found(foo, "no_policy")
+    found(hello, "as_wanted")
+    follow([foo], POLICY)
+    assert found(hello, "follows") == ("follows", foo.name)
 
 
 def found(node, kind: str):
@@ -155,39 +181,55 @@ def found(node, kind: str):
 def test_it_is_proposed_agreed_on_and_paused(pair):
     hello, foo = replicas_of(pair)
     first, second = foo, hello
+    both = {first.name, second.name}
+    set_times(pair, settle=200, retry=200, timeout=1000)
     first.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{first.name}']}}])")
-
-    def policy(node, text):
-        node.eval(f'easy_cluster_policy:set(<<"{text}">>), easy_cluster_sync:look_everywhere()')
-
-    policy(second, "sync: propose")
+    give(second, "sync: propose")
     assert found(second, "proposed")[1] == 1
-    policy(first, "sync: propose")
+    give(first, "sync: propose")
     assert found(first, "proposed")[1] == 1
     assert "policy      changes that are wanted: 1" in first.shell("easy_cluster:status().")
     assert found(second, "follows") == ("follows", first.name)
-    policy(second, "sync: auto")
-    policy(first, "sync: auto")
+    give(second, "sync: auto")
+    give(first, "sync: auto")
     found(first, "as_wanted")
-    assert set(stored(second)["stock"]) == {first.name, second.name}
+    assert set(stored(second)["stock"]) == both
     # The others are asked only when there is something to agree on.
-    policy(second, "copies: 1")
-    first.eval("easy_cluster_sync:look()")
+    give(second, "copies: 1")
     assert found(first, "differs") == ("differs", [second.name])
     assert call(second, "pause()") == "ok"
-    policy(second, "sync: auto")
-    assert set(found(first, "paused")[1]) == {first.name, second.name}
+    give(second, "sync: auto")
+    assert set(found(first, "paused")[1]) == both
     first.eval(f"{{atomic, ok}} = mnesia:del_table_copy(stock, '{second.name}')")
     first.eval("easy_cluster_sync:look()")
     assert code(call(second, "repair()")) == "paused" and set(stored(second)["stock"]) == {first.name}
     assert call(second, "resume()") == "ok"
     found(first, "as_wanted")
-    assert set(stored(second)["stock"]) == {first.name, second.name}
-    policy(first, "copies: 3")
-    policy(second, "copies: 3")
+    assert set(stored(second)["stock"]) == both
+    give(first, "copies: 3")
+    give(second, "copies: 3")
     assert found(first, "impossible")[1][0] == "policy_too_few_nodes"
-    policy(first, "sync: 'off'")
+    give(first, "sync: 'off'")
     found(first, "off")
+    # One that is paused has a say without a policy, too; one that cannot be asked may be paused.
+    second.eval("easy_cluster_policy:set(undefined), easy_cluster_sync:pause_here()")
+    first.eval(f"{{atomic, ok}} = mnesia:del_table_copy(stock, '{second.name}')")
+    give(first, "sync: auto")
+    assert found(first, "paused") == ("paused", [second.name])
+    second.eval("easy_cluster_sync:continue_here()")
+    second.signal(signal.SIGSTOP)
+    first.eval("easy_cluster_sync:look()")
+    assert found(first, "silent") == ("silent", [second.name])
+    second.signal(signal.SIGCONT)
+    assert set(stored(second)["stock"]) == {first.name}
+    found(first, "as_wanted")
+    assert set(stored(second)["stock"]) == both
+    # Where easy_cluster has been stopped nobody acts, and so nobody is followed.
+    give(second, "sync: auto")
+    assert found(second, "follows") == ("follows", first.name)
+    first.eval("application:stop(easy_cluster)")
+    second.eval("easy_cluster_sync:look()")
+    found(second, "as_wanted")
 
 
 def lock(node, table):
@@ -196,6 +238,56 @@ def lock(node, table):
         Lock = fun() -> mnesia:write_lock_table({table}), application:set_env(lab, locked, true), receive unlock -> ok end end,
         true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
     until(node, "application:get_env(lab, locked) =:= {ok, true}")
+
+
+def test_what_fails_or_is_undone_is_put_off(pair):
+    hello, foo = replicas_of(pair)
+    first, second = foo, hello
+    holders = lambda: set(stored(first)["stock"])  # noqa: E731
+    undo = f"{{atomic, ok}} = mnesia:del_table_copy(stock, '{second.name}'), ok"
+    set_times(pair, settle=50, retry=100)
+    first.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{first.name}']}}])")
+    # Somebody else has the cluster's lock: each time it takes twice as long, whatever happens to the schema.
+    second.eval("""
+        Nodes = mnesia:system_info(running_db_nodes),
+        Hold = fun() -> ok = easy_cluster_lock:take(Nodes), application:set_env(lab, held, true), receive release -> easy_cluster_lock:release(Nodes) end end,
+        true = register(lab_lock, spawn(Hold))""")
+    until(second, "application:get_env(lab, held) =:= {ok, true}")
+    give(first, "sync: auto")
+    assert code(("error", found(first, "failed")[1])) == "operation_in_progress"
+    wait_until(lambda: state(first, "put_off") > 400, 20, "the fourth failure")
+    set_times([first], retry=60000)
+    wait_until(lambda: state(first, "put_off") > 200000, 20, "a long wait")
+    second.eval("lab_lock ! release, ok")
+    until(second, "easy_cluster_lock:holders() =:= []")
+    assert first.eval("easy_cluster_sync ! look, maps:get(looking, easy_cluster_sync:state())") is False
+    assert state(first, "lately") == [] and holders() == {first.name}
+    # Whoever changes the policy, the members or asks for it wants it now.
+    ended = "0 =:= maps:get(put_off, easy_cluster_sync:state())"
+    assert first.eval(f"easy_cluster_sync ! {{mnesia_system_event, {{mnesia_up, node()}}}}, {ended}") is True
+    change = {"table": "stock", "node": second.name}
+    found(first, "as_wanted")
+    assert state(first, "lately") == [change] and holders() == {first.name, second.name}
+    # Undone before the next look: to do it again at once would be no better.
+    set_times([first], settle=1500)
+    first.eval(undo)
+    assert found(first, "brought")
+    first.eval(undo)
+    found(first, "in_vain")
+    assert state(first, "put_off") > 50000 and state(first, "lately") == [change] * 3
+    assert "the same are wanted again, and tried again later" in first.shell("easy_cluster:status().")
+    # And after three times within an hour it is left alone, other than by somebody who means it.
+    set_times([first], settle=50)
+    first.eval(undo)
+    first.eval("easy_cluster_sync:look()")
+    assert [warning for warning, _ in found(first, "waits")[1]] == ["policy_undone"]
+    assert holders() == {first.name}
+    assert "policy      not everything is as wanted yet" in first.shell("easy_cluster:status().")
+    assert call(first, "repair()") == "ok" and holders() == {first.name, second.name}
+    first.eval(undo)
+    give(first, "{sync: auto, copies: 2}")
+    found(first, "as_wanted")
+    assert state(first, "lately") == [change] and holders() == {first.name, second.name}
 
 
 def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
