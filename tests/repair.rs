@@ -4,11 +4,11 @@
 
 mod support;
 
-use easy_cluster::model::request::{Lately, Operation, Repair};
+use easy_cluster::model::request::{Lately, Operation, Options, Repair};
 use easy_cluster::model::snapshot::Copied;
 use easy_cluster::model::table::Storage;
 use easy_cluster::plan::step::Action;
-use easy_cluster::plan::{self, Inputs, Plan, verify};
+use easy_cluster::plan::{self, Inputs, Plan, repair, verify};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -27,7 +27,7 @@ fn inputs(lab: &Lab, policy: &str) -> Inputs {
     lab.inputs(Operation::Repair(Repair { policy: policy.into(), minute: 0, lately: Vec::new() }))
 }
 
-fn repair(inputs: &mut Inputs) -> &mut Repair {
+fn repair_of(inputs: &mut Inputs) -> &mut Repair {
     let Operation::Repair(repair) = &mut inputs.operation else { unreachable!("it is one") };
     repair
 }
@@ -100,7 +100,7 @@ fn a_table_that_stalls_for_long_waits_for_its_window_or_for_consent() {
     assert_eq!(tables(&asked), both);
     let mut windowed = inputs(&lab, "max_stall: 1 s\nwindow: 23:00-01:30");
     for (minute, open) in [(23 * 60, true), (0, true), (89, true), (90, false), (12 * 60, false)] {
-        repair(&mut windowed).minute = minute;
+        repair_of(&mut windowed).minute = minute;
         let expected = if open { &both[..] } else { &both[2..] };
         assert_eq!(tables(&windowed), expected, "at {minute}");
     }
@@ -126,14 +126,37 @@ fn what_waits_may_be_what_fills_a_node_and_keeps_nothing_else_from_being_done() 
 }
 
 #[test]
+fn a_step_is_not_begun_behind_the_window_or_the_policy() {
+    let mut lab = cluster();
+    lab.table("archive_msg", Storage::DiscCopies, &NODES, &[HERE, THERE], 10_000_000).memory = 2_000_000_000;
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10);
+    let policy = "max_stall: 1 s\nwindow: 23:00-01:30";
+    let plan = plan::make(&inputs(&lab, policy)).expect("a plan");
+    let begins = |step: usize, minute: u16, options: &Options, policy: Option<&str>| {
+        let Operation::Repair(repair) = plan.operation.clone() else { unreachable!("it is one") };
+        let step = plan.steps.get(step).expect("a step").clone();
+        let (options, policy) = (options.clone(), policy.map(str::to_owned));
+        let next = repair::Next { repair, options, step, node: HERE.into(), policy, minute };
+        repair::may_begin(&next).map_err(|problems| problems.iter().map(Problem::code).collect::<Vec<_>>())
+    };
+    let (asked, agreed) = (&plan.options, &Options { yes: true, ..plan.options.clone() });
+    assert_eq!(begins(0, 90, asked, Some(policy)), Ok(()), "a small one");
+    assert_eq!(begins(1, 89, asked, Some(policy)), Ok(()));
+    assert_eq!(begins(1, 90, asked, Some(policy)), Err(vec!["no_longer_open"]));
+    assert_eq!(begins(1, 90, agreed, Some(policy)), Ok(()));
+    assert_eq!(begins(0, 0, asked, Some("copies: 1")), Err(vec!["other_policy"]));
+    assert_eq!(begins(0, 0, agreed, None), Err(vec!["other_policy"]));
+}
+
+#[test]
 fn what_is_undone_again_and_again_is_left_to_whoever_does_so() {
     let mut lab = cluster();
     lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
     let mut inputs = inputs(&lab, &format!("copies: 2\ntables:\n  passwd:\n    exclusions: {THIRD}\n"));
     let change = Lately { table: "passwd".into(), node: THIRD.into() };
-    repair(&mut inputs).lately = vec![change.clone(); 2];
+    repair_of(&mut inputs).lately = vec![change.clone(); 2];
     assert_eq!(planned(&inputs).0, [format!("delete passwd {THIRD} 2")]);
-    repair(&mut inputs).lately.push(change);
+    repair_of(&mut inputs).lately.push(change);
     assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_undone"]));
     inputs.options.yes = true;
     assert_eq!(planned(&inputs).0, [format!("delete passwd {THIRD} 2")]);
@@ -204,8 +227,8 @@ fn what_copies_took_here_decides_whether_a_table_waits() {
     };
     inputs.snapshot.copied = vec![took(3_000)];
     assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_stalls"]));
-    // One that was there already, or waited for something, says nothing.
-    inputs.snapshot.copied = vec![took(6), took(10_000_000)];
+    // What was there already says nothing.
+    inputs.snapshot.copied = vec![took(6)];
     assert_eq!(planned(&inputs).1, [""; 0]);
     inputs.snapshot.copied = vec![took(3_000)];
     inputs.options.yes = true;

@@ -94,18 +94,28 @@ run([], Journal, Done, #{id := Id, plan := Plan, pending := Pending}) ->
     finish(Journal, Done, done, #{pending => Pending}),
     easy_cluster_server:pending(Id, Pending),
     {ok, Plan};
-run([#{number := Number} | _] = Steps, Journal, Done, #{id := Id} = Context) ->
-    case may_be_paused(Context) andalso easy_cluster_sync:is_paused() of
-        true ->
+run(Steps, Journal, Done, Context) ->
+    case may_begin(Steps, Context) of
+        ok ->
+            run_next(Steps, Journal, Done, Context);
+        {error, Reason} ->
             finish(Journal, Done, stopped, #{}),
-            {error, {paused, #{id => Id, done => Number - 1, left => length(Steps)}}};
-        false ->
-            run_next(Steps, Journal, Done, Context)
+            {error, Reason}
     end.
 
-%% What was done of it is good in itself, and the rest can be planned anew.
-may_be_paused(#{plan := #{operation := {repair, _}}}) -> true;
-may_be_paused(_Context) -> false.
+%% What was done of a repair is good in itself, and the rest can be planned anew.
+may_begin([#{number := Number} = Step | _] = Steps, #{id := Id, plan := #{operation := {repair, Repair}} = Plan}) ->
+    case easy_cluster_sync:is_paused() of
+        true -> {error, {paused, #{id => Id, done => Number - 1, left => length(Steps)}}};
+        false -> in_time(easy_cluster_native:call(may_begin, (maps:with([options, node], Plan))#{
+                             repair => Repair, step => Step, policy => easy_cluster_policy:current(),
+                             minute => easy_cluster_planner:minute()}))
+    end;
+may_begin(_Steps, _Context) ->
+    ok.
+
+in_time({ok, _}) -> ok;
+in_time({error, Reason}) -> {error, Reason}.
 
 run_next([#{number := Number, action := Action} = Step | Steps], Journal, Done, #{report := Report} = Context) ->
     Report({step, begun, Step, #{}}),

@@ -14,7 +14,7 @@
 -export([read_plan/1]).
 -export([node_name/1]).
 -export([look/2]).
--export([options/1, text/1, timestamp/1]).
+-export([options/1, text/1, timestamp/1, minute/0]).
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
@@ -173,12 +173,17 @@ unattended(Lately) ->
 wanted(undefined, _Lately, _Options) ->
     {error, {no_policy, #{}}};
 wanted(Text, Lately, #{timeout := Timeout} = Options) ->
-    {_Date, {Hour, Minute, _Second}} = calendar:local_time(),
-    Repair = #{policy => Text, minute => 60 * Hour + Minute, lately => Lately},
+    Repair = #{policy => Text, minute => minute(), lately => Lately},
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
     Plan = with_rows({repair, Repair}, Options, Snapshot, {ok, []}),
     easy_cluster_gather:release(Opened),
     Plan.
+
+%% The time of the day here, by which windows are open.
+-spec minute() -> 0..1439.
+minute() ->
+    {_Date, {Hour, Minute, _Second}} = calendar:local_time(),
+    60 * Hour + Minute.
 
 forced({ok, Force}, Options, Snapshot) -> with_rows({force_boot, Force}, Options, Snapshot, {ok, []});
 forced({error, Reason}, _Options, _Snapshot) -> {error, Reason}.

@@ -59,7 +59,7 @@ pub struct Learned<'a> {
 
 /// Of fewer rows, most is the schema transaction.
 const ROWS_TO_LEARN_FROM: u64 = 1_000;
-/// What is further off was something else than copying.
+/// What took less was there already; what took longer may have waited for something, and rather counts as slow than not at all.
 const BELIEVED: std::ops::RangeInclusive<u64> = 50..=20_000;
 
 impl<'a> Learned<'a> {
@@ -72,10 +72,12 @@ impl<'a> Learned<'a> {
             let thought = transfer(made.storage, made.rows, made.bytes).max(1);
             let took =
                 made.milliseconds.saturating_sub(SCHEMA_TRANSACTION_MS).saturating_mul(1_000) / thought;
-            if BELIEVED.contains(&took) {
-                learned.by_table.insert((&made.table, made.storage), took);
-                all.entry(made.storage).or_default().push(took);
+            if took < *BELIEVED.start() {
+                continue;
             }
+            let thousandths = took.min(*BELIEVED.end());
+            learned.by_table.insert((&made.table, made.storage), thousandths);
+            all.entry(made.storage).or_default().push(thousandths);
         }
         for (storage, mut each) in all {
             each.sort_unstable();

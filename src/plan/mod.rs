@@ -17,7 +17,7 @@ mod join;
 pub mod marks;
 pub mod recover;
 pub mod rename;
-mod repair;
+pub mod repair;
 pub mod repair_table;
 pub mod restore;
 pub mod rollback;

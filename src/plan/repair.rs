@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::step::Action;
+use serde::{Deserialize, Serialize};
+
+use super::step::{self, Action};
 use super::topology::{self, Step, Topology, Waits, Wanted};
 use super::{Inputs, Plan, fingerprint, in_place, refused, running};
 use crate::model::name::{NodeName, TableName};
@@ -50,6 +52,45 @@ pub(super) fn recheck(plan: &Plan, repair: &Repair, snapshot: &Snapshot) -> Resu
     refused(plan, changed.or_else(|| (!leads()).then(|| "what has to be done".to_owned())))
 }
 
+/// Whether the next step of a repair may be begun: hours may have gone by since it was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Next {
+    /// What it follows.
+    pub repair: Repair,
+    /// How it was asked for.
+    pub options: Options,
+    /// The step.
+    pub step: step::Step,
+    /// Whose step it is.
+    pub node: NodeName,
+    /// The policy that this node has now.
+    pub policy: Option<String>,
+    /// The minute of its day.
+    pub minute: u16,
+}
+
+/// # Errors
+/// Why the step is not begun.
+pub fn may_begin(next: &Next) -> Result<(), Vec<Problem>> {
+    if next.policy.as_ref() != Some(&next.repair.policy) {
+        return Err(vec![Problem::OtherPolicy { node: next.node.clone() }]);
+    }
+    let policy = policy::parse(&next.repair.policy)?;
+    let waits = next.step.stall > policy.max_stall() && !policy.windows.is_empty();
+    let Action::CopyTableTo { table, .. } = &next.step.action else { return Ok(()) };
+    if waits && !next.options.yes && !is_any_open(&policy, next.minute) {
+        return Err(vec![Problem::NoLongerOpen {
+            table: table.clone(),
+            stall: Milliseconds(next.step.stall),
+        }]);
+    }
+    Ok(())
+}
+
+fn is_any_open(policy: &Policy, minute: u16) -> bool {
+    policy.windows.iter().any(|window| is_open(window.value, minute))
+}
+
 fn wanted(action: &Action) -> Option<Wanted<'_>> {
     if let Action::CopyTableTo { table, node, storage, .. } = action {
         return Some(Wanted { table, node, storage: Some(*storage) });
@@ -71,7 +112,7 @@ fn feasible(
     snapshot: &Snapshot,
 ) -> Result<(Policy, Topology, Vec<Problem>), Vec<Problem>> {
     let mut policy = policy::parse(&repair.policy)?;
-    let open = options.yes || policy.windows.iter().any(|window| is_open(window.value, repair.minute));
+    let open = options.yes || is_any_open(&policy, repair.minute);
     let mut made: BTreeMap<&Lately, usize> = BTreeMap::new();
     for change in &repair.lately {
         *made.entry(change).or_default() += 1;

@@ -1596,6 +1596,16 @@ problems! {
     evidence "{id} has ended behind {done} of its steps, {left} are left: easy_cluster is paused"
     fix "easy_cluster:resume(), and what is left is planned anew"
 
+    /// A repair has ended before its end, as what is left may not be done now.
+    Operation Error NoLongerOpen = "no_longer_open" { table: TableName, stall: Milliseconds }
+    evidence "transactions on {table} would wait up to {stall}, and the policy's window has closed"
+    fix "nothing: it goes on when the window is open again; or at once with easy_cluster:repair(#{{yes => true}})"
+
+    /// A repair has ended before its end, as it is not what the policy here says now.
+    Operation Error OtherPolicy = "other_policy" { node: NodeName }
+    evidence "{node} has another policy now than the one that this repair follows"
+    fix "nothing with sync: auto, which follows the new one; otherwise easy_cluster:repair()"
+
     /// ejabberd gives its node a copy of every table that its modules use, each time it starts.
     Tables Warning PolicyEjabberdCopies = "policy_ejabberd_copies" { copies: u64, tables: Tables }
     evidence "copies that are not wanted go ({copies}, of {tables}); ejabberd makes those of its own modules' tables anew when it starts there"

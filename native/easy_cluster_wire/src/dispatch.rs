@@ -22,7 +22,7 @@ use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::topology::{self, Topology};
 use easy_cluster::plan::{self, Inputs, Plan};
-use easy_cluster::plan::{rename, repair_table, rollback};
+use easy_cluster::plan::{rename, repair, repair_table, rollback};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
@@ -120,6 +120,8 @@ enum Request {
     Policy {
         text: String,
     },
+    /// Whether the next step of a repair may be begun.
+    MayBegin(repair::Next),
     /// The way to what a policy wants.
     Topology {
         snapshot: Snapshot,
@@ -306,6 +308,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::Status { snapshot, drift } => {
             Answer::Status(explain::status::status(&snapshot, &drift).map_err(one)?)
+        }
+        Request::MayBegin(next) => {
+            repair::may_begin(&next)?;
+            Answer::Nothing {}
         }
         Request::Policy { text } => Answer::Policy(Box::new(policy::parse(&text)?)),
         Request::Topology { snapshot, policy } => {
