@@ -137,7 +137,10 @@ forget_old(#state{changed = Changed} = State) ->
     State#state{changed = [Each || {At, _} = Each <- Changed, Now - At < ?HOUR]}.
 
 handle_cast(look, State) ->
-    {noreply, later(?SETTLE, State)}.
+    {noreply, later(?SETTLE, State)};
+handle_cast(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
+    {noreply, State}.
 
 handle_info(look, #state{looker = none} = State) ->
     ok = subscribe(),
