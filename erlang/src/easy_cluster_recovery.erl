@@ -72,5 +72,6 @@ run(Directory, Report) ->
     case easy_cluster_executor:recover_offline(Directory) of
         none -> {ok, #{}};
         {error, Reason} -> {error, Reason};
+        {nowhere, Id} -> {ok, #{stopped => Id}};
         {_Direction, _Id} -> easy_cluster_executor:recover_online(Directory, Report)
     end.
