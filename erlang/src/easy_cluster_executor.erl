@@ -220,7 +220,7 @@ print(Reason) ->
 
 %% Does what an interrupted operation needs while Mnesia is stopped, and says what it came to. To be called before Mnesia
 %% starts; where it runs already, it is stopped and started again.
--spec recover_offline(file:filename()) -> none | {forward | back, Id :: binary()} | {error, term()}.
+-spec recover_offline(file:filename()) -> none | {forward | back | nowhere, Id :: binary()} | {error, term()}.
 recover_offline(Directory) ->
     case {easy_cluster_salvage:settle(Directory), begun(Directory)} of
         {{error, Reason}, _} -> {error, Reason};
@@ -245,6 +245,9 @@ recover_offline(_Directory, _Id, {error, Reason}) ->
 
 recover_offline(Directory, Id, Plan, Events, Tail) ->
     case {recovery(Directory, Plan, Events, Tail), easy_cluster_journal:open(Directory, Id)} of
+        {{ok, #{direction := nowhere}}, {ok, Journal}} ->
+            stopped(note(Journal, [{recovery, nowhere}]), Plan, Events),
+            {nowhere, Id};
         {{ok, #{direction := Direction, offline := Offline, online := Online}}, {ok, Journal}} ->
             Report = fun(_Event) -> ok end,
             Noted = note(Journal, [{recovery, Direction}]),
@@ -320,6 +323,13 @@ offline([Action | Actions], Journal, Context, Direction, Id, Pending) ->
             {error, {recovery_failed, #{id => Id, step => name(Action), reason => print(Reason)}}}
     end.
 
+%% As after a pause.
+stopped(Journal, #{id := Id, steps := Steps}, Events) ->
+    finish(Journal, [], stopped, #{}),
+    Done = length([Number || {done, Number, _Evidence} <- Events]),
+    logger:notice(#{what => easy_cluster_recovery, operation => Id, stopped => {Done, 'of', length(Steps)}}),
+    easy_cluster_sync:look().
+
 closed(Directory, Id, Outcome, Details, Result) ->
     case easy_cluster_journal:open(Directory, Id) of
         {ok, Journal} ->
@@ -340,17 +350,42 @@ recover_online(Directory, Report) ->
 
 recover_online(Directory, Id, {ok, #{events := [{_, _, {begun, Plan}} | _] = Entries, tail := Tail}}, Report) ->
     Events = [Event || {_Sequence, _At, Event} <- Entries],
-    Context = started(Events, context(Plan, Directory, Report)),
-    case {recovery(Directory, Plan, Events, Tail), easy_cluster_journal:open(Directory, Id)} of
-        {{ok, #{direction := forward, online := Steps}}, {ok, Journal}} -> run(Steps, Journal, [], Context);
-        {{ok, #{direction := back, online := Steps}}, {ok, Journal}} -> rows_back(Steps, Journal, Events, Context);
-        {{error, Reason}, {ok, Journal}} ->
-            ok = easy_cluster_journal:close(Journal),
-            {error, Reason};
-        {_, {error, Reason}} ->
+    case recovery(Directory, Plan, Events, Tail) of
+        {ok, #{lock := Lock} = Recovery} ->
+            Recover = fun() ->
+                              Context = started(Events, context(Plan, Directory, Report)),
+                              recovered(Recovery, easy_cluster_journal:open(Directory, Id), Events, Context)
+                      end,
+            under(Lock, lists:usort([node() | mnesia:system_info(running_db_nodes)]), Recover);
+        {error, Reason} ->
             {error, Reason}
     end;
 recover_online(_Directory, _Id, {error, Reason}, _Report) ->
+    {error, Reason}.
+
+%% What would wait for it is tried again later.
+under(Lock, Nodes, Recover) ->
+    case {easy_cluster_lock:take(Nodes), Lock} of
+        {ok, _} ->
+            try Recover()
+            after easy_cluster_lock:release(Nodes)
+            end;
+        {{error, _Held}, if_free} ->
+            Recover();
+        {{error, Reason}, needed} ->
+            easy_cluster_server:resume(),
+            {error, Reason}
+    end.
+
+recovered(#{direction := forward, online := Steps}, {ok, Journal}, _Events, Context) ->
+    run(Steps, Journal, [], Context);
+recovered(#{direction := back, online := Steps}, {ok, Journal}, Events, Context) ->
+    rows_back(Steps, Journal, Events, Context);
+%% Of a release that would have gone on.
+recovered(#{direction := nowhere}, {ok, Journal}, Events, #{plan := Plan}) ->
+    stopped(Journal, Plan, Events),
+    {ok, #{stopped => maps:get(id, Plan)}};
+recovered(_Recovery, {error, Reason}, _Events, _Context) ->
     {error, Reason}.
 
 %% An archive that is damaged stays where it is and brings nothing back; whatever else fails is tried again.

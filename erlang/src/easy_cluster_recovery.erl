@@ -55,13 +55,9 @@ refuse(Reason) ->
     logger:error("~ts", [easy_cluster:format_error(Reason)]),
     error(Reason).
 
-%% Whether it is an operation of this VM that has stopped Mnesia.
+%% Whether it is an operation of this VM that has stopped Mnesia. It outlives the server that has begun it.
 is_own() ->
-    case whereis(easy_cluster_server) of
-        undefined -> false;
-        Server when Server =:= self() -> false;
-        _Server -> maps:get(operation, easy_cluster_server:state()) =/= none
-    end.
+    easy_cluster_server:executor() =/= undefined.
 
 told(none) ->
     ok;
@@ -76,5 +72,6 @@ run(Directory, Report) ->
     case easy_cluster_executor:recover_offline(Directory) of
         none -> {ok, #{}};
         {error, Reason} -> {error, Reason};
+        {nowhere, Id} -> {ok, #{stopped => Id}};
         {_Direction, _Id} -> easy_cluster_executor:recover_online(Directory, Report)
     end.

@@ -93,7 +93,10 @@ handle_call(looks, _From, #state{looks = Looks} = State) ->
 handle_cast(configure, State) ->
     {noreply, later(min(interval(), ?SOON), ended(State))};
 handle_cast(look, State) ->
-    handle_info(look, State).
+    handle_info(look, State);
+handle_cast(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
+    {noreply, State}.
 
 handle_info(look, #state{round = none} = State) ->
     {noreply, begun(is_wanted(), State)};
@@ -113,7 +116,12 @@ handle_info({compared, Round, Compared}, #state{round = {Round, _}, looks = Look
 handle_info({'DOWN', _Monitor, process, Round, Reason}, #state{round = {Round, _}} = State) ->
     {noreply, later(after_round(Reason), State#state{round = none})};
 %% Of a round that was ended.
-handle_info(_Late, State) ->
+handle_info({Kind, Round, _Late}, State) when is_pid(Round), (Kind =:= tables orelse Kind =:= compared) orelse Kind =:= 'EXIT' ->
+    {noreply, State};
+handle_info({'DOWN', _Monitor, process, _Round, _Late}, State) ->
+    {noreply, State};
+handle_info(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
     {noreply, State}.
 
 %% Another member does it, and may be gone then.

@@ -1,5 +1,8 @@
 %% Runs operations in processes of their own, one at a time, so that neither a shell that goes away nor the stop of ejabberd
 %% ends them. Remembers members that still have to forget this node and tries again.
+%%
+%% The process of an operation outlives this one, as it may be half-way in the database. It bears a name, by which there is only
+%% one; whoever is started meanwhile adopts it, and sees what is left to do when it has ended.
 -module(easy_cluster_server).
 -behaviour(gen_server).
 
@@ -8,18 +11,23 @@
 -export([pending/2]).
 -export([resume/0, resume/1]).
 -export([drop_kept/2, drop_archive/2]).
--export([state/0]).
+-export([state/0, executor/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(RETRY_INTERVAL, 1000).
 -define(RETRY_TIMEOUT, 3000).
 -define(RESUME_INTERVAL, 10000).
+%% The name of the process that carries an operation out.
+-define(EXECUTOR, easy_cluster_operation).
 
 -record(state, {operation = none :: none | operation(),
                 pending = [] :: [{Id :: binary(), node()}],
+                %% When what was interrupted goes on, and what its last attempt has come to.
+                resume = none :: none | reference(),
+                told = none :: term(),
                 %% Forgotten nodes that came back, with the last time.
                 returned = #{} :: #{node() => calendar:datetime()}}).
--type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid(), tag := reference(),
+-type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid() | none, tag := reference(),
                        step := term(), progress := easy_cluster_progress:progress()}.
 
 -spec start_link() -> gen_server:start_ret().
@@ -55,22 +63,28 @@ backup(Folder, Wanted, Report) ->
 ordered(Order, Report) ->
     Monitor = erlang:monitor(process, ?MODULE),
     case gen_server:call(?MODULE, Order, infinity) of
-        {ok, Tag} -> follow(Tag, Monitor, Report);
+        {ok, Tag, Executor} -> follow(Tag, Executor, Monitor, Report);
         {error, Reason} ->
             erlang:demonitor(Monitor, [flush]),
             {error, Reason}
     end.
 
-follow(Tag, Monitor, Report) ->
+follow(Tag, Executor, Monitor, Report) ->
     receive
         {Tag, event, Event} ->
             ok = Report(Event),
-            follow(Tag, Monitor, Report);
+            follow(Tag, Executor, Monitor, Report);
         {Tag, result, Result} ->
             erlang:demonitor(Monitor, [flush]),
             Result;
-        {'DOWN', Monitor, process, _, Reason} ->
-            {error, {operation_died, #{id => <<"?">>, reason => print(Reason)}}}
+        {'DOWN', Monitor, process, _, _Reason} ->
+            outlived(erlang:monitor(process, Executor))
+    end.
+
+%% The server is gone, and what it has begun goes on.
+outlived(Monitor) ->
+    receive
+        {'DOWN', Monitor, process, _, Reason} -> result(<<"?">>, Reason)
     end.
 
 %% Members that an operation left behind and that have to be told to forget this node when they are back.
@@ -87,16 +101,46 @@ resume() ->
 state() ->
     gen_server:call(?MODULE, state).
 
-%% Members that were left behind before this VM was started stand in the journals.
+%% The process that carries an operation out, if one lives.
+-spec executor() -> pid() | undefined.
+executor() ->
+    case whereis(?EXECUTOR) of
+        Pid when is_pid(Pid) -> Pid;
+        undefined -> undefined
+    end.
+
 init([]) ->
+    {ok, begin_with(executor())}.
+
+begin_with(undefined) ->
     ok = easy_cluster_recovery:before_mnesia(),
+    take_up(#state{});
+begin_with(Pid) ->
+    adopt(Pid, #state{}).
+
+%% What others have left to do. Members that were left behind before this VM was started stand in the journals.
+take_up(#state{pending = Known} = State) ->
     self() ! recover,
-    ok = easy_cluster_executor:finish_drops(mnesia:system_info(directory)),
-    ok = easy_cluster_directory:drop_probes(mnesia:system_info(directory)),
-    Pending = easy_cluster_executor:pending(mnesia:system_info(directory)),
+    Directory = mnesia:system_info(directory),
+    ok = easy_cluster_executor:finish_drops(Directory),
+    ok = easy_cluster_directory:drop_probes(Directory),
+    Pending = lists:usort(easy_cluster_executor:pending(Directory) ++ Known),
     lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
-    {ok, #state{pending = Pending}}.
+    State#state{pending = Pending}.
+
+%% Mnesia may have its directory elsewhere meanwhile, and a journal is being written. Nobody waits for the result.
+adopt(Pid, State) ->
+    Monitor = erlang:monitor(process, Pid),
+    Begun = case erlang:process_info(Pid, dictionary) of
+                {dictionary, Dictionary} -> proplists:get_value(?EXECUTOR, Dictionary, unknown());
+                undefined -> unknown()
+            end,
+    logger:notice(#{what => easy_cluster_adopted, operation => maps:get(id, Begun)}),
+    State#state{operation = Begun#{pid => Pid, monitor => Monitor, owner => none, step => none}}.
+
+unknown() ->
+    #{id => <<>>, tag => make_ref(), progress => none}.
 
 nodes_of(Pending) ->
     lists:usort([Node || {_Id, Node} <- Pending]).
@@ -125,8 +169,8 @@ handle_call(_Order, _From, State) ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State}.
 
 begun(Id, Plan, Owner, Fun, State) ->
-    #{tag := Tag} = Operation = begin_operation(Id, Plan, Owner, Fun),
-    {reply, {ok, Tag}, State#state{operation = Operation}}.
+    #{tag := Tag, pid := Executor} = Operation = begin_operation(Id, Plan, Owner, Fun),
+    {reply, {ok, Tag, Executor}, State#state{operation = Operation}}.
 
 shown(none) -> none;
 shown(#{progress := Progress} = Operation) ->
@@ -137,41 +181,37 @@ handle_cast({returned, Node}, #state{returned = Returned} = State) when is_atom(
     {noreply, State#state{returned = Returned#{Node => calendar:universal_time()}}};
 handle_cast({returned, _Node}, State) ->
     {noreply, State};
+handle_cast(resume, #state{resume = none} = State) ->
+    {noreply, State#state{resume = erlang:send_after(?RESUME_INTERVAL, self(), recover)}};
 handle_cast(resume, State) ->
-    _ = erlang:send_after(?RESUME_INTERVAL, self(), recover),
     {noreply, State};
+handle_cast({event, Tag, Event}, #state{operation = #{tag := Tag, owner := Owner, progress := Progress} = Operation} = State) ->
+    [Owner ! {Tag, event, Event} || is_pid(Owner), Owner =/= self()],
+    {noreply, State#state{operation = Operation#{step := last_step(Event, Operation), progress := easy_cluster_progress:event(Event, Progress)}}};
 handle_cast({pending, []}, State) ->
     {noreply, State};
 handle_cast({pending, More}, #state{pending = Pending} = State) ->
     retry_later(),
-    {noreply, State#state{pending = lists:usort(More ++ Pending)}}.
+    {noreply, State#state{pending = lists:usort(More ++ Pending)}};
+handle_cast(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
+    {noreply, State}.
 
-handle_info({Tag, event, Event}, #state{operation = #{tag := Tag, owner := Owner, progress := Progress} = Operation} = State) ->
-    [Owner ! {Tag, event, Event} || Owner =/= self()],
-    {noreply, State#state{operation = Operation#{step := last_step(Event, Operation), progress := easy_cluster_progress:event(Event, Progress)}}};
+handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor, owner := none, id := Id}} = State) ->
+    {noreply, take_up(told(result(Id, Reason), State#state{operation = none}))};
 handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor} = Operation} = State) ->
     #{id := Id, owner := Owner, tag := Tag} = Operation,
     Owner ! {Tag, result, result(Id, Reason)},
     {noreply, State#state{operation = none}};
 %% What was interrupted goes on when Mnesia runs. Its owner is this process, as nobody waits for it.
-handle_info(recover, #state{operation = none} = State) ->
-    Directory = mnesia:system_info(directory),
-    case {easy_cluster_executor:unfinished(Directory), mnesia:system_info(is_running)} of
-        {undefined, _} ->
-            {noreply, State};
-        {Id, yes} ->
-            Recover = fun(Report) -> easy_cluster_recovery:run(Directory, Report) end,
-            {noreply, State#state{operation = begin_operation(Id, none, self(), Recover)}};
-        {_Id, _NotYet} ->
-            _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
-            {noreply, State}
-    end;
+handle_info(recover, #state{operation = none, resume = Timer} = State) ->
+    _ = [erlang:cancel_timer(Timer) || Timer =/= none],
+    {noreply, recover(executor(), State#state{resume = none})};
 handle_info(recover, State) ->
     resume(),
-    {noreply, State};
+    {noreply, State#state{resume = none}};
 handle_info({_Tag, result, Result}, State) ->
-    logger:notice(#{what => easy_cluster_recovered, result => print(Result)}),
-    {noreply, State};
+    {noreply, told(Result, State)};
 handle_info(retry, #state{pending = []} = State) ->
     {noreply, State};
 %% Not while an operation runs, which may be about the same members.
@@ -186,7 +226,33 @@ handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
     {Done, Left} = lists:partition(fun({_Id, Node}) -> lists:member(Node, Forgotten) end, Pending),
     lists:foreach(fun note_forgotten/1, Done),
     retry_later(),
-    {noreply, State#state{pending = Left}}.
+    {noreply, State#state{pending = Left}};
+handle_info(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
+    {noreply, State}.
+
+recover(undefined, State) ->
+    Directory = mnesia:system_info(directory),
+    case {easy_cluster_executor:unfinished(Directory), mnesia:system_info(is_running)} of
+        {undefined, _} ->
+            State;
+        {Id, yes} ->
+            Recover = fun(Report) -> easy_cluster_recovery:run(Directory, Report) end,
+            State#state{operation = begin_operation(Id, none, self(), Recover)};
+        {_Id, _NotYet} ->
+            _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
+            State
+    end;
+%% It was just being begun when this server's predecessor died.
+recover(Pid, State) ->
+    adopt(Pid, State).
+
+%% What is tried again and again is told once.
+told(Result, #state{told = Result} = State) ->
+    State;
+told(Result, State) ->
+    logger:notice(#{what => easy_cluster_recovered, result => print(Result)}),
+    State#state{told = Result}.
 
 dropped(Directory, Id, Confirm) ->
     case easy_cluster_directory:kept(Directory) of
@@ -216,12 +282,19 @@ allowed({error, Reason}, _Stored, _Drop) ->
     {error, Reason}.
 
 begin_operation(Id, Plan, Owner, Fun) ->
-    Tag = make_ref(),
-    Server = self(),
-    Report = fun(Event) -> Server ! {Tag, event, Event}, ok end,
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({result, Fun(Report)}) end),
-    #{id => Id, pid => Pid, monitor => Monitor, owner => Owner, tag => Tag, step => none,
-      progress => easy_cluster_progress:begun(Plan, erlang:monotonic_time(millisecond))}.
+    Begun = #{id => Id, tag => make_ref(), progress => easy_cluster_progress:begun(Plan, erlang:monotonic_time(millisecond))},
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({result, executed(Begun, Fun)}) end),
+    Begun#{pid => Pid, monitor => Monitor, owner => Owner, step => none}.
+
+%% Nothing is touched before the name is this process's own.
+executed(#{tag := Tag} = Begun, Fun) ->
+    try register(?EXECUTOR, self()) of
+        true ->
+            put(?EXECUTOR, Begun),
+            Fun(fun(Event) -> gen_server:cast(?MODULE, {event, Tag, Event}) end)
+    catch
+        error:badarg -> {error, {operation_in_progress, #{holder => node()}}}
+    end.
 
 retry_all(Pending) ->
     Retry = fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end,

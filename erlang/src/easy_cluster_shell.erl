@@ -76,6 +76,8 @@ dropped({error, Reason}, _What) ->
 -spec resumed({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
 resumed({ok, #{steps := [_ | _]} = Plan}) ->
     finished({ok, Plan});
+resumed({ok, #{stopped := Id}}) ->
+    io:format("  ~ts ends where it was; easy_cluster:repair() plans what is left~n", [Id]);
 resumed({ok, _Back}) ->
     io:put_chars("  it was taken back: this node is what it was\n");
 resumed({error, Reason}) ->

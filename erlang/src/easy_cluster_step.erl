@@ -23,6 +23,7 @@
 
 -define(RECONNECT_TIMEOUT, 2000).
 -define(TABLES_INTERVAL, 500).
+-define(PROGRESS_INTERVAL, 200).
 
 -spec run(action(), context()) -> {ok, evidence()} | {error, term()}.
 run({connect, #{nodes := Nodes}}, _Context) ->
@@ -98,15 +99,15 @@ run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
 run({force_load, #{tables := Tables}}, Context) ->
     force_load(Tables, Context);
 run({forget_node, #{node := Node}}, #{timeout := Timeout}) ->
-    easy_cluster_fence:forget(Node, Timeout);
+    unless_mnesia_stops(fun() -> easy_cluster_fence:forget(Node, Timeout) end);
 run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
-    easy_cluster_fence:renew(Members, Timeout);
+    unless_mnesia_stops(fun() -> easy_cluster_fence:renew(Members, Timeout) end);
 run({renew_schema, Arguments}, #{timeout := Timeout}) ->
-    easy_cluster_fence:renew_schema(Arguments, Timeout);
+    unless_mnesia_stops(fun() -> easy_cluster_fence:renew_schema(Arguments, Timeout) end);
 run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:unbar(Nodes, Members, Timeout);
 run(ensure_fence, _Context) ->
-    easy_cluster_fence:ensure();
+    unless_mnesia_stops(fun easy_cluster_fence:ensure/0);
 run({archive_drift, Args}, Context) ->
     easy_cluster_mend:archive(Args, Context);
 run({mend_rows, Args}, Context) ->
@@ -299,18 +300,48 @@ schema_to_disc(#{directory := Directory, id := Id}) ->
         {aborted, Reason} -> {error, Reason}
     end.
 
-%% A Mnesia that ends, as it does on a full disc, leaves who waits for its answer waiting.
+%% A Mnesia that ends, as it does on a full disc, leaves who waits for a change of its schema waiting.
 while_mnesia_runs(Fun) ->
+    with_mnesia(Fun, infinity, fun() -> ok end, []).
+
+unless_mnesia_stops(Fun) ->
+    case while_mnesia_runs(Fun) of
+        {aborted, Reason} -> {error, Reason};
+        Result -> Result
+    end.
+
+%% Report is called now and then meanwhile.
+with_mnesia(Fun, Every, Report, Nodes) ->
     {Pid, Asked} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
     Mnesia = erlang:monitor(process, mnesia_sup),
-    Answer = receive
-                 {'DOWN', Asked, process, Pid, {answer, Given}} -> Given;
-                 {'DOWN', Asked, process, Pid, Reason} -> {aborted, Reason};
-                 {'DOWN', Mnesia, process, _, Reason} -> {aborted, {mnesia_stopped, Reason}}
-             end,
+    [true = erlang:monitor_node(Node, true) || Node <- Nodes],
+    Answer = answer(#{pid => Pid, asked => Asked, mnesia => Mnesia, every => Every, report => Report}, []),
+    lists:foreach(fun unmonitor_node/1, Nodes),
     [erlang:demonitor(Monitor, [flush]) || Monitor <- [Asked, Mnesia]],
     exit(Pid, kill),
     Answer.
+
+%% What has arrived already is nothing to the next step.
+unmonitor_node(Node) ->
+    true = erlang:monitor_node(Node, false),
+    receive {nodedown, Node} -> ok after 0 -> ok end.
+
+%% When a member is lost, Mnesia goes on: it ends the change, and not because of who asked for it, but for reasons of its own. It
+%% aborts it at once where the member had the only copy to read from, and carries it out otherwise (each seen on OTP 25). So it has
+%% failed when Mnesia has ended with it, and not before: whoever has the lock of the cluster next would find it under way.
+answer(#{pid := Pid, asked := Asked, mnesia := Mnesia, every := Every, report := Report} = Waiting, Lost) ->
+    receive
+        {'DOWN', Asked, process, Pid, {answer, Given}} -> unless_lost(Lost, Given);
+        {'DOWN', Asked, process, Pid, Reason} -> unless_lost(Lost, {aborted, Reason});
+        {'DOWN', Mnesia, process, _, Reason} -> {aborted, {mnesia_stopped, Reason}};
+        {nodedown, Node} -> answer(Waiting, [Node | Lost])
+    after Every ->
+        Report(),
+        answer(Waiting, Lost)
+    end.
+
+unless_lost([], Answer) -> Answer;
+unless_lost(Lost, _Answer) -> {aborted, {nodedown, lists:last(Lost)}}.
 
 has_schema(true) -> {ok, #{}};
 has_schema(false) -> {error, no_schema_file}.
@@ -419,25 +450,7 @@ is_loaded(true, _Table) -> {ok, #{}};
 is_loaded(false, Table) -> {error, {not_loaded, Table}}.
 
 copied(To, Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({copied, Fun()}) end),
-    [true = erlang:monitor_node(Node, true) || Node <- Members],
-    Result = await_copy(Pid, Monitor, fun() -> Progress(arrived(To, Copies)) end),
-    [true = erlang:monitor_node(Node, false) || Node <- Members],
-    Result.
-
-%% A sender that dies leaves add_table_copy waiting for another source, which may not exist.
-await_copy(Pid, Monitor, Report) ->
-    receive
-        {'DOWN', Monitor, process, Pid, {copied, Result}} -> Result;
-        {'DOWN', Monitor, process, Pid, Reason} -> {aborted, Reason};
-        {nodedown, Node} ->
-            erlang:demonitor(Monitor, [flush]),
-            exit(Pid, kill),
-            {aborted, {nodedown, Node}}
-    after 200 ->
-        Report(),
-        await_copy(Pid, Monitor, Report)
-    end.
+    with_mnesia(Fun, ?PROGRESS_INTERVAL, fun() -> Progress(arrived(To, Copies)) end, Members).
 
 %% Of several tables, the sum, under the name of the last that has begun to arrive.
 arrived(To, [#{table := First} | _] = Copies) ->
@@ -475,7 +488,7 @@ delete_copy(Table) ->
     case {mnesia:table_info(Table, storage_type), mnesia:table_info(Table, where_to_write) -- [node()]} of
         {unknown, _} -> ok;
         {_, []} -> {error, only_copy_here};
-        {_, [_ | _]} -> deleted(mnesia:del_table_copy(Table, node()), Table)
+        {_, [_ | _]} -> deleted(while_mnesia_runs(fun() -> mnesia:del_table_copy(Table, node()) end), Table)
     end.
 
 deleted({atomic, ok}, Table) -> is_deleted(mnesia:table_info(Table, storage_type));
@@ -548,7 +561,7 @@ conflict_file(File) ->
     filename:rootname(File) ++ ".conflicts".
 
 create_table(Table, {ok, #{definition := Definition, storage := Storage}}) ->
-    case mnesia:create_table(Table, [{Storage, [node()]} | Definition]) of
+    case while_mnesia_runs(fun() -> mnesia:create_table(Table, [{Storage, [node()]} | Definition]) end) of
         {atomic, ok} -> ok;
         {aborted, {already_exists, Table}} -> ok;
         {aborted, Reason} -> {error, Reason}

@@ -155,7 +155,10 @@ handle_call(state, _From, #state{finding = Finding, looked = Looked, looker = Lo
 
 %% Somebody wants it, or has another policy.
 handle_cast(look, State) ->
-    {noreply, later(milliseconds(?SETTLE), anew(State))}.
+    {noreply, later(milliseconds(?SETTLE), anew(State))};
+handle_cast(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
+    {noreply, State}.
 
 handle_info(look, #state{looker = none} = Before) ->
     ok = subscribe(),

@@ -160,7 +160,10 @@ handle_info({'EXIT', _Worker, normal}, State) ->
 handle_info({'EXIT', _Worker, Reason}, State) ->
     {noreply, State#{state := {failed, Reason}}};
 handle_info(gone, State) ->
-    {noreply, State#{state := {failed, gone}}}.
+    {noreply, State#{state := {failed, gone}}};
+handle_info(Unexpected, State) ->
+    easy_cluster_unexpected:message(?MODULE, Unexpected),
+    {noreply, State}.
 
 added(#{waiting := Waiting, leaves := Leaves} = State) when length(Waiting) >= ?TOGETHER ->
     case iolist_size(Waiting) * ?PART_OF_LEAVES >= byte_size(Leaves) of

@@ -4,6 +4,9 @@
 //! open: back while the node is the old one, or when the members cannot be reached; forward otherwise. Afterwards there is
 //! only the way forward, as the way back would lose what clients have written since. A journal whose end is torn may have lost
 //! the record that they were let in.
+//!
+//! What is done in place, while everything runs, has nothing half done here that could not wait: it goes on under the lock of
+//! the cluster only. A repair does not go on at all. Its policy is that of another day, and each of its changes is good in itself.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +49,18 @@ pub enum Direction {
     Forward,
     /// To what was before.
     Back,
+    /// It ends where it is; what is left is planned anew.
+    Nowhere,
+}
+
+/// Whether the rest waits for the lock of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lock {
+    /// Whoever has it may be at the same tables.
+    Needed,
+    /// It has to end whatever else is going on. Where the lock is free, nobody begins anything beside it.
+    IfFree,
 }
 
 /// How an interrupted operation ends.
@@ -57,6 +72,8 @@ pub struct Recovery {
     pub offline: Vec<Action>,
     /// The steps that are left when Mnesia runs.
     pub online: Vec<Step>,
+    /// What these are done under.
+    pub lock: Lock,
 }
 
 /// The way that an interrupted operation takes.
@@ -65,8 +82,16 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
     let Interrupted { plan, undoing, committed, reached, running, .. } = interrupted;
     let (begun, lost) = begun(interrupted);
     let begun = &begun;
+    if matches!(plan.operation, Operation::Repair(_)) {
+        return Recovery {
+            direction: Direction::Nowhere,
+            offline: Vec::new(),
+            online: Vec::new(),
+            lock: Lock::IfFree,
+        };
+    }
     if plan.undo.is_empty() {
-        return forward(plan, *begun, false);
+        return Recovery { lock: Lock::Needed, ..forward(plan, *begun, false) };
     }
     if matches!(plan.operation, Operation::Forget(_)) {
         return of_forgetting(plan, *begun, *undoing);
@@ -80,6 +105,7 @@ pub fn recovery(interrupted: &Interrupted) -> Recovery {
             direction: Direction::Back,
             offline: back(plan, *begun, *running),
             online: rows_back(plan, *begun),
+            lock: Lock::IfFree,
         }
     }
 }
@@ -113,7 +139,7 @@ fn of_forgetting(plan: &Plan, begun: u32, undoing: bool) -> Recovery {
     if undoing || !plan.steps.iter().any(is_out) {
         let undo = plan.undo.iter().filter(|undo| undo.since <= begun);
         let offline = undo.map(|undo| undo.action.clone()).collect();
-        return Recovery { direction: Direction::Back, offline, online: Vec::new() };
+        return Recovery { direction: Direction::Back, offline, online: Vec::new(), lock: Lock::IfFree };
     }
     let bar = plan.steps.iter().find_map(|step| {
         let Action::Bar { nodes, .. } = &step.action else { return None };
@@ -123,7 +149,12 @@ fn of_forgetting(plan: &Plan, begun: u32, undoing: bool) -> Recovery {
         OnFailure::Undo => Step { on_failure: OnFailure::Resume, ..step },
         OnFailure::Keep | OnFailure::Resume => step,
     });
-    Recovery { direction: Direction::Forward, offline: bar.into_iter().collect(), online: online.collect() }
+    Recovery {
+        direction: Direction::Forward,
+        offline: bar.into_iter().collect(),
+        online: online.collect(),
+        lock: Lock::IfFree,
+    }
 }
 
 /// From here on clients may write, or the former members count on this node no more.
@@ -148,7 +179,7 @@ fn forward(plan: &Plan, begun: u32, running: bool) -> Recovery {
     let after = switched.map_or(0, |step| step.number);
     let online = plan.steps.iter().filter(|step| step.number > after && is_left(&step.action)).cloned();
     let online = online.map(|step| Step { on_failure: OnFailure::Keep, ..step }).collect();
-    Recovery { direction: Direction::Forward, offline, online }
+    Recovery { direction: Direction::Forward, offline, online, lock: Lock::IfFree }
 }
 
 /// Applications are on their way up by themselves; to start them waits for that. What was done before Mnesia started is done.
@@ -209,7 +240,7 @@ fn around(plan: &Plan, running: bool, actions: Vec<Action>, start: impl Fn() -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::request::Options;
+    use crate::model::request::{Options, Repair};
     use crate::plan::estimate::Estimate;
     use crate::plan::fingerprint::Fingerprint;
 
@@ -386,6 +417,39 @@ mod tests {
             );
             let kinds: Vec<_> = found.online.iter().map(|step| step.on_failure).collect();
             assert_eq!(kinds[..3], [OnFailure::Resume; 3], "until it is whole, it goes on");
+        }
+    }
+
+    /// A plan that is carried out in place, of which the first step has begun.
+    fn in_place(operation: Operation) -> Interrupted {
+        let mut interrupted = interrupted("");
+        let actions = [Action::EnsureFence, Action::Verify].map(|action| (action, OnFailure::Keep));
+        let plan = &mut interrupted.plan;
+        plan.operation = operation;
+        plan.steps = super::super::numbered(actions);
+        plan.undo = Vec::new();
+        Interrupted { begun: 1, ..interrupted }
+    }
+
+    #[test]
+    fn what_is_done_in_place_goes_on_under_the_lock_of_the_cluster_and_everything_else_in_any_case() {
+        let found = recovery(&in_place(Operation::SyncNode("b@x".into())));
+        assert_eq!(names(&found), (Direction::Forward, vec![], vec!["ensure_fence", "verify"]));
+        assert_eq!(found.lock, Lock::Needed);
+        for begun in ["open_staging", "start_application"] {
+            assert_eq!(recovery(&interrupted(begun)).lock, Lock::IfFree, "{begun}");
+        }
+        for begun in [1, 2] {
+            assert_eq!(recovery(&forgetting(begun)).lock, Lock::IfFree, "{begun}");
+        }
+    }
+
+    #[test]
+    fn a_repair_ends_where_it_is() {
+        let repair = Repair { policy: "copies: all".into(), minute: 0, lately: Vec::new() };
+        for torn in [false, true] {
+            let found = recovery(&Interrupted { torn, ..in_place(Operation::Repair(repair.clone())) });
+            assert_eq!(names(&found), (Direction::Nowhere, vec![], vec![]));
         }
     }
 

@@ -124,7 +124,7 @@ every_request_is_answered_test_() ->
           status => {#{snapshot => Snapshot}, fun({ok, #{text := _}}) -> true end},
           takes_back => {#{history => []}, fun({error, {nothing_to_roll_back, #{}}}) -> true end},
           recover => {#{plan => Plan, begun => 0, undoing => false, committed => false, reached => true, running => false},
-                      fun(Answer) -> Answer =:= {ok, #{direction => back, offline => [], online => []}} end},
+                      fun(Answer) -> Answer =:= {ok, #{direction => back, offline => [], online => [], lock => if_free}} end},
           returning => {#{here => 'a@x.y', known => [#{node => 'b@x.y', members => ['b@x.y']}]},
                         fun({error, {forgotten_here, #{here := 'a@x.y', node := 'b@x.y'}}}) -> true end},
           reentering => {#{here => 'a@x.y', known => []}, fun(Answer) -> Answer =:= {ok, #{}} end},

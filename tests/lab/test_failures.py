@@ -145,3 +145,26 @@ def test_a_member_left_behind_is_told_after_this_node_was_restarted_too(plain_no
     one.load_easy_cluster()
     assert call(one, "status()")[1]["pending"] == []
     join(one, two)
+
+
+def test_a_copy_that_a_lost_member_fails_has_failed_when_mnesia_has_ended_with_it(plain_nodes):
+    one, two, three = plain_nodes("one", "two", "three")
+    one.load_easy_cluster()
+    two.eval("{atomic, ok} = mnesia:create_table(users, [{disc_copies, [node()]}])")
+    for node in (one, three):
+        node.load_easy_cluster()
+        join(node, two, "join")
+    two.eval("""
+        Lock = fun() -> mnesia:write_lock_table(users), application:set_env(lab, locked, true), receive unlock -> ok end end,
+        true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
+    until(two, "application:get_env(lab, locked) =:= {ok, true}")
+    one.eval(f"spawn(fun() -> application:set_env(lab, synced, easy_cluster:sync_node('{two.name}')) end), ok")
+    until(two, "lists:any(fun({{Table, _}, _, _}) -> Table =:= schema end, mnesia:system_info(held_locks))")
+    three.kill()
+    until(one, f"not lists:member('{three.name}', mnesia:system_info(running_db_nodes))")
+    assert one.eval("{easy_cluster_lock:holders(), application:get_env(lab, synced)}") == ([one.name], "undefined")
+    two.eval("lab_lock ! unlock")
+    until(one, "application:get_env(lab, synced) =/= undefined")
+    ok, answer = one.eval("application:get_env(lab, synced)")
+    assert code(answer) == "step_failed" and b"nodedown" in details(answer)["reason"], answer
+    assert two.eval("mnesia:system_info(held_locks)") == [] == one.eval("easy_cluster_lock:holders()")

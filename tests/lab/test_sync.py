@@ -290,6 +290,20 @@ def test_what_fails_or_is_undone_is_put_off(pair):
     assert state(first, "lately") == [change] and holders() == {first.name, second.name}
 
 
+def falls(node):
+    """Has all servers meet what they do not know, which they survive, and then be killed: those that look as fast and often as they come back."""
+    node.eval("""
+        Servers = [easy_cluster_server, easy_cluster_sync, easy_cluster_scrub],
+        Pids = [whereis(Server) || Server <- Servers],
+        Again = fun(Again, Server, Old) -> case whereis(Server) of New when is_pid(New), New =/= Old -> New; _ -> erlang:yield(), Again(Again, Server, Old) end end,
+        Kill = fun(Server) -> Old = whereis(Server), exit(Old, kill), Again(Again, Server, Old) end,
+        [begin Server ! {what, is, this}, gen_server:cast(Server, {what, is, this}), sys:get_state(Server) end || Server <- Servers],
+        Pids = [whereis(Server) || Server <- Servers],
+        [Kill(Server) || Server <- [easy_cluster_sync, easy_cluster_scrub], _ <- lists:seq(1, 15)],
+        true = hd(Pids) =:= whereis(easy_cluster_server),
+        Kill(easy_cluster_server), ok""")
+
+
 def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     hello, foo = replicas_of(pair)
     for table in ("one", "two"):
@@ -301,7 +315,10 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     wait_until(lambda: call(foo, "status()")[1]["elsewhere"], 20, "the other one to tell of it")
     [(node, operation)] = call(foo, "status()")[1]["elsewhere"]
     assert node == hello.name and operation["progress"]["steps"] == (0, 3) and operation["progress"]["tables"] == (0, 2)
-    assert f"under way   {operation['id'].decode()} on {hello.name}: 0 of 3 steps, 0 of 2 tables" in foo.shell("easy_cluster:status().")
+    under_way = f"under way   {operation['id'].decode()} on {hello.name}: 0 of 3 steps, 0 of 2 tables"
+    assert under_way in foo.shell("easy_cluster:status().")
+    falls(hello)
+    assert code(call(hello, "repair()")) == "operation_in_progress" and under_way in foo.shell("easy_cluster:status().")
     # ejabberd adds the very same copy, as it does when it starts; whoever has the schema's lock comes first.
     until(hello, "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])")
     foo.eval("Add = fun() -> application:set_env(lab, added, mnesia:add_table_copy(one, node(), disc_copies)) end, spawn(Add), ok")
@@ -311,13 +328,33 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     assert foo.eval("application:get_env(lab, added)") == ("ok", ("aborted", ("already_exists", "one", foo.name)))
     until(hello, "application:get_env(lab, repaired) =/= undefined")
     ok, answer = hello.eval("application:get_env(lab, repaired)")
-    assert code(answer) == "paused" and (answer[1][1]["done"], answer[1][1]["left"]) == (1, 2)
+    assert code(answer) == "paused" and (answer[1][1]["done"], answer[1][1]["left"]) == (1, 2), "whoever asked is told, too"
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "stopped" and "easy_cluster_recovered" in hello.log_tail(1000)
     assert set(stored(hello)["one"]) == {hello.name, foo.name} and set(stored(hello)["two"]) == {hello.name}
     assert call(hello, "resume()") == "ok" and call(hello, "repair()") == "ok"
     assert set(stored(hello)["two"]) == {hello.name, foo.name}
 
 
-def test_a_repair_goes_on_after_a_kill(pair):
+def hold(node):
+    """Holds the lock of the cluster until `lab_cluster_lock` is told to unlock, as an operation of this node would."""
+    node.eval("""
+        Nodes = mnesia:system_info(running_db_nodes),
+        Hold = fun() -> ok = easy_cluster_lock:take(Nodes), application:set_env(lab, held, true), receive unlock -> easy_cluster_lock:release(Nodes) end end,
+        application:set_env(lab, held, false), true = register(lab_cluster_lock, spawn(Hold))""")
+    until(node, "application:get_env(lab, held) =:= {ok, true}")
+
+
+def last(node) -> tuple[bytes, str]:
+    """The last operation of a node, and what came of it."""
+    [past] = call(node, "history()")[1][-1:]
+    return past["operation"], past["outcome"]
+
+
+UNFINISHED = "easy_cluster_executor:unfinished(mnesia:system_info(directory))"
+COPYING = "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])"
+
+
+def test_what_a_kill_leaves_of_a_repair_is_planned_anew_and_what_it_leaves_of_a_sync_waits_for_the_lock(pair):
     hello, foo = replicas_of(pair, install=True)
     for table in ("one", "two"):
         foo.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{foo.name}']}}])")
@@ -327,8 +364,44 @@ def test_a_repair_goes_on_after_a_kill(pair):
     assert set(stored(foo)["two"]) == {foo.name}
     hello.kill()
     foo.eval("lab_lock ! unlock")
+    hold(foo)
     hello.start()
-    until(hello, "easy_cluster_executor:unfinished(mnesia:system_info(directory)) =:= undefined")
-    assert set(stored(foo)["two"]) == {hello.name, foo.name}
-    [last] = call(hello, "history()")[1][-1:]
-    assert (last["operation"], last["outcome"]) == (b"repair", "done")
+    until(hello, f"{UNFINISHED} =:= undefined")
+    assert set(stored(foo)["two"]) == {foo.name} and last(hello) == (b"repair", "stopped")
+    foo.eval("lab_cluster_lock ! unlock")
+    hello.eval('easy_cluster_policy:set(<<"{copies: all, sync: auto}">>), easy_cluster_sync:look_everywhere()')
+    until(foo, f"lists:member('{hello.name}', mnesia:table_info(two, disc_copies))")
+    found(hello, "as_wanted")
+    # Nobody has a policy from here on.
+    hello.eval("application:unset_env(easy_cluster, policy)")
+    foo.eval(f"{{atomic, ok}} = mnesia:create_table(three, [{{disc_copies, ['{foo.name}']}}])")
+    lock(foo, "three")
+    hello.eval(f"spawn(easy_cluster, sync_node, ['{foo.name}']), ok")
+    until(foo, COPYING)
+    hello.kill()
+    foo.eval("lab_lock ! unlock")
+    hold(foo)
+    hello.start()
+    wait_until(lambda: "operation_in_progress" in hello.log_tail(1000), 20, "the recovery to find the lock taken")
+    assert hello.eval(UNFINISHED) != "undefined" and set(stored(foo)["three"]) == {foo.name}
+    assert code(call(hello, "resume()")) == "operation_in_progress"
+    foo.eval("lab_cluster_lock ! unlock")
+    until(hello, f"{UNFINISHED} =:= undefined")
+    assert set(stored(foo)["three"]) == {hello.name, foo.name} and last(hello) == (f"sync_node {foo.name}".encode(), "done")
+
+
+def test_a_mnesia_that_stops_ends_what_copies_and_frees_the_lock(pair):
+    hello, foo = replicas_of(pair)
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(one, [{{disc_copies, ['{foo.name}']}}])")
+    lock(foo, "one")
+    hello.eval("""
+        application:set_env(easy_cluster, policy, <<"copies: all">>),
+        Repair = fun() -> application:set_env(lab, repaired, easy_cluster:repair()) end, spawn(Repair), ok""")
+    until(foo, COPYING)
+    assert foo.eval("easy_cluster_lock:holders()") == [hello.name]
+    hello.eval("mnesia:stop()")
+    until(hello, "application:get_env(lab, repaired) =/= undefined")
+    ok, answer = hello.eval("application:get_env(lab, repaired)")
+    assert code(answer) == "step_failed" and b"mnesia_stopped" in answer[1][1]["reason"], answer
+    until(foo, "easy_cluster_lock:holders() =:= []")
+    foo.eval("lab_lock ! unlock")

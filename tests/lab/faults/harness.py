@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from subprocess import TimeoutExpired
 
-from lab import ErlangError, Lab, Late, XmppError
+from lab import ErlangError, Lab, Late, XmppError, wait_until
 
 from . import power
-from .judge import COMPLETED, RESTORED, STUCK, Before, Killed, Verdict, fences, journals, judged, judged_baseline, view
+from .judge import COMPLETED, RESTORED, STUCK, Before, Killed, Verdict, fences, is_settled, journals, judged, judged_baseline, view
 from .killing import compiled, load
 from .operations import BY_NAME, Operation
 from .points import Change, Point, chosen, halves
@@ -138,8 +138,11 @@ class Lane:
             return
         self._start(operation)
         load(world.here, "lab_view", "lab_numbers")
-        result.verdict = judged(world, operation, reference.former, reference.end, killed, before)
+        wait_until(lambda: is_settled(world), 40, "the end of the recovery")
         result.recovery = chosen(killer.changes("recovery"), 1)[:-1]
+        if operation.again and (answer := world.here.eval(operation.on(world), _OPERATION_TIMEOUT)) != "ok":
+            raise RuntimeError(f"{operation.name} once more: {answer!r}")
+        result.verdict = judged(world, operation, reference.former, reference.end, killed, before)
 
     def _start(self, operation: Operation) -> None:
         """Starts the node again, under the name whose database it is."""

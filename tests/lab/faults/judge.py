@@ -11,8 +11,10 @@ from .operations import Operation
 from .scenes import ACCOUNTS, PASSWORD, World
 
 COMPLETED, RESTORED, LOST, STUCK = "completed", "restored", "LOST", "stuck"
+#: What a recovery makes of an operation that is asked for anew.
+STOPPED = "stopped"
 #: What the journal has to say of each end.
-_HISTORY = {COMPLETED: "done", RESTORED: "undone"}
+_HISTORY = {COMPLETED: "done", RESTORED: "undone", STOPPED: "stopped"}
 #: What easy_cluster has in its folder for good, and what is empty when nothing is under way.
 _LASTING, _PASSING = {"journal", "kept", "archive"}, {"staging", "restoring", "backup"}
 _IN_MEMORY_HERE = [("ram_copies", ["here"]), ("disc_copies", []), ("disc_only_copies", [])]
@@ -109,8 +111,7 @@ def journals(world: World) -> set[bytes]:
 
 
 def judged(world: World, operation: Operation, former: dict, end: dict, killed: Killed, before: Before) -> Verdict:
-    """The verdict on a node that has been started again."""
-    wait_until(lambda: is_settled(world), 40, "the end of the recovery")
+    """The verdict on a node that has been started again, and whose recovery has ended."""
     states = {COMPLETED: end, RESTORED: former}
     seen, outcome = _settled_view(world, states, killed)
     acknowledged = world.other.eval("lab_numbers:stop()", 20)
@@ -125,7 +126,7 @@ def judged(world: World, operation: Operation, former: dict, end: dict, killed: 
     verdict.wrong += _accounts(world, seen, former, end)
     verdict.wrong += _leftovers(world)
     verdict.wrong += _checkpoints(world)
-    verdict.wrong += _history(world, verdict.outcome, killed, before.journals)
+    verdict.wrong += _history(world, operation, verdict.outcome, killed, before.journals)
     verdict.wrong += _log(world, killed, before.log_size)
     if before.fences:
         verdict.wrong += _fenced(world, verdict.outcome, before.fences)
@@ -286,15 +287,20 @@ def _fenced(world: World, outcome: str, former: list[str]) -> list[str]:
                     if not node.eval(f"erlang:get_cookie('{world.third_name}') =:= erlang:get_cookie()")]  # fmt: skip
 
 
-def _history(world: World, outcome: str, killed: Killed, earlier: set[bytes]) -> list[str]:
+def _history(world: World, operation: Operation, outcome: str, killed: Killed, earlier: set[bytes]) -> list[str]:
     """status() and history() know of it, unless nothing had begun when the node was killed."""
     past = [each for each in call(world.here, "history()")[1] if each["id"] not in earlier]
+    wrong = []
+    if operation.again:
+        if not past or past.pop()["outcome"] != "done":
+            wrong = ["history() does not say that it was done the second time"]
+        outcome = COMPLETED if Killed(killed.changes).has_an_outcome() else STOPPED
     if not killed.has_begun():
-        return [] if not past or past[-1]["outcome"] == "undone" else [f"history() knows of {past}, and nothing had begun"]
+        return wrong + ([] if not past or past[-1]["outcome"] == "undone" else [f"history() knows of {past}, and nothing had begun"])
     if not past:
-        return ["history() knows nothing of it"]
+        return [*wrong, "history() knows nothing of it"]
     said = past[-1]["outcome"]
-    return [] if said == _HISTORY.get(outcome, said) else [f"{outcome}, and history() says {said}"]
+    return wrong + ([] if said == _HISTORY.get(outcome, said) else [f"{outcome}, and history() says {said}"])
 
 
 def _log(world: World, killed: Killed, log_from: int) -> list[str]:

@@ -17,6 +17,8 @@ class Operation:
     scene: Scene
     expression: str
     forward: bool = False
+    #: Its recovery leaves it where it is, and what is left is asked for anew: the expression is run once more before the end is judged.
+    again: bool = False
     #: Not ours: its losses are counted and are no failure.
     baseline: bool = False
     #: No expression: `easy-cluster rename` beside a node that is stopped; what is killed is the VM that does the work.
@@ -60,7 +62,7 @@ OPERATIONS = [
     Operation("rollback", MASTERS, "easy_cluster:rollback()"),
     Operation("rename", STOPPED, "", renames=True),
     Operation("restore", BACKED_UP, "easy_cluster:restore(\"{backup}\")"),
-    Operation("repair", MEMBERS, _REPAIR, forward=True),
+    Operation("repair", MEMBERS, _REPAIR, forward=True, again=True),
     Operation("reset", STRANGERS, "easy_cluster:reset()"),
     Operation("join_cluster", STRANGERS, "ejabberd_cluster:join('{other}')", baseline=True),
 ]
