@@ -3,6 +3,7 @@
 -module(easy_cluster_diff).
 
 -export([compare/2]).
+-export([same/3]).
 -export_type([compared/0]).
 
 %% Rows of a table that differ: the key, and what each holder has of it, nothing or its hashes.
@@ -28,6 +29,55 @@
                          share => 1..100}) -> [compared()].
 compare(Comparisons, Options) ->
     [table(Comparison, Options) || Comparison <- Comparisons].
+
+%% Whether a copy, that on the first of the nodes, is the same as one on another of them, so that nothing is lost with it. The core says
+%% of which tables that matters. An error is a problem of the catalogue.
+-spec same(atom(), [node(), ...], pos_integer()) -> ok | {error, {Code :: atom(), Details :: map()}}.
+same(Table, [Node], _Timeout) ->
+    {error, {no_other_copy, #{table => Table, holder => Node}}};
+same(Table, [Node | Others] = Nodes, Timeout) ->
+    case easy_cluster_rpc:batch(Node, [{mnesia, table_info, [Table, Item]} || Item <- [size, memory, storage_type]], Timeout) of
+        {ok, [Rows, Memory, Storage]} ->
+            Copies = #{table => Table, rows => Rows, bytes => bytes(Memory, Storage), nodes => Nodes},
+            same_as_one(easy_cluster_native:call(before_deletion, Copies), Node, Others, Timeout);
+        {error, Reason} -> {error, not_compared(Table, Node, Reason)}
+    end.
+
+bytes(Memory, disc_only_copies) -> Memory;
+bytes(Memory, _InMemory) -> Memory * erlang:system_info(wordsize).
+
+same_as_one({ok, undefined}, _Node, _Others, _Timeout) -> ok;
+same_as_one({ok, Comparison}, Node, Others, Timeout) -> any_same(Others, Node, Comparison, Timeout);
+same_as_one({error, Reason}, _Node, _Others, _Timeout) -> {error, Reason}.
+
+any_same([Other | Others], Node, Comparison, Timeout) ->
+    [Compared] = compare([Comparison#{nodes := [Node, Other]}], #{timeout => Timeout}),
+    case {is_same(Compared), Others} of
+        {ok, _} -> ok;
+        {{error, Problem}, []} -> {error, Problem};
+        {{error, Problem}, _} ->
+            case any_same(Others, Node, Comparison, Timeout) of
+                ok -> ok;
+                {error, _OfAnother} -> {error, Problem}
+            end
+    end.
+
+is_same(#{differing := [], unsettled := 0, more := false, left_out := 0}) ->
+    ok;
+is_same(#{table := Table, node := Node, reason := Reason}) ->
+    {error, not_compared(Table, Node, Reason)};
+is_same(#{differing := [], more := false, unsettled := Unsettled, table := Table, nodes := [Node, _Other]}) when Unsettled > 0 ->
+    {error, not_compared(Table, Node, {written_all_the_time, Unsettled})};
+is_same(#{differing := [], more := false, left_out := LeftOut, table := Table}) ->
+    {error, {rows_not_comparable, #{table => Table, rows => LeftOut}}};
+is_same(#{differing := Differing, more := More, table := Table, nodes := [Node, Other]}) ->
+    Absent = fun(On) -> length([Key || #{key := Key, on := #{On := absent}} <- Differing]) end,
+    {error, {copy_differs, #{table => Table, node => Node, other => Other, keys => length(Differing), more => More,
+                             only_there => Absent(Other), missing_there => Absent(Node)}}}.
+
+not_compared(Table, Node, Reason) ->
+    {copies_not_compared, #{table => Table, node => Node,
+                            reason => unicode:characters_to_binary(io_lib:format("~tP", [Reason, 20]))}}.
 
 %% In a process of its own, so that the trees end with it, also when a node is lost.
 table(#{table := Table, nodes := Nodes} = Comparison, #{timeout := Timeout} = Options) ->
