@@ -24,9 +24,10 @@
 %% Where time is no matter, asking how far it is should not be one.
 -define(SLOW_POLL, 2000).
 
-%% Compares the tables that the core has chosen, one after the other.
+%% Compares the tables that the core has chosen, one after the other. `afar': the copy of a node without easy_cluster is read from here,
+%% which takes as much of the network as to copy it; else it is told.
 -spec compare([map()], #{timeout := pos_integer(), pause => non_neg_integer(), workers => pos_integer() | cores,
-                         share => 1..100}) -> [compared()].
+                         share => 1..100, afar => boolean()}) -> [compared()].
 compare(Comparisons, Options) ->
     [table(Comparison, Options) || Comparison <- Comparisons].
 
@@ -51,7 +52,7 @@ same_as_one({ok, Comparison}, Node, Others, Timeout) -> any_same(Others, Node, C
 same_as_one({error, Reason}, _Node, _Others, _Timeout) -> {error, Reason}.
 
 any_same([Other | Others], Node, Comparison, Timeout) ->
-    [Compared] = compare([Comparison#{nodes := [Node, Other]}], #{timeout => Timeout}),
+    [Compared] = compare([Comparison#{nodes := [Node, Other]}], #{timeout => Timeout, afar => true}),
     case {is_same(Compared), Others} of
         {ok, _} -> ok;
         {{error, Problem}, []} -> {error, Problem};
@@ -110,7 +111,7 @@ trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, 
     Wish = maps:merge(#{owner => self(), table => Table, seed => Seed, bits => Bits, piece => Piece, pause => 0, workers => cores},
                       maps:with([pause, workers, share], Options)),
     case on_all([{Node, Node} || Node <- Nodes],
-                fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) end, Timeout) of
+                fun(Node) -> start(Node, Wish, maps:get(afar, Options, false), Timeout) end, Timeout) of
         {ok, Started} ->
             case [{Node, Reason} || {Node, {error, Reason}} <- [{Node, tree(Answer)} || {Node, Answer} <- Started]] of
                 [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, poll(Options), Timeout);
@@ -118,6 +119,12 @@ trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, 
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}
+    end.
+
+start(Node, Wish, Afar, Timeout) ->
+    case easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) of
+        {error, undef} when Afar -> {ok, easy_cluster_tree:start(Wish#{at => Node, timeout => Timeout})};
+        Answer -> Answer
     end.
 
 tree({ok, {ok, Tree}}) -> {ok, Tree};
@@ -218,8 +225,8 @@ again(_Trees, Candidates, Looks, #{differing := Differing} = Result, _Timeout) w
 again(Trees, Candidates, Looks, Result, Timeout) ->
     receive after ?BEFORE_LOOK -> ok end,
     Nodes = [Node || {Node, _Tree} <- Trees],
-    Flush = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, flush, [Nodes -- [Node], Timeout], length(Nodes) * Timeout) end,
-    case on_all([{Node, Node} || Node <- Nodes], Flush, length(Nodes) * Timeout) of
+    Flush = fun({Node, Tree}) -> flush(Node, Tree, Nodes -- [Node], Timeout) end,
+    case on_all([{Node, Named} || {Node, _Tree} = Named <- Trees], Flush, length(Nodes) * Timeout) of
         {ok, Flushed} ->
             case [{Node, Answer} || {Node, Answer} <- Flushed, Answer =/= {ok, ok}] of
                 [] -> look(Trees, Candidates, Looks, Result, Timeout);
@@ -227,6 +234,16 @@ again(Trees, Candidates, Looks, Result, Timeout) ->
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}
+    end.
+
+%% As easy_cluster_tree:flush/2 does, by functions that every node has where the tree is not on it.
+flush(Node, Tree, Others, Timeout) when node(Tree) =:= Node ->
+    easy_cluster_rpc:call(Node, easy_cluster_tree, flush, [Others, Timeout], (length(Others) + 1) * Timeout);
+flush(Node, _Afar, Others, Timeout) ->
+    case easy_cluster_rpc:call(Node, rpc, multicall, [Others, mnesia, system_info, [transactions], Timeout], 2 * Timeout) of
+        {ok, {_Transactions, []}} -> {ok, ok};
+        {ok, {_Transactions, Silent}} -> {error, {silent, Silent}};
+        {error, Reason} -> {error, Reason}
     end.
 
 look(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->

@@ -2,7 +2,7 @@
 -module(easy_cluster_schema).
 
 -export([add_copies/1]).
--export([delete_copy/3]).
+-export([delete_copy/3, loaded_beside/2]).
 -export([renew_cookie/0]).
 -export([missing/0]).
 
@@ -51,10 +51,18 @@ insert_deletion(Table, Node, Least) ->
     end.
 
 deletable(Table, Node, Least) ->
-    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, where_to_write) -- [Node] of
-        false -> gone;
+    case loaded_beside(Table, Node) of
+        gone -> gone;
         Others when length(Others) >= Least -> yes;
         Others -> {no, {too_few_other_copies, #{table => Table, node => Node, others => Others, wanted => Least}}}
+    end.
+
+%% Who has another copy that is loaded, unless the one on Node is gone.
+-spec loaded_beside(atom(), node()) -> gone | [node()].
+loaded_beside(Table, Node) ->
+    case lists:member(Node, holders(Table)) of
+        true -> mnesia:table_info(Table, where_to_write) -- [Node];
+        false -> gone
     end.
 
 %% Of a table that may be gone.

@@ -69,8 +69,8 @@ run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
 run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
-run({delete_copy_on, #{table := Table, node := Node, others := Least}}, _Context) ->
-    evidence(delete_copy_on(Table, Node, Least));
+run({delete_copy_on, #{table := Table, node := Node, others := Least}}, #{timeout := Timeout}) ->
+    evidence(delete_copy(Table, Node, Least, Timeout));
 run({change_copy_type, Copy}, Context) ->
     change_copy_type(Copy, Context);
 run({back_up, #{tables := Tables}}, Context) ->
@@ -79,8 +79,8 @@ run({drop_back_up, #{in_memory := InMemory}}, Context) ->
     drop_back_up(InMemory, Context);
 run({keep_in_memory, #{tables := Tables}}, Context) ->
     evidence(keep_in_memory(Tables, Context));
-run({delete_copies, #{tables := Tables}}, _Context) ->
-    all(fun delete_copy/1, Tables);
+run({delete_copies, #{tables := Tables}}, #{timeout := Timeout}) ->
+    evidence(easy_cluster_files:each(fun(Table) -> delete_copy(Table, node(), 1, Timeout) end, Tables));
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
     all(fun(Table) -> restore_archive(Table, Context#{id := Id}) end, Tables);
 run(drain, #{timeout := Timeout}) ->
@@ -386,27 +386,27 @@ copy_table_to(#{table := Table, node := Node, storage := Storage} = Copy, #{time
         {aborted, Reason} -> {error, Reason}
     end.
 
-%% Where it is gone with its table, there is nothing left to do.
-delete_copy_on(Table, Node, Least) ->
-    case lists:member(Table, mnesia:system_info(tables)) andalso lists:member(Node, holders(Table)) of
-        false -> ok;
-        true ->
-            case mnesia:table_info(Table, where_to_write) -- [Node] of
-                Others when length(Others) >= Least -> is_gone(mnesia:del_table_copy(Table, Node), Table, Node);
-                Others -> {error, {too_few_other_copies, Table, Others}}
-            end
+%% What only it has would be lost. None of the others may go between comparison and deletion, as it may be the one that has the same.
+delete_copy(Table, Node, Least, Timeout) ->
+    Others = easy_cluster_schema:loaded_beside(Table, Node),
+    case is_kept_elsewhere(Others, Table, Node, Least, Timeout) of
+        {ok, Left} -> answered(while_mnesia_runs(fun() -> easy_cluster_schema:delete_copy(Table, Node, Left) end));
+        {error, Problem} -> {error, {refused, Problem}}
     end.
 
-holders(Table) ->
-    lists:append([mnesia:table_info(Table, Storage) || Storage <- [ram_copies, disc_copies, disc_only_copies]]).
-
-is_gone({atomic, ok}, Table, Node) ->
-    case lists:member(Node, holders(Table)) of
-        false -> ok;
-        true -> {error, {still_held, Table, Node}}
+%% Where there are too few others, or the copy is gone, there is nothing to compare it for.
+is_kept_elsewhere(Others, Table, Node, Least, Timeout) when is_list(Others), length(Others) >= Least ->
+    Here = [node() || lists:member(node(), Others)],
+    case easy_cluster_diff:same(Table, [Node | Here ++ (Others -- Here)], Timeout) of
+        ok -> {ok, length(Others)};
+        {error, Problem} -> {error, Problem}
     end;
-is_gone({aborted, Reason}, _Table, _Node) ->
-    {error, Reason}.
+is_kept_elsewhere(_GoneOrTooFew, _Table, _Node, Least, _Timeout) ->
+    {ok, Least}.
+
+answered(ok) -> ok;
+answered({error, {too_few_other_copies, _} = Problem}) -> {error, {refused, Problem}};
+answered({_AbortedOrError, Reason}) -> {error, Reason}.
 
 change_copy_type(#{table := Table, node := Node, storage := Storage} = Copy, #{timeout := Timeout} = Context) ->
     case copied(Node, [Copy], Context, fun() -> mnesia:change_table_copy_type(Table, Node, Storage) end) of
@@ -478,20 +478,6 @@ is_stored(Storage, Table, Storage) ->
     end;
 is_stored(Other, Table, _Storage) ->
     {error, {stored_as, Table, Other}}.
-
-%% Mnesia itself would also delete the last copy, and the table with it.
-delete_copy(Table) ->
-    case {mnesia:table_info(Table, storage_type), mnesia:table_info(Table, where_to_write) -- [node()]} of
-        {unknown, _} -> ok;
-        {_, []} -> {error, only_copy_here};
-        {_, [_ | _]} -> deleted(mnesia:del_table_copy(Table, node()), Table)
-    end.
-
-deleted({atomic, ok}, Table) -> is_deleted(mnesia:table_info(Table, storage_type));
-deleted({aborted, Reason}, _Table) -> {error, Reason}.
-
-is_deleted(unknown) -> ok;
-is_deleted(Storage) -> {error, {stored_as, Storage}}.
 
 %% Keys that somebody has written since the switch stay as they are.
 restore_archive(Table, Context) ->

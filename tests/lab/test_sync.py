@@ -1,6 +1,6 @@
 """A policy, and the cluster that follows it, on real ejabberd nodes."""
 
-from cluster import call, code, join, replicas_of, until
+from cluster import call, code, details, join, replicas_of, until
 from lab import wait_until
 
 
@@ -51,6 +51,39 @@ leave_alone: [vcard]
     again = call(hello, "repair(#{dry_run => true})")[1]
     assert [step["action"] for step in again["steps"]] == ["verify"]
     assert "repair" in hello.printed("easy_cluster:history()")
+    # A copy that has something which no other has stays until that is archived, whether its node has easy_cluster or not.
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(drifted, [{{disc_copies, ['{hello.name}', '{foo.name}']}}])")
+    hello.eval("[ok = mnesia:dirty_write({drifted, I, I}) || I <- lists:seq(1, 3000)], ok")
+    until(foo, "ets:info(drifted, size) =:= 3000")
+    foo.eval("true = ets:insert(drifted, {drifted, only, there}), true = ets:delete(drifted, 2711)")
+    hello.eval(f'application:set_env(easy_cluster, policy, "{policy}  drifted: {{copies: 1, pins: {hello.name}}}\n")'.replace(
+        "leave_alone: [vcard]\n", "").replace("roster:", "vcard: {storage: disc_only_copies}\n  roster:"))
+
+    def refused():
+        answer = call(hello, "repair()")
+        assert code(answer) == "copy_differs", answer
+        told = details(answer)
+        assert (told["table"], told["node"], told["other"]) == ("drifted", foo.name, hello.name)
+        assert (told["keys"], told["only_there"], told["missing_there"], told["more"]) == (2, 1, 1, False)
+        assert [problem[0] for problem in told["problems"]] == ["copy_differs", "step_failed"]
+        assert set(stored(hello)["drifted"]) == {hello.name, foo.name} and foo.eval("ets:lookup(drifted, only)")
+
+    refused()
+    forget_easy_cluster(foo)
+    refused()
+    foo.load_easy_cluster()
+    assert call(hello, f"repair(#{{table => drifted, winner => '{foo.name}'}})") == "ok"
+    forget_easy_cluster(foo)
+    assert call(hello, "repair()") == "ok"
+    assert set(stored(hello)["drifted"]) == {hello.name} and hello.eval("mnesia:dirty_read(drifted, only)")
+
+
+def forget_easy_cluster(node):
+    """As if it had never been loaded there."""
+    node.eval("""
+        _ = application:stop(easy_cluster), _ = application:unload(easy_cluster), true = code:del_path(easy_cluster),
+        Ours = [Module || {Module, _} <- code:all_loaded(), lists:prefix("easy_cluster", atom_to_list(Module))],
+        [begin code:purge(Module), code:delete(Module), code:purge(Module) end || Module <- Ours], ok""")
 
 
 POLICY = """
@@ -223,6 +256,31 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     assert set(stored(hello)["one"]) == {hello.name, foo.name} and set(stored(hello)["two"]) == {hello.name}
     assert call(hello, "resume()") == "ok" and call(hello, "repair()") == "ok"
     assert set(stored(hello)["two"]) == {hello.name, foo.name}
+    # Two that wait for the schema's lock with the deletion of the other's copy.
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(three, [{{disc_copies, ['{hello.name}']}}]), application:unset_env(lab, locked)")
+    lock(hello, "three")
+    hello.eval(f"spawn(mnesia, add_table_copy, [three, '{foo.name}', disc_copies]), ok")
+    until(hello, "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])")
+    for node, other in ((hello, foo), (foo, hello)):
+        node.eval(f"""
+            Step = {{delete_copy_on, #{{table => one, node => '{other.name}', others => 1}}}},
+            Delete = fun() -> application:set_env(lab, deleted, catch easy_cluster_step:run(Step, #{{timeout => 5000}})) end,
+            spawn(Delete), ok""")
+    for node, waiting in ((hello, 2), (foo, 1)):
+        until(node, f"{waiting} =:= length([Pid || Pid <- processes(),"
+                    " {_, {mnesia_schema, schema_transaction, 1}} <- [process_info(Pid, current_function)]])")  # fmt: skip
+    hello.eval("lab_lock ! unlock")
+    for node in pair:
+        until(node, "application:get_env(lab, deleted) =/= undefined")
+    answers = {node.name: node.eval("element(2, application:get_env(lab, deleted))") for node in pair}
+    [(name, refused)] = [(name, answer) for name, answer in answers.items() if answer != ("ok", {})]
+    reason, (problem, evidence) = refused[1]
+    assert (reason, problem, evidence["others"]) == ("refused", "too_few_other_copies", []), answers
+    assert set(stored(hello)["one"]) == {hello.name, foo.name} - {name}
+    # To have done it already is success.
+    for table in ("one", "gone"):
+        again = f"{{delete_copy_on, #{{table => {table}, node => '{name}', others => 1}}}}"
+        assert all(node.eval(f"easy_cluster_step:run({again}, #{{timeout => 5000}})") == ("ok", {}) for node in pair)
 
 
 def test_a_repair_goes_on_after_a_kill(pair):
