@@ -230,14 +230,11 @@ handle_call({sums, Level, Parents}, _From, #{levels := Levels} = State) ->
     {reply, [binary:part(Sums, Parent * ?WIDTH * ?SUM, ?WIDTH * ?SUM) || Parent <- Parents], State};
 handle_call({keys, Leaves}, _From, State) ->
     {reply, keys_of(Leaves, State), State};
-handle_call({again, Keys}, _From, #{seed := Seed} = State) ->
-    {reply, [{Key, hashes(Rows, Seed)} || {Key, Rows} <- looked_up(Keys, State)], State}.
-
-looked_up(Keys, #{at := Node, reader := Reader, table := Table, timeout := Timeout}) ->
+handle_call({again, Keys}, _From, #{at := Node, reader := Reader, table := Table, seed := Seed, timeout := Timeout} = State) ->
     {ok, Found} = easy_cluster_rpc:batch(Node, [{Reader, lookup, [Table, Key]} || Key <- Keys], Timeout),
-    lists:zip(Keys, Found);
-looked_up(Keys, #{reader := Reader, table := Table}) ->
-    [{Key, Reader:lookup(Table, Key)} || Key <- Keys].
+    {reply, [{Key, hashes(Rows, Seed)} || {Key, Rows} <- lists:zip(Keys, Found)], State};
+handle_call({again, Keys}, _From, #{reader := Reader, table := Table, seed := Seed} = State) ->
+    {reply, [{Key, hashes(Reader:lookup(Table, Key), Seed)} || Key <- Keys], State}.
 
 progress(#{state := hashing, rows := Rows}) -> {hashing, Rows};
 progress(#{state := hashed, rows := Rows, left_out := LeftOut}) -> {hashed, #{rows => Rows, left_out => LeftOut}};
