@@ -2,7 +2,7 @@
 -module(easy_cluster_schema).
 
 -export([add_copies/1]).
--export([delete_copy/3, loaded_beside/2]).
+-export([delete_copy/3, deletable/3]).
 -export([renew_cookie/0]).
 -export([missing/0]).
 
@@ -34,7 +34,7 @@ delete_copy([], Table, Node, Least) ->
     mnesia_schema:schema_transaction(fun() -> insert_deletion(Table, Node, Least) end);
 delete_copy(_Missing, Table, Node, Least) ->
     case deletable(Table, Node, Least) of
-        yes -> mnesia:del_table_copy(Table, Node);
+        {yes, _Others} -> mnesia:del_table_copy(Table, Node);
         gone -> {atomic, ok};
         {no, Problem} -> {aborted, Problem}
     end.
@@ -42,7 +42,7 @@ delete_copy(_Missing, Table, Node, Least) ->
 insert_deletion(Table, Node, Least) ->
     Transaction = mnesia_schema:get_tid_ts_and_lock(schema, write),
     case deletable(Table, Node, Least) of
-        yes ->
+        {yes, _Others} ->
             _ = mnesia_schema:ensure_active(mnesia:table_info(Table, cstruct)),
             _ = mnesia_schema:get_tid_ts_and_lock(Table, write),
             mnesia_schema:insert_schema_ops(Transaction, [deletion(Table, Node)]);
@@ -50,19 +50,13 @@ insert_deletion(Table, Node, Least) ->
         {no, Problem} -> mnesia:abort(Problem)
     end.
 
+%% Whether a copy can go as it is now, with those who have another one that is loaded.
+-spec deletable(atom(), node(), non_neg_integer()) -> {yes, [node()]} | gone | {no, {too_few_other_copies, map()}}.
 deletable(Table, Node, Least) ->
-    case loaded_beside(Table, Node) of
-        gone -> gone;
-        Others when length(Others) >= Least -> yes;
+    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, where_to_write) -- [Node] of
+        false -> gone;
+        Others when length(Others) >= Least -> {yes, Others};
         Others -> {no, {too_few_other_copies, #{table => Table, node => Node, others => Others, wanted => Least}}}
-    end.
-
-%% Who has another copy that is loaded, unless the one on Node is gone.
--spec loaded_beside(atom(), node()) -> gone | [node()].
-loaded_beside(Table, Node) ->
-    case lists:member(Node, holders(Table)) of
-        true -> mnesia:table_info(Table, where_to_write) -- [Node];
-        false -> gone
     end.
 
 %% Of a table that may be gone.

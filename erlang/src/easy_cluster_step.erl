@@ -388,21 +388,18 @@ copy_table_to(#{table := Table, node := Node, storage := Storage} = Copy, #{time
 
 %% What only it has would be lost. None of the others may go between comparison and deletion, as it may be the one that has the same.
 delete_copy(Table, Node, Least, Timeout) ->
-    Others = easy_cluster_schema:loaded_beside(Table, Node),
-    case is_kept_elsewhere(Others, Table, Node, Least, Timeout) of
-        {ok, Left} -> answered(while_mnesia_runs(fun() -> easy_cluster_schema:delete_copy(Table, Node, Left) end));
-        {error, Problem} -> {error, {refused, Problem}}
+    case easy_cluster_schema:deletable(Table, Node, Least) of
+        {yes, Others} ->
+            Here = [node() || lists:member(node(), Others)],
+            compared(easy_cluster_diff:same(Table, [Node | Here ++ (Others -- Here)], Timeout), Table, Node, length(Others));
+        gone -> ok;
+        {no, Problem} -> {error, {refused, Problem}}
     end.
 
-%% Where there are too few others, or the copy is gone, there is nothing to compare it for.
-is_kept_elsewhere(Others, Table, Node, Least, Timeout) when is_list(Others), length(Others) >= Least ->
-    Here = [node() || lists:member(node(), Others)],
-    case easy_cluster_diff:same(Table, [Node | Here ++ (Others -- Here)], Timeout) of
-        ok -> {ok, length(Others)};
-        {error, Problem} -> {error, Problem}
-    end;
-is_kept_elsewhere(_GoneOrTooFew, _Table, _Node, Least, _Timeout) ->
-    {ok, Least}.
+compared(ok, Table, Node, Others) ->
+    answered(while_mnesia_runs(fun() -> easy_cluster_schema:delete_copy(Table, Node, Others) end));
+compared({error, Problem}, _Table, _Node, _Others) ->
+    {error, {refused, Problem}}.
 
 answered(ok) -> ok;
 answered({error, {too_few_other_copies, _} = Problem}) -> {error, {refused, Problem}};
