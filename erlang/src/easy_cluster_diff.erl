@@ -3,6 +3,7 @@
 -module(easy_cluster_diff).
 
 -export([compare/2]).
+-export([same/3]).
 -export_type([compared/0]).
 
 %% Rows of a table that differ: the key, and what each holder has of it, nothing or its hashes.
@@ -23,11 +24,61 @@
 %% Where time is no matter, asking how far it is should not be one.
 -define(SLOW_POLL, 2000).
 
-%% Compares the tables that the core has chosen, one after the other.
+%% Compares the tables that the core has chosen, one after the other. `afar': the copy of a node without easy_cluster is read from here,
+%% which takes as much of the network as to copy it; else it is told.
 -spec compare([map()], #{timeout := pos_integer(), pause => non_neg_integer(), workers => pos_integer() | cores,
-                         share => 1..100}) -> [compared()].
+                         share => 1..100, afar => boolean()}) -> [compared()].
 compare(Comparisons, Options) ->
     [table(Comparison, Options) || Comparison <- Comparisons].
+
+%% Whether a copy, that on the first of the nodes, is the same as one on another of them, so that nothing is lost with it. The core says
+%% of which tables that matters. An error is a problem of the catalogue.
+-spec same(atom(), [node(), ...], pos_integer()) -> ok | {error, {Code :: atom(), Details :: map()}}.
+same(Table, [Node], _Timeout) ->
+    {error, {no_other_copy, #{table => Table, holder => Node}}};
+same(Table, [Node | Others] = Nodes, Timeout) ->
+    case easy_cluster_rpc:batch(Node, [{mnesia, table_info, [Table, Item]} || Item <- [size, memory, storage_type]], Timeout) of
+        {ok, [Rows, Memory, Storage]} ->
+            Copies = #{table => Table, rows => Rows, bytes => bytes(Memory, Storage), nodes => Nodes},
+            same_as_one(easy_cluster_native:call(before_deletion, Copies), Node, Others, Timeout);
+        {error, Reason} -> {error, not_compared(Table, Node, Reason)}
+    end.
+
+bytes(Memory, disc_only_copies) -> Memory;
+bytes(Memory, _InMemory) -> Memory * erlang:system_info(wordsize).
+
+same_as_one({ok, undefined}, _Node, _Others, _Timeout) -> ok;
+same_as_one({ok, Comparison}, Node, Others, Timeout) -> any_same(Others, Node, Comparison, Timeout);
+same_as_one({error, Reason}, _Node, _Others, _Timeout) -> {error, Reason}.
+
+any_same([Other | Others], Node, Comparison, Timeout) ->
+    [Compared] = compare([Comparison#{nodes := [Node, Other]}], #{timeout => Timeout, afar => true}),
+    case {is_same(Compared), Others} of
+        {ok, _} -> ok;
+        {{error, Problem}, []} -> {error, Problem};
+        {{error, Problem}, _} ->
+            case any_same(Others, Node, Comparison, Timeout) of
+                ok -> ok;
+                {error, _OfAnother} -> {error, Problem}
+            end
+    end.
+
+is_same(#{differing := [], unsettled := 0, more := false, left_out := 0}) ->
+    ok;
+is_same(#{table := Table, node := Node, reason := Reason}) ->
+    {error, not_compared(Table, Node, Reason)};
+is_same(#{differing := [], more := false, unsettled := Unsettled, table := Table, nodes := [Node, _Other]}) when Unsettled > 0 ->
+    {error, not_compared(Table, Node, {written_all_the_time, Unsettled})};
+is_same(#{differing := [], more := false, left_out := LeftOut, table := Table}) ->
+    {error, {rows_not_comparable, #{table => Table, rows => LeftOut}}};
+is_same(#{differing := Differing, more := More, table := Table, nodes := [Node, Other]}) ->
+    Absent = fun(On) -> length([Key || #{key := Key, on := #{On := absent}} <- Differing]) end,
+    {error, {copy_differs, #{table => Table, node => Node, other => Other, keys => length(Differing), more => More,
+                             only_there => Absent(Other), missing_there => Absent(Node)}}}.
+
+not_compared(Table, Node, Reason) ->
+    {copies_not_compared, #{table => Table, node => Node,
+                            reason => unicode:characters_to_binary(io_lib:format("~tP", [Reason, 20]))}}.
 
 %% In a process of its own, so that the trees end with it, also when a node is lost.
 table(#{table := Table, nodes := Nodes} = Comparison, #{timeout := Timeout} = Options) ->
@@ -60,7 +111,7 @@ trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, 
     Wish = maps:merge(#{owner => self(), table => Table, seed => Seed, bits => Bits, piece => Piece, pause => 0, workers => cores},
                       maps:with([pause, workers, share], Options)),
     case on_all([{Node, Node} || Node <- Nodes],
-                fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) end, Timeout) of
+                fun(Node) -> start(Node, Wish, maps:get(afar, Options, false), Timeout) end, Timeout) of
         {ok, Started} ->
             case [{Node, Reason} || {Node, {error, Reason}} <- [{Node, tree(Answer)} || {Node, Answer} <- Started]] of
                 [] -> hashed([{Node, Tree} || {Node, {ok, {ok, Tree}}} <- Started], Bits, poll(Options), Timeout);
@@ -68,6 +119,12 @@ trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, 
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}
+    end.
+
+start(Node, Wish, Afar, Timeout) ->
+    case easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) of
+        {error, undef} when Afar -> {ok, easy_cluster_tree:start(Wish#{at => Node, timeout => Timeout})};
+        Answer -> Answer
     end.
 
 tree({ok, {ok, Tree}}) -> {ok, Tree};
@@ -168,8 +225,8 @@ again(_Trees, Candidates, Looks, #{differing := Differing} = Result, _Timeout) w
 again(Trees, Candidates, Looks, Result, Timeout) ->
     receive after ?BEFORE_LOOK -> ok end,
     Nodes = [Node || {Node, _Tree} <- Trees],
-    Flush = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_tree, flush, [Nodes -- [Node], Timeout], length(Nodes) * Timeout) end,
-    case on_all([{Node, Node} || Node <- Nodes], Flush, length(Nodes) * Timeout) of
+    Flush = fun({Node, Tree}) -> flush(Node, Tree, Nodes -- [Node], Timeout) end,
+    case on_all([{Node, Named} || {Node, _Tree} = Named <- Trees], Flush, length(Nodes) * Timeout) of
         {ok, Flushed} ->
             case [{Node, Answer} || {Node, Answer} <- Flushed, Answer =/= {ok, ok}] of
                 [] -> look(Trees, Candidates, Looks, Result, Timeout);
@@ -177,6 +234,16 @@ again(Trees, Candidates, Looks, Result, Timeout) ->
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}
+    end.
+
+%% As easy_cluster_tree:flush/2 does, by functions that every node has where the tree is not on it.
+flush(Node, Tree, Others, Timeout) when node(Tree) =:= Node ->
+    easy_cluster_rpc:call(Node, easy_cluster_tree, flush, [Others, Timeout], (length(Others) + 1) * Timeout);
+flush(Node, _Afar, Others, Timeout) ->
+    case easy_cluster_rpc:call(Node, rpc, multicall, [Others, mnesia, system_info, [transactions], Timeout], 2 * Timeout) of
+        {ok, {_Transactions, []}} -> {ok, ok};
+        {ok, {_Transactions, Silent}} -> {error, {silent, Silent}};
+        {error, Reason} -> {error, Reason}
     end.
 
 look(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->

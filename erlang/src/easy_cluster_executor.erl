@@ -194,6 +194,10 @@ print_stuck(Action, Why) ->
                                                "in the folder easy_cluster of the Mnesia directory",
                                                [name(Action), print(Why)])).
 
+%% A step that refuses has a problem of the catalogue for it, which says what to do and comes first.
+step_failed(Step, {refused, {Code, Details} = Problem}, Outcome, Context) ->
+    {error, {step_failed, Failed}} = step_failed(Step, Code, Outcome, Context),
+    {error, {Code, Details#{problems => [Problem, {step_failed, Failed}]}}};
 step_failed(#{number := Number, action := Action}, Reason, Outcome, #{id := Id}) ->
     {error, {step_failed, #{id => Id, number => Number, step => name(Action), reason => print(Reason),
                             outcome => Outcome}}}.

@@ -2,11 +2,13 @@
 -module(easy_cluster_schema).
 
 -export([add_copies/1]).
+-export([delete_copy/3, deletable/3]).
 -export([renew_cookie/0]).
 -export([missing/0]).
 
 -define(USED, [{schema_transaction, 1}, {get_tid_ts_and_lock, 2}, {insert_schema_ops, 2}, {incr_version, 1}, {vsn_cs2list, 1},
                {ensure_active, 1}]).
+-define(STORAGES, [ram_copies, disc_copies, disc_only_copies]).
 
 %% What this Mnesia does not export of what is used here.
 -spec missing() -> [{atom(), arity()}].
@@ -19,6 +21,64 @@ missing() ->
 -spec add_copies([#{table := atom(), storage := atom(), _ => _}]) -> {atomic, ok} | {aborted, term()}.
 add_copies(Copies) ->
     changed(missing(), fun() -> insert_copies(Copies) end).
+
+%% What mnesia:del_table_copy/2 does, unless fewer than so many other copies are loaded: they are counted under the schema's lock, so
+%% that of two deletions the second one sees what the first has left. Mnesia itself would delete the last copy, and the table
+%% with it. A copy that is gone, or its table, is success. Where Mnesia lacks the functions, it is counted right before.
+%% Source: mnesia_schema:make_del_table_copy/2, which is not exported.
+-spec delete_copy(atom(), node(), AtLeastOthers :: non_neg_integer()) -> ok | {error, term()}.
+delete_copy(Table, Node, AtLeastOthers) ->
+    deleted(delete_copy(missing(), Table, Node, max(1, AtLeastOthers)), Table, Node).
+
+delete_copy([], Table, Node, Least) ->
+    mnesia_schema:schema_transaction(fun() -> insert_deletion(Table, Node, Least) end);
+delete_copy(_Missing, Table, Node, Least) ->
+    case deletable(Table, Node, Least) of
+        {yes, _Others} -> mnesia:del_table_copy(Table, Node);
+        gone -> {atomic, ok};
+        {no, Problem} -> {aborted, Problem}
+    end.
+
+insert_deletion(Table, Node, Least) ->
+    Transaction = mnesia_schema:get_tid_ts_and_lock(schema, write),
+    case deletable(Table, Node, Least) of
+        {yes, _Others} ->
+            _ = mnesia_schema:ensure_active(mnesia:table_info(Table, cstruct)),
+            _ = mnesia_schema:get_tid_ts_and_lock(Table, write),
+            mnesia_schema:insert_schema_ops(Transaction, [deletion(Table, Node)]);
+        gone -> ok;
+        {no, Problem} -> mnesia:abort(Problem)
+    end.
+
+%% Whether a copy can go as it is now, with those who have another one that is loaded.
+-spec deletable(atom(), node(), non_neg_integer()) -> {yes, [node()]} | gone | {no, {too_few_other_copies, map()}}.
+deletable(Table, Node, Least) ->
+    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, where_to_write) -- [Node] of
+        false -> gone;
+        Others when length(Others) >= Least -> {yes, Others};
+        Others -> {no, {too_few_other_copies, #{table => Table, node => Node, others => Others, wanted => Least}}}
+    end.
+
+%% Of a table that may be gone.
+holders(Table) ->
+    case lists:member(Table, mnesia:system_info(tables)) of
+        true -> lists:append([mnesia:table_info(Table, Storage) || Storage <- ?STORAGES]);
+        false -> []
+    end.
+
+deletion(Table, Node) ->
+    Definition = next_definition(Table),
+    [{Storage, Holders}] = [Stored || {Storage, Holders} = Stored <- Definition, lists:member(Storage, ?STORAGES),
+                                      lists:member(Node, Holders)],
+    {op, del_table_copy, Storage, Node, lists:keyreplace(Storage, 1, Definition, {Storage, lists:delete(Node, Holders)})}.
+
+deleted({atomic, ok}, Table, Node) ->
+    case lists:member(Node, holders(Table)) of
+        false -> ok;
+        true -> {error, {still_held, Table, Node}}
+    end;
+deleted({aborted, Reason}, _Table, _Node) ->
+    {error, Reason}.
 
 %% Gives the schema another cookie on all members at once, and changes nothing else: the cookie is a part of its definition, and
 %% Mnesia never merges a schema on disc with one of another cookie. Aborts while a member that has it on disc is down. The
@@ -53,7 +113,7 @@ next_definition(Table) ->
 
 is_held(Definition) ->
     lists:any(fun(Storage) -> lists:member(node(), proplists:get_value(Storage, Definition)) end,
-              [ram_copies, disc_copies, disc_only_copies]).
+              ?STORAGES).
 
 definition_with(Storage, Definition) ->
     {Storage, Holders} = lists:keyfind(Storage, 1, Definition),

@@ -70,16 +70,16 @@ run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
 run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
-run({delete_copy_on, #{table := Table, node := Node, others := Least}}, _Context) ->
-    evidence(delete_copy_on(Table, Node, Least));
+run({delete_copy_on, #{table := Table, node := Node, others := Least}}, #{timeout := Timeout}) ->
+    evidence(delete_copy(Table, Node, Least, Timeout));
 run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
     drop_back_up(InMemory, Context);
 run({keep_in_memory, #{tables := Tables}}, Context) ->
     evidence(keep_in_memory(Tables, Context));
-run({delete_copies, #{tables := Tables}}, _Context) ->
-    all(fun delete_copy/1, Tables);
+run({delete_copies, #{tables := Tables}}, #{timeout := Timeout}) ->
+    evidence(easy_cluster_files:each(fun(Table) -> delete_copy(Table, node(), 1, Timeout) end, Tables));
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
     all(fun(Table) -> restore_archive(Table, Context#{id := Id}) end, Tables);
 run(drain, #{timeout := Timeout}) ->
@@ -415,27 +415,24 @@ copy_table_to(#{table := Table, node := Node, storage := Storage} = Copy, #{time
         {aborted, Reason} -> {error, Reason}
     end.
 
-%% Where it is gone with its table, there is nothing left to do.
-delete_copy_on(Table, Node, Least) ->
-    case lists:member(Table, mnesia:system_info(tables)) andalso lists:member(Node, holders(Table)) of
-        false -> ok;
-        true ->
-            case mnesia:table_info(Table, where_to_write) -- [Node] of
-                Others when length(Others) >= Least -> is_gone(mnesia:del_table_copy(Table, Node), Table, Node);
-                Others -> {error, {too_few_other_copies, Table, Others}}
-            end
+%% What only it has would be lost. None of the others may go between comparison and deletion, as it may be the one that has the same.
+delete_copy(Table, Node, Least, Timeout) ->
+    case easy_cluster_schema:deletable(Table, Node, Least) of
+        {yes, Others} ->
+            Here = [node() || lists:member(node(), Others)],
+            compared(easy_cluster_diff:same(Table, [Node | Here ++ (Others -- Here)], Timeout), Table, Node, length(Others));
+        gone -> ok;
+        {no, Problem} -> {error, {refused, Problem}}
     end.
 
-holders(Table) ->
-    lists:append([mnesia:table_info(Table, Storage) || Storage <- [ram_copies, disc_copies, disc_only_copies]]).
+compared(ok, Table, Node, Others) ->
+    answered(while_mnesia_runs(fun() -> easy_cluster_schema:delete_copy(Table, Node, Others) end));
+compared({error, Problem}, _Table, _Node, _Others) ->
+    {error, {refused, Problem}}.
 
-is_gone({atomic, ok}, Table, Node) ->
-    case lists:member(Node, holders(Table)) of
-        false -> ok;
-        true -> {error, {still_held, Table, Node}}
-    end;
-is_gone({aborted, Reason}, _Table, _Node) ->
-    {error, Reason}.
+answered(ok) -> ok;
+answered({error, {too_few_other_copies, _} = Problem}) -> {error, {refused, Problem}};
+answered({_AbortedOrError, Reason}) -> {error, Reason}.
 
 %% By what the member itself says.
 is_held(Table, Node, Storage, Timeout) ->
@@ -482,20 +479,6 @@ is_stored(Storage, Table, Storage) ->
     end;
 is_stored(Other, Table, _Storage) ->
     {error, {stored_as, Table, Other}}.
-
-%% Mnesia itself would also delete the last copy, and the table with it.
-delete_copy(Table) ->
-    case {mnesia:table_info(Table, storage_type), mnesia:table_info(Table, where_to_write) -- [node()]} of
-        {unknown, _} -> ok;
-        {_, []} -> {error, only_copy_here};
-        {_, [_ | _]} -> deleted(while_mnesia_runs(fun() -> mnesia:del_table_copy(Table, node()) end), Table)
-    end.
-
-deleted({atomic, ok}, Table) -> is_deleted(mnesia:table_info(Table, storage_type));
-deleted({aborted, Reason}, _Table) -> {error, Reason}.
-
-is_deleted(unknown) -> ok;
-is_deleted(Storage) -> {error, {stored_as, Storage}}.
 
 %% Keys that somebody has written since the switch stay as they are.
 restore_archive(Table, Context) ->

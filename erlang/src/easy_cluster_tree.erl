@@ -1,4 +1,4 @@
-%% The digests of this node's copy of one table: its rows are hashed in pieces, several at once, into the leaves of a tree that
+%% The digests of one copy of a table, this node's or that of a node without easy_cluster: its rows are hashed in pieces, several at once, into the leaves of a tree that
 %% another node asks for, level by level. Nothing is locked and nothing is written: rows that change meanwhile are looked at again.
 %% It lives as long as the process that asks.
 -module(easy_cluster_tree).
@@ -11,28 +11,35 @@
 
 %% bits: the tree has 2^bits leaves, a multiple of 4. piece: rows that are read at once. pause: milliseconds of rest behind a piece.
 %% share: percent of one core's time that may be taken, at low priority; the rest behind a piece is as much longer as it takes.
+%% at: the node whose copy is read from here, piece by piece, each within timeout.
 -type wish() :: #{owner := pid(), table := atom(), seed := non_neg_integer(), bits := 4..32, piece := pos_integer(),
-                  pause := non_neg_integer(), workers := pos_integer() | cores, share => 1..100}.
+                  pause := non_neg_integer(), workers := pos_integer() | cores, share => 1..100, at => node(), timeout => timeout()}.
 -type summary() :: #{rows := non_neg_integer(), left_out := non_neg_integer()}.
 -type hash() :: binary().
 -export_type([wish/0, summary/0, hash/0]).
 
 -define(WIDTH, 16).
 -define(SUM, 16).
+-define(ALL, [{'_', [], ['$_']}]).
 %% So many pieces are added to the leaves together, and more where the leaves are large, as they are copied each time.
 -define(TOGETHER, 32).
 -define(PART_OF_LEAVES, 8).
 %% Milliseconds; a piece that took long, as the machine was busy, is not followed by an endless rest.
 -define(LONGEST_REST, 1000).
 
--spec start(wish()) -> {ok, pid()} | {error, no_copy}.
+-spec start(wish()) -> {ok, pid()} | {error, term()}.
+start(#{table := Table, at := Node, timeout := Timeout} = Wish) ->
+    case easy_cluster_rpc:call(Node, mnesia, table_info, [Table, storage_type], Timeout) of
+        {ok, Storage} -> start(Storage, Wish);
+        {error, Reason} -> {error, Reason}
+    end;
 start(#{table := Table} = Wish) ->
-    case storage(Table) of
-        Storage when Storage =:= ram_copies; Storage =:= disc_copies; Storage =:= disc_only_copies ->
-            {ok, _Tree} = gen_server:start(?MODULE, Wish#{reader => reader(Storage)}, []);
-        _NoCopy ->
-            {error, no_copy}
-    end.
+    start(storage(Table), Wish).
+
+start(Storage, Wish) when Storage =:= ram_copies; Storage =:= disc_copies; Storage =:= disc_only_copies ->
+    {ok, _Tree} = gen_server:start(?MODULE, Wish#{storage => Storage, reader => reader(Storage)}, []);
+start(_NoCopy, _Wish) ->
+    {error, no_copy}.
 
 storage(Table) ->
     case lists:member(Table, mnesia:system_info(tables)) of
@@ -88,14 +95,29 @@ init(#{owner := Owner} = Wish) ->
     {ok, Wish#{rows => 0, left_out => 0, waiting => [], taken => 0, pieces => unknown, state => hashing}, {continue, begin_hashing}}.
 
 -spec handle_continue(begin_hashing, map()) -> {noreply, map()}.
-handle_continue(begin_hashing, #{bits := Bits, reader := Reader, table := Table} = State) ->
-    %% So that no row is passed over while others are inserted.
-    _ = Reader:safe_fixtable(Table, true),
+handle_continue(begin_hashing, #{bits := Bits} = State) ->
+    fix(State, true),
     Server = self(),
     [First | _] = Workers = [spawn_link(fun() -> worker(Server, State) end) || _ <- lists:seq(1, workers(State))],
     [Worker ! {next, Next} || {Worker, Next} <- lists:zip(Workers, tl(Workers) ++ [First])],
     First ! {turn, 0, first},
     {noreply, State#{leaves => binary:copy(<<0:(8 * ?SUM)>>, 1 bsl Bits)}}.
+
+%% So that no row is passed over while others are inserted. It ends with the process that asked for it: where the copy is on another
+%% node, one there, as long as this one lives.
+fix(#{at := Node, reader := Reader, table := Table}, true) ->
+    Calls = [{Reader, safe_fixtable, [Table, true]}, {erlang, send, [self(), {fixed, Node}]}, {timer, sleep, [infinity]}],
+    {Modules, Functions, Args} = lists:unzip3(Calls),
+    Fixer = spawn_link(Node, lists, zipwith3, [fun erlang:apply/3, Modules, Functions, Args]),
+    receive
+        {fixed, Node} -> ok;
+        {'EXIT', Fixer, Reason} -> exit({Node, Reason})
+    end;
+fix(#{at := _Node}, false) ->
+    ok;
+fix(#{reader := Reader, table := Table}, Fixed) ->
+    _ = Reader:safe_fixtable(Table, Fixed),
+    ok.
 
 workers(#{workers := cores}) -> erlang:system_info(schedulers_online);
 workers(#{workers := Count}) -> Count.
@@ -110,6 +132,8 @@ worker(Server, Next, #{seed := Seed} = State) ->
         {turn, Number, Continuation} ->
             Begun = erlang:monotonic_time(microsecond),
             case read(Continuation, State) of
+                {gone, Reason} ->
+                    Server ! {gone, Reason};
                 {Rows, Following} ->
                     Next ! {turn, Number + 1, Following},
                     {Hashes, LeftOut} = easy_cluster_nif:hash_rows(Rows, 2, Seed),
@@ -117,9 +141,7 @@ worker(Server, Next, #{seed := Seed} = State) ->
                     rest(pause(Begun, State)),
                     worker(Server, Next, State);
                 '$end_of_table' ->
-                    Server ! {pieces, Number};
-                gone ->
-                    Server ! gone
+                    Server ! {pieces, Number}
             end
     end.
 
@@ -139,11 +161,25 @@ rest(Milliseconds) -> receive after Milliseconds -> ok end.
 %% The table may be deleted meanwhile, or its copy here.
 read(Continuation, State) ->
     try piece(Continuation, State)
-    catch error:badarg -> gone
+    catch error:badarg -> {gone, gone}
     end.
 
-piece(first, #{reader := Reader, table := Table, piece := Piece}) -> Reader:select(Table, [{'_', [], ['$_']}], Piece);
+%% As Mnesia's select reads copies of other nodes: a continuation is not the same behind a distribution.
+piece('$end_of_table', #{at := _Node}) ->
+    '$end_of_table';
+piece(first, #{at := Node, storage := Storage, table := Table, piece := Piece} = State) ->
+    afar(Node, db_select_init, [Storage, Table, ?ALL, Piece], State);
+piece(Continuation, #{at := Node, storage := Storage} = State) ->
+    afar(Node, db_select_cont, [Storage, Continuation, ?ALL], State);
+piece(first, #{reader := Reader, table := Table, piece := Piece}) -> Reader:select(Table, ?ALL, Piece);
 piece(Continuation, #{reader := Reader}) -> Reader:select(Continuation).
+
+%% Source: mnesia_lib:db_select_init/4 and db_select_cont/3, on OTP 25 to 29.
+afar(Node, Function, Args, #{timeout := Timeout}) ->
+    case easy_cluster_rpc:call(Node, mnesia_lib, Function, Args, Timeout) of
+        {ok, Piece} -> Piece;
+        {error, Reason} -> {gone, {Node, Reason}}
+    end.
 
 -spec handle_info(term(), map()) -> {noreply, map()} | {stop, shutdown, map()}.
 handle_info({piece, Hashes, LeftOut}, #{waiting := Waiting, taken := Taken, rows := Rows, left_out := Before} = State) ->
@@ -159,8 +195,8 @@ handle_info({'EXIT', _Worker, normal}, State) ->
     {noreply, State};
 handle_info({'EXIT', _Worker, Reason}, State) ->
     {noreply, State#{state := {failed, Reason}}};
-handle_info(gone, State) ->
-    {noreply, State#{state := {failed, gone}}};
+handle_info({gone, Reason}, State) ->
+    {noreply, State#{state := {failed, Reason}}};
 handle_info(Unexpected, State) ->
     easy_cluster_unexpected:message(?MODULE, Unexpected),
     {noreply, State}.
@@ -177,8 +213,8 @@ add(#{waiting := Waiting, leaves := Leaves} = State) ->
     State#{waiting := [], leaves := easy_cluster_nif:add_hashes(Leaves, Waiting)}.
 
 whole(#{pieces := Count, taken := Count, state := hashing} = State) ->
-    #{leaves := Leaves, bits := Bits, reader := Reader, table := Table} = Added = add(State),
-    _ = Reader:safe_fixtable(Table, false),
+    #{leaves := Leaves, bits := Bits} = Added = add(State),
+    fix(State, false),
     Added#{state := hashed, levels => levels(Bits div 4, Leaves, [])};
 whole(State) ->
     State.
@@ -197,6 +233,9 @@ handle_call({sums, Level, Parents}, _From, #{levels := Levels} = State) ->
     {reply, [binary:part(Sums, Parent * ?WIDTH * ?SUM, ?WIDTH * ?SUM) || Parent <- Parents], State};
 handle_call({keys, Leaves}, _From, State) ->
     {reply, keys_of(Leaves, State), State};
+handle_call({again, Keys}, _From, #{at := Node, reader := Reader, table := Table, seed := Seed, timeout := Timeout} = State) ->
+    {ok, Found} = easy_cluster_rpc:batch(Node, [{Reader, lookup, [Table, Key]} || Key <- Keys], Timeout),
+    {reply, [{Key, hashes(Rows, Seed)} || {Key, Rows} <- lists:zip(Keys, Found)], State};
 handle_call({again, Keys}, _From, #{reader := Reader, table := Table, seed := Seed} = State) ->
     {reply, [{Key, hashes(Reader:lookup(Table, Key), Seed)} || Key <- Keys], State}.
 
@@ -204,14 +243,20 @@ progress(#{state := hashing, rows := Rows}) -> {hashing, Rows};
 progress(#{state := hashed, rows := Rows, left_out := LeftOut}) -> {hashed, #{rows => Rows, left_out => LeftOut}};
 progress(#{state := {failed, Reason}}) -> {failed, Reason}.
 
-keys_of(Leaves, #{reader := Reader, table := Table} = State) ->
-    _ = Reader:safe_fixtable(Table, true),
+keys_of(Leaves, #{at := _Node} = State) ->
+    keys_of(read(first, State), Leaves, State, []);
+keys_of(Leaves, State) ->
+    fix(State, true),
     Keys = keys_of(read(first, State), Leaves, State, []),
-    _ = Reader:safe_fixtable(Table, false),
+    fix(State, false),
     Keys.
 
-keys_of(Ended, _Leaves, _State, Found) when Ended =:= '$end_of_table'; Ended =:= gone ->
+keys_of('$end_of_table', _Leaves, _State, Found) ->
     Found;
+keys_of({gone, gone}, _Leaves, _State, Found) ->
+    Found;
+keys_of({gone, Reason}, _Leaves, _State, _Found) ->
+    exit(Reason);
 keys_of({Rows, Continuation}, Leaves, #{seed := Seed, bits := Bits} = State, Found) ->
     Begun = erlang:monotonic_time(microsecond),
     More = easy_cluster_nif:keys_of_leaves(Rows, 2, Seed, Bits, Leaves),

@@ -59,12 +59,18 @@ pub fn comparisons(snapshot: &Snapshot, node: Option<&NodeName>) -> Result<Vec<C
 
 /// How the copies of a table on these nodes are compared.
 pub(super) fn comparison(table: &Table, nodes: Vec<NodeName>) -> Comparison {
-    Comparison {
-        table: table.name.clone(),
-        nodes,
-        bits: bits(table.size),
-        piece: (PIECE_BYTES.saturating_mul(table.size) / table.memory.max(1)).clamp(1, PIECE_ROWS),
-    }
+    sized(table.name.clone(), table.size, table.memory, nodes)
+}
+
+/// How a copy on the first of these nodes is compared with the others before it is deleted. Rows that are nobody's data may differ.
+#[must_use]
+pub fn before_deletion(table: TableName, rows: u64, bytes: u64, nodes: Vec<NodeName>) -> Option<Comparison> {
+    (catalogue::class(&table) == Class::Durable).then(|| sized(table, rows, bytes, nodes))
+}
+
+fn sized(table: TableName, rows: u64, bytes: u64, nodes: Vec<NodeName>) -> Comparison {
+    let piece = (PIECE_BYTES.saturating_mul(rows) / bytes.max(1)).clamp(1, PIECE_ROWS);
+    Comparison { table, nodes, bits: bits(rows), piece }
 }
 
 /// What the background scrub does next.
@@ -127,6 +133,14 @@ fn bits(rows: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nobodys_data_is_deleted_as_it_is() {
+        let before = |table: &str| {
+            before_deletion(table.into(), 100, 1000, vec!["a@x.y".into()]).map(|found| found.bits)
+        };
+        assert_eq!([before("passwd"), before("session"), before("vcard_search")], [Some(4), None, None]);
+    }
 
     #[test]
     fn a_leaf_stands_for_a_handful_of_rows() {

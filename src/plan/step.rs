@@ -121,8 +121,9 @@ pub enum Action {
         /// Their bytes.
         bytes: u64,
     },
-    /// Delete a node's copy of a table (`mnesia:del_table_copy/2`); refused where fewer others are loaded. One that is gone is success.
-    /// Check: the node is not among the holders. Undo: nothing.
+    /// Delete a node's copy of a table, as `mnesia:del_table_copy/2` does; refused where fewer others are loaded, which are counted under
+    /// the schema's lock, and where a durable table's copy is not the same as one of them: what only it has is in no archive. One that is
+    /// gone is success. Check: the node is not among the holders. Undo: nothing.
     DeleteCopyOn {
         /// The table.
         table: TableName,
@@ -153,7 +154,7 @@ pub enum Action {
         /// The tables.
         tables: Vec<TableName>,
     },
-    /// Delete this node's copies of the tables (`mnesia:del_table_copy/2`); refused where no other copy is loaded.
+    /// Delete this node's copies of the tables; each is refused like [`Action::DeleteCopyOn`] with one other copy.
     /// Check: this node is among the holders of none. Undo: nothing.
     DeleteCopies {
         /// The tables.

@@ -761,6 +761,16 @@ problems! {
     evidence "the copies of {table} could not be compared: {node}: {reason}"
     fix "see that {node} runs this version of easy_cluster and that {table} can be read there, and try again"
 
+    /// A copy that was to be deleted, or stored in another way, has other rows than those that would stay: what only it has would be lost.
+    Tables Error CopyDiffers = "copy_differs" { table: TableName, node: NodeName, other: NodeName, keys: u64, more: bool, only_there: u64, missing_there: u64 }
+    evidence "the copy of {table} on {node} is not that on {other}: {keys} keys differ ({only_there} of them only on {node}, {missing_there} only on {other}; more than were looked at: {more})"
+    fix "see which: easy_cluster:diff(); then make all copies what one node has, the other rows being archived: easy_cluster:repair(#{{table => {table}, winner => Node}}), and try again"
+
+    /// With this copy deleted, too few would be left that are loaded; with none left, Mnesia would delete the table.
+    Tables Error TooFewOtherCopies = "too_few_other_copies" { table: TableName, node: NodeName, others: Nodes, wanted: u64 }
+    evidence "the copy of {table} on {node} stays: of the other copies {wanted} have to be loaded, and these are: {others}"
+    fix "see that the other copies are there and loaded, and try again: easy_cluster:tables()"
+
     /// The copies of a table that was to be repaired are the same.
     Tables Error NothingDiffers = "nothing_differs" { table: TableName, nodes: Nodes }
     evidence "no row of {table} differs between {nodes}"

@@ -152,6 +152,8 @@ every_request_is_answered_test_() ->
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
           comparisons => {#{node => undefined, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          before_deletion => {#{table => roster, rows => 1000, bytes => 100000, nodes => ['a@x.y', 'b@x.y']},
+                              fun({ok, #{table := roster, nodes := ['a@x.y', 'b@x.y'], bits := 8, piece := 1000}}) -> true end},
           repairable => {#{table => <<"no such table">>, winner => 'a@x.y', snapshot => Snapshot},
                          fun({error, {_, #{problems := Problems}}}) -> lists:keymember(unknown_table, 1, Problems);
                             ({error, {unknown_table, #{}}}) -> true

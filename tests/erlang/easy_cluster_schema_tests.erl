@@ -10,12 +10,26 @@ add_copies_test_() ->
      {"a table that is not there", with(fun not_there/1)},
      {"one after another where they cannot come at once", with(fun one_after_another/1)}].
 
+delete_copy_test_() ->
+    [{"a copy of each kind goes, and the last one stays", with(fun the_last_one_stays/1)},
+     {"one that is not loaded is none that is left", with(fun loaded_ones_count/1)},
+     {"the same where Mnesia lacks the functions", with(fun the_last_one_stays/1, fun less_exported/1)}].
+
+%% Before a copy goes.
+same_test_() ->
+    [{"copies of each kind, also of a node without easy_cluster", with(fun(Peers) -> [same(Peers, Kind) || Kind <- kinds()] end)},
+     {"one of several others is enough", with(fun one_is_enough/1)},
+     {"what cannot be compared is told", with(fun not_compared/1)}].
+
 %% Two members; the second has all tables.
-with(Test) ->
+with(Test) -> with(Test, fun(_Peer) -> ok end).
+
+with(Test, Prepare) ->
     {timeout, 120, fun() ->
         Dir = easy_cluster_peers:scratch(),
         [{_, One} = Here, {_, Two}] = Peers = easy_cluster_peers:start(2),
         try
+            [Prepare(Peer) || Peer <- Peers],
             [easy_cluster_peers:start_mnesia(Peer, filename:join(Dir, atom_to_list(Node))) || {_, Node} = Peer <- Peers],
             stopped = mnesia(Here, stop, []),
             ok = mnesia(Here, delete_schema, [[One]]),
@@ -79,6 +93,113 @@ one_after_another([Here, {_, Two} = There]) ->
     ?assertMatch({aborted, _}, add(Here, Copies)),
     ?assertEqual({ok, #{transactions => 2, rows => 2}}, step(Here, Copies, [Two])),
     ?assertEqual({ok, #{transactions => 1, rows => 2}}, step(Here, Copies, [Two])).
+
+%% Mnesia itself would delete the table with its last copy.
+the_last_one_stays([{_, One} = Here, {_, Two} = There]) ->
+    Kinds = [{in_order, ram_copies, [{type, ordered_set}]}, {bag, disc_only_copies, [{type, bag}]},
+             {indexed, disc_copies, [{attributes, [key, a, b]}, {index, [b]}]}],
+    [{atomic, ok} = mnesia(There, create_table, [Name, [{Storage, [One, Two]} | Options]]) || {Name, Storage, Options} <- Kinds],
+    [ok = mnesia(Here, sync_dirty, [fun mnesia:write/1, [Row]]) || Row <- [{in_order, 1, 1}, {bag, 1, 1}, {indexed, 1, x, y}]],
+    [begin
+         ?assertEqual(ok, delete(Here, Name, Two, 1)),
+         ?assertEqual([One], mnesia(There, table_info, [Name, where_to_write])),
+         ?assertEqual(ok, delete(Here, Name, Two, 1)),
+         [?assertEqual({error, {too_few_other_copies, #{table => Name, node => One, others => [], wanted => 1}}},
+                       delete(Peer, Name, One, Least)) || Peer <- [Here, There], Least <- [0, 1]],
+         ?assertEqual(1, length(mnesia(There, dirty_read, [Name, 1])))
+     end || {Name, _, _} <- Kinds],
+    ?assertEqual([{indexed, 1, x, y}], mnesia(Here, dirty_index_read, [indexed, y, b])),
+    ?assertEqual(ok, delete(Here, nowhere, One, 1)).
+
+loaded_ones_count([{_, One} = Here, {_, Two} = There]) ->
+    {atomic, ok} = mnesia(There, create_table, [a, [{disc_copies, [One, Two]}]]),
+    stopped = mnesia(There, stop, []),
+    ?assertMatch({error, {too_few_other_copies, #{others := []}}}, delete(Here, a, One, 1)),
+    ok = mnesia(There, start, []),
+    ok = mnesia(There, wait_for_tables, [[a], 5000]),
+    ?assertMatch({error, {too_few_other_copies, #{others := [Two], wanted := 2}}}, delete(Here, a, One, 2)),
+    ?assertEqual(ok, delete(Here, a, One, 1)).
+
+%% As a release would be that does not export one of them; nothing in Mnesia calls it from another module.
+less_exported(Peer) ->
+    Beam = easy_cluster_peers:call(Peer, code, which, [mnesia_schema]),
+    {ok, {_, [{abstract_code, {_, Forms}}]}} = beam_lib:chunks(Beam, [abstract_code]),
+    Less = [case Form of
+                {attribute, At, export, Functions} -> {attribute, At, export, Functions -- [{insert_schema_ops, 2}]};
+                _ -> Form
+            end || Form <- Forms],
+    {ok, Module, Binary} = compile:forms(Less, []),
+    _ = easy_cluster_peers:call(Peer, code, unstick_mod, [Module]),
+    {module, Module} = easy_cluster_peers:call(Peer, code, load_binary, [Module, "less exported", Binary]),
+    [{insert_schema_ops, 2}] = easy_cluster_peers:call(Peer, easy_cluster_schema, missing, []).
+
+delete(Peer, Table, Node, Others) -> easy_cluster_peers:call(Peer, easy_cluster_schema, delete_copy, [Table, Node, Others]).
+
+kinds() ->
+    [{ram_copies, set}, {disc_copies, ordered_set}, {disc_only_copies, set}, {disc_only_copies, bag}].
+
+%% Rows enough for several pieces.
+same([{_, One} = Here, {_, Two} = There], {Storage, Type}) ->
+    {atomic, ok} = mnesia(There, create_table, [a, [{Storage, [One, Two]}, {type, Type}]]),
+    written(Here, There, [{a, I, I} || I <- lists:seq(1, 2500)]),
+    [begin
+         Prepare(There),
+         [?assertEqual(ok, same(Here, a, Nodes)) || Nodes <- [[One, Two], [Two, One]]],
+         by_mnesia_unseen(There, Storage, insert, {a, only, there}),
+         by_mnesia_unseen(There, Storage, delete, 1234),
+         [?assertEqual({error, {copy_differs, #{table => a, node => Node, other => Other, keys => 2, more => false,
+                                                only_there => 1, missing_there => 1}}}, same(Here, a, [Node, Other]))
+          || [Node, Other] <- [[One, Two], [Two, One]]],
+         by_mnesia_unseen(There, Storage, delete, only),
+         by_mnesia_unseen(There, Storage, insert, {a, 1234, 1234})
+     end || Prepare <- [fun has_easy_cluster/1, fun has_no_easy_cluster/1]],
+    ok = easy_cluster_peers:until(fun() -> by_mnesia_unseen(There, Storage, info, safe_fixed) =:= false end),
+    has_easy_cluster(There),
+    {atomic, ok} = mnesia(Here, delete_table, [a]).
+
+one_is_enough([{_, One} = Here, {_, Two} = There]) ->
+    {atomic, ok} = mnesia(There, create_table, [a, [{ram_copies, [One, Two]}]]),
+    written(Here, There, [{a, 1, 1}]),
+    Gone = 'gone@127.0.77.3',
+    ?assertEqual(ok, same(Here, a, [One, Gone, Two])),
+    by_mnesia_unseen(There, ram_copies, insert, {a, 2, 2}),
+    ?assertMatch({error, {copies_not_compared, #{table := a, node := Gone}}}, same(Here, a, [One, Gone, Two])),
+    ?assertMatch({error, {copy_differs, #{other := Two, only_there := 0, missing_there := 1}}}, same(Here, a, [One, Two, Gone])).
+
+not_compared([{_, One} = Here, {_, Two} = There]) ->
+    [{atomic, ok} = mnesia(There, create_table, [Name, [{ram_copies, [One, Two]}]]) || Name <- [a, session]],
+    {atomic, ok} = mnesia(There, create_table, [lonely, [{ram_copies, [Two]}]]),
+    by_mnesia_unseen(There, ram_copies, insert, {session, 1, 1}),
+    ?assertEqual(ok, same(Here, session, [Two, One])),
+    ?assertEqual({error, {no_other_copy, #{table => lonely, holder => Two}}}, same(Here, lonely, [Two])),
+    ?assertMatch({error, {copies_not_compared, #{table := lonely, node := One, reason := <<"no_copy">>}}},
+                 same(Here, lonely, [Two, One])),
+    written(Here, There, [{a, 1, fun() -> Here end}]),
+    ?assertEqual({error, {rows_not_comparable, #{table => a, rows => 1}}}, same(Here, a, [Two, One])).
+
+same(Peer, Table, Nodes) -> easy_cluster_peers:call(Peer, easy_cluster_diff, same, [Table, Nodes, 5000]).
+
+written(Here, {_, _} = There, [Row | _] = Rows) ->
+    ok = easy_cluster_peers:call(Here, lists, foreach, [fun mnesia:dirty_write/1, Rows]),
+    Size = fun(Peer) -> mnesia(Peer, table_info, [element(1, Row), size]) end,
+    ok = easy_cluster_peers:until(fun() -> Size(Here) =:= Size(There) end).
+
+%% What one copy has and the other one has not.
+by_mnesia_unseen(Peer, disc_only_copies, Function, Arg) -> in_table(Peer, dets, Function, Arg);
+by_mnesia_unseen(Peer, _InMemory, Function, Arg) -> in_table(Peer, ets, Function, Arg).
+
+in_table(Peer, Module, insert, Row) -> easy_cluster_peers:call(Peer, Module, insert, [element(1, Row), Row]);
+in_table(Peer, Module, Function, Arg) -> easy_cluster_peers:call(Peer, Module, Function, [a, Arg]).
+
+has_easy_cluster(Peer) ->
+    _ = easy_cluster_peers:call(Peer, code, purge, [easy_cluster_tree]),
+    {module, _} = easy_cluster_peers:call(Peer, code, load_file, [easy_cluster_tree]).
+
+%% A module without functions, as what is in the first path is found again whatever becomes of the path.
+has_no_easy_cluster(Peer) ->
+    {ok, Module, Binary} = compile:forms([{attribute, 1, module, easy_cluster_tree}], []),
+    _ = easy_cluster_peers:call(Peer, code, purge, [Module]),
+    {module, Module} = easy_cluster_peers:call(Peer, code, load_binary, [Module, "none", Binary]).
 
 step(Peer, Copies, Members) ->
     Context = #{plan => #{members => Members}, progress => fun ?MODULE:ignore/1, timeout => 5000},

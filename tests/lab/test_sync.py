@@ -2,7 +2,7 @@
 
 import signal
 
-from cluster import call, code, join, replicas_of, until
+from cluster import call, code, details, join, replicas_of, until
 from lab import wait_until
 
 
@@ -69,6 +69,39 @@ leave_alone: [vcard]
     again = call(hello, "repair(#{dry_run => true})")[1]
     assert [step["action"] for step in again["steps"]] == ["verify"]
     assert "repair" in hello.printed("easy_cluster:history()")
+    # A copy that has something which no other has stays until that is archived, whether its node has easy_cluster or not.
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(drifted, [{{disc_copies, ['{hello.name}', '{foo.name}']}}])")
+    hello.eval("[ok = mnesia:dirty_write({drifted, I, I}) || I <- lists:seq(1, 3000)], ok")
+    until(foo, "ets:info(drifted, size) =:= 3000")
+    foo.eval("true = ets:insert(drifted, {drifted, only, there}), true = ets:delete(drifted, 2711)")
+    wanted_once = policy.replace("leave_alone:", f"  drifted: {{copies: 1, pins: {hello.name}}}\nleave_alone:")
+    hello.eval(f'application:set_env(easy_cluster, policy, "{wanted_once}")')
+
+    def refused():
+        answer = call(hello, "repair()")
+        assert code(answer) == "copy_differs", answer
+        told = details(answer)
+        assert (told["table"], told["node"], told["other"]) == ("drifted", foo.name, hello.name)
+        assert (told["keys"], told["only_there"], told["missing_there"], told["more"]) == (2, 1, 1, False)
+        assert [problem[0] for problem in told["problems"]] == ["copy_differs", "step_failed"]
+        assert set(stored(hello)["drifted"]) == {hello.name, foo.name} and foo.eval("ets:lookup(drifted, only)")
+
+    refused()
+    forget_easy_cluster(foo)
+    refused()
+    foo.load_easy_cluster()
+    assert call(hello, f"repair(#{{table => drifted, winner => '{foo.name}'}})") == "ok"
+    forget_easy_cluster(foo)
+    assert call(hello, "repair()") == "ok"
+    assert set(stored(hello)["drifted"]) == {hello.name} and hello.eval("mnesia:dirty_read(drifted, only)")
+
+
+def forget_easy_cluster(node):
+    """As if it had never been loaded there."""
+    node.eval("""
+        _ = application:stop(easy_cluster), _ = application:unload(easy_cluster), true = code:del_path(easy_cluster),
+        Ours = [Module || {Module, _} <- code:all_loaded(), lists:prefix("easy_cluster", atom_to_list(Module))],
+        [begin code:purge(Module), code:delete(Module), code:purge(Module) end || Module <- Ours], ok""")
 
 
 POLICY = """
@@ -240,6 +273,15 @@ def lock(node, table):
     until(node, "application:get_env(lab, locked) =:= {ok, true}")
 
 
+def hold(node):
+    """Holds the lock of the cluster until `lab_cluster_lock` is told to unlock, as an operation of this node would."""
+    node.eval("""
+        Nodes = mnesia:system_info(running_db_nodes),
+        Hold = fun() -> ok = easy_cluster_lock:take(Nodes), application:set_env(lab, held, true), receive unlock -> easy_cluster_lock:release(Nodes) end end,
+        application:set_env(lab, held, false), true = register(lab_cluster_lock, spawn(Hold))""")
+    until(node, "application:get_env(lab, held) =:= {ok, true}")
+
+
 def test_what_fails_or_is_undone_is_put_off(pair):
     hello, foo = replicas_of(pair)
     first, second = foo, hello
@@ -248,17 +290,13 @@ def test_what_fails_or_is_undone_is_put_off(pair):
     set_times(pair, settle=50, retry=100)
     first.eval(f"{{atomic, ok}} = mnesia:create_table(stock, [{{disc_copies, ['{first.name}']}}])")
     # Somebody else has the cluster's lock: each time it takes twice as long, whatever happens to the schema.
-    second.eval("""
-        Nodes = mnesia:system_info(running_db_nodes),
-        Hold = fun() -> ok = easy_cluster_lock:take(Nodes), application:set_env(lab, held, true), receive release -> easy_cluster_lock:release(Nodes) end end,
-        true = register(lab_lock, spawn(Hold))""")
-    until(second, "application:get_env(lab, held) =:= {ok, true}")
+    hold(second)
     give(first, "sync: auto")
     assert code(("error", found(first, "failed")[1])) == "operation_in_progress"
     wait_until(lambda: state(first, "put_off") > 400, 20, "the fourth failure")
     set_times([first], retry=60000)
     wait_until(lambda: state(first, "put_off") > 200000, 20, "a long wait")
-    second.eval("lab_lock ! release, ok")
+    second.eval("lab_cluster_lock ! unlock, ok")
     until(second, "easy_cluster_lock:holders() =:= []")
     assert first.eval("easy_cluster_sync ! look, maps:get(looking, easy_cluster_sync:state())") is False
     assert state(first, "lately") == [] and holders() == {first.name}
@@ -333,15 +371,31 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     assert set(stored(hello)["one"]) == {hello.name, foo.name} and set(stored(hello)["two"]) == {hello.name}
     assert call(hello, "resume()") == "ok" and call(hello, "repair()") == "ok"
     assert set(stored(hello)["two"]) == {hello.name, foo.name}
-
-
-def hold(node):
-    """Holds the lock of the cluster until `lab_cluster_lock` is told to unlock, as an operation of this node would."""
-    node.eval("""
-        Nodes = mnesia:system_info(running_db_nodes),
-        Hold = fun() -> ok = easy_cluster_lock:take(Nodes), application:set_env(lab, held, true), receive unlock -> easy_cluster_lock:release(Nodes) end end,
-        application:set_env(lab, held, false), true = register(lab_cluster_lock, spawn(Hold))""")
-    until(node, "application:get_env(lab, held) =:= {ok, true}")
+    # Two that wait for the schema's lock with the deletion of the other's copy.
+    hello.eval(f"{{atomic, ok}} = mnesia:create_table(three, [{{disc_copies, ['{hello.name}']}}]), application:unset_env(lab, locked)")
+    lock(hello, "three")
+    hello.eval(f"spawn(mnesia, add_table_copy, [three, '{foo.name}', disc_copies]), ok")
+    until(hello, "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])")
+    for node, other in ((hello, foo), (foo, hello)):
+        node.eval(f"""
+            Step = {{delete_copy_on, #{{table => one, node => '{other.name}', others => 1}}}},
+            Delete = fun() -> application:set_env(lab, deleted, catch easy_cluster_step:run(Step, #{{timeout => 5000}})) end,
+            spawn(Delete), ok""")
+    for node, waiting in ((hello, 2), (foo, 1)):
+        until(node, f"{waiting} =:= length([Pid || Pid <- processes(),"
+                    " {_, {mnesia_schema, schema_transaction, 1}} <- [process_info(Pid, current_function)]])")  # fmt: skip
+    hello.eval("lab_lock ! unlock")
+    for node in pair:
+        until(node, "application:get_env(lab, deleted) =/= undefined")
+    answers = {node.name: node.eval("element(2, application:get_env(lab, deleted))") for node in pair}
+    [(name, refused)] = [(name, answer) for name, answer in answers.items() if answer != ("ok", {})]
+    reason, (problem, evidence) = refused[1]
+    assert (reason, problem, evidence["others"]) == ("refused", "too_few_other_copies", []), answers
+    assert set(stored(hello)["one"]) == {hello.name, foo.name} - {name}
+    # To have done it already is success.
+    for table in ("one", "gone"):
+        again = f"{{delete_copy_on, #{{table => {table}, node => '{name}', others => 1}}}}"
+        assert all(node.eval(f"easy_cluster_step:run({again}, #{{timeout => 5000}})") == ("ok", {}) for node in pair)
 
 
 def last(node) -> tuple[bytes, str]:

@@ -97,6 +97,13 @@ enum Request {
         node: Option<NodeName>,
         snapshot: Snapshot,
     },
+    /// How a copy, that on the first of the nodes, is compared with others before it is deleted.
+    BeforeDeletion {
+        table: TableName,
+        rows: u64,
+        bytes: u64,
+        nodes: Vec<NodeName>,
+    },
     /// Which copies of a table are compared before it is repaired. The name of the table is whatever was typed.
     Repairable {
         table: String,
@@ -196,6 +203,7 @@ enum Answer {
     Waiting(ForceBoot),
     Overridden(Overridden),
     Comparisons(Vec<Comparison>),
+    BeforeDeletion(Option<Comparison>),
     Repairable {
         table: TableName,
         comparison: Comparison,
@@ -297,6 +305,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::Comparisons { node, snapshot } => {
             Answer::Comparisons(diff::comparisons(&snapshot, node.as_ref()).map_err(one)?)
+        }
+        Request::BeforeDeletion { table, rows, bytes, nodes } => {
+            Answer::BeforeDeletion(diff::before_deletion(table, rows, bytes, nodes))
         }
         Request::Repairable { table, winner, snapshot } => {
             let comparison = repair_table::comparison(&snapshot, &table, &winner)?;

@@ -32,7 +32,7 @@
                  mnesia => [add_table_copy, backup_checkpoint, change_config, change_table_copy_type, create_table, deactivate_checkpoint,
                             del_table_copy, delete_table, dump_log, force_load_table],
                  erlang => [set_cookie],
-                 easy_cluster_schema => [add_copies],
+                 easy_cluster_schema => [add_copies, delete_copy],
                  %% Those that ask for one of the above.
                  easy_cluster_rpc => [batch, call]}).
 %% They start and stop what has nothing to do with an operation.
