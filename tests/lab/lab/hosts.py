@@ -48,6 +48,8 @@ class Lab:
             self._old_handler = signal.signal(signal.SIGTERM, _terminate)
         try:
             self.folder = traces.new_folder(self.name)
+            # Now, so that the folder does not change when a node is running.
+            (self.folder / "copies").mkdir()
         except BaseException:
             self.close()
             raise

@@ -200,9 +200,12 @@ class Node:
 
     def load_easy_cluster(self) -> None:
         """Adds what `make build` has built to the running node's code path and starts the application."""
-        built = self.host.lab.readable(REPOSITORY / "_build/default/lib/easy_cluster")
-        self.eval(f"""true = code:add_patha("{built}/ebin"),
+        self.eval(f"""true = code:add_patha("{self.built_easy_cluster()}/ebin"),
                       {{ok, _}} = application:ensure_all_started(easy_cluster)""")
+
+    def built_easy_cluster(self) -> Path:
+        """The application's folder as `make build` has built it."""
+        return self.host.lab.readable(REPOSITORY / "_build/default/lib/easy_cluster")
 
     def mnesia_files(self) -> dict[str, Path]:
         """Mnesia's own files in the spool."""
@@ -251,6 +254,29 @@ class EjabberdNode(Node):
             shutil.chown(folder, "ejabberd", "ejabberd")
         host.write_cookie(self.spool)
         self._write_config(erl_options, config, without)
+
+    def built_easy_cluster(self) -> Path:
+        """Compiled by the release of Erlang that runs here: another one's code may not load two releases later."""
+        built = super().built_easy_cluster()
+        if self._root is None:
+            return built
+        folder = self.host.lab.folder / "copies" / self._root.name / "easy_cluster"
+        if not folder.exists():
+            making = folder.with_name(f"made-on-{self.name}")
+            shutil.copytree(built / "priv", making / "priv")
+            (making / "ebin").mkdir()
+            shutil.copy(built / "ebin" / "easy_cluster.app", making / "ebin")
+            for path in [making, making / "ebin"]:
+                shutil.chown(path, "ejabberd", "ejabberd")
+            sources = self.host.lab.readable(REPOSITORY / "erlang")
+            options = f'[debug_info, {{d, \'NO_EJABBERD\'}}, {{i, "{sources}/include"}}, {{outdir, "{making}/ebin"}}]'
+            failed = self.printed(f"""
+                Files = filelib:wildcard("{sources}/*.erl") ++ filelib:wildcard("{sources}/src/*.erl"),
+                [File || File <- Files, not is_tuple(compile:file(File, {options}))]""", 120)
+            assert failed == "[]", failed
+            if not folder.exists():
+                making.rename(folder)
+        return folder
 
     def _write_config(self, erl_options: str, config: str, without: tuple[str, ...]) -> None:
         ground = self.host.ground

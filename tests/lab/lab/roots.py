@@ -1,5 +1,6 @@
 """Root folders with other releases of Debian: a node there runs that release's ejabberd and Erlang in a host of the laboratory."""
 
+import fcntl
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -38,8 +39,12 @@ def release_root(release: str) -> Path | None:
     if suite is None:
         return None
     root = _FOLDER / suite
-    if not root.is_dir():
-        subprocess.run([_MAKE, suite, root], check=True)
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    # Tests run side by side; one of them makes it.
+    with (_FOLDER / f"{suite}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.is_dir():
+            subprocess.run([_MAKE, suite, root], check=True)
     return root
 
 
