@@ -1,4 +1,4 @@
-"""Debian's newer ejabberd and Erlang, alone and in pairs with an older one: the same beams and the same library everywhere."""
+"""Debian's newer ejabberd and Erlang, alone and in pairs with an older one: the same sources and the same library everywhere."""
 
 import shutil
 import subprocess
@@ -97,6 +97,18 @@ def test_they_become_one_cluster(strangers):
                       "[element(1, Event) || {_, _, Event} <- Events]")  # fmt: skip
     assert events[0] == "begun" and events[-1] == "outcome" and "done" in events
     assert transactions(one) == {1}
+
+    # Copies are compared with those of a node without easy_cluster, deleted, and stored otherwise.
+    for table, nodes in {"moved": [one], "stored": [one, two]}.items():
+        holders = ", ".join(f"'{node.name}'" for node in nodes)
+        one.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, [{holders}]}}])")
+        one.eval(f"[ok = mnesia:dirty_write({{{table}, I, I}}) || I <- lists:seq(1, 2000)], ok")
+    policy = f"{{tables: {{moved: {{copies: 1, pins: {two.name}}}, stored: {{copies: 2, storage: disc_only_copies}}}}}}"
+    one.eval(f'easy_cluster_policy:set(<<"{policy}">>)')
+    assert call(one, "repair()") == "ok"
+    for table, storage, nodes in [("moved", "disc_copies", [two]), ("stored", "disc_only_copies", [one, two])]:
+        assert set(one.eval(f"mnesia:table_info({table}, {storage})")) == {node.name for node in nodes}
+        assert all(node.eval(f"length(mnesia:dirty_all_keys({table}))") == 2000 for node in (one, two))
 
     two.kill()
     with one.xmpp("bob", "secret"):
