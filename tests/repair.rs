@@ -206,6 +206,15 @@ fn a_plan_is_refused_when_only_another_order_has_room_now() {
 }
 
 #[test]
+fn nothing_is_stored_otherwise_while_a_member_is_down_that_knows_the_old_type() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE], 10);
+    lab.kill(THIRD);
+    let inputs = inputs(&lab, "classes: {durable: {storage: disc_only_copies}}");
+    assert_eq!(planned(&inputs), (vec![format!("copy passwd {THERE} disc_copies")], vec!["policy_waits"]));
+}
+
+#[test]
 fn a_policy_that_is_none_is_refused() {
     let inputs = inputs(&cluster(), "copies: none of it");
     let problems = plan::make(&inputs).expect_err("no plan");

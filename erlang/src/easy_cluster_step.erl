@@ -71,7 +71,7 @@ run({copy_table, Copy}, Context) ->
 run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
 run({delete_copy_on, #{table := Table, node := Node, others := Least}}, #{timeout := Timeout}) ->
-    evidence(delete_copy(Table, Node, Least, Timeout));
+    known(evidence(delete_copy(Table, Node, Least, Timeout)), Timeout);
 run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
@@ -410,10 +410,22 @@ each(Fun, [Copy | Copies], #{rows := Before} = Evidence) ->
 
 copy_table_to(#{table := Table, node := Node, storage := Storage} = Copy, #{timeout := Timeout} = Context) ->
     case copied(Node, [Copy], Context, fun() -> mnesia:add_table_copy(Table, Node, Storage) end) of
-        {atomic, ok} -> is_held(Table, Node, Storage, Timeout);
-        {aborted, {already_exists, Table, Node}} -> is_held(Table, Node, Storage, Timeout);
+        {atomic, ok} -> known(is_held(Table, Node, Storage, Timeout), Timeout);
+        {aborted, {already_exists, Table, Node}} -> known(is_held(Table, Node, Storage, Timeout), Timeout);
         {aborted, Reason} -> {error, Reason}
     end.
+
+%% On the discs of all members: one that is killed may start with an older record of a copy, and a Mnesia that finds one copy stored in
+%% two ways does not start (`combine_error'). A copy that is gone, or new, does no harm.
+known({ok, Evidence}, Timeout) ->
+    Sync = fun(Member) -> easy_cluster_rpc:call(Member, mnesia, sync_log, [], Timeout) end,
+    Answers = easy_cluster_rpc:parallel(Sync, mnesia:system_info(running_db_nodes), 2 * Timeout),
+    case [{Member, Answer} || {Member, Answer} <- Answers, Answer =/= {ok, {ok, ok}}] of
+        [] -> {ok, Evidence};
+        Failed -> {error, {not_on_disc, Failed}}
+    end;
+known({error, Reason}, _Timeout) ->
+    {error, Reason}.
 
 %% What only it has would be lost. None of the others may go between comparison and deletion, as it may be the one that has the same.
 delete_copy(Table, Node, Least, Timeout) ->

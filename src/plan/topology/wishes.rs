@@ -113,7 +113,10 @@ impl<'a> Wishes<'a> {
         let frozen = now.iter().any(|(node, _)| loaded.binary_search(node).is_err() || !is_up(*node));
         let (wanted, line) = self.storage(wish, class);
         let usual = most_common(&now, class == Class::Durable);
-        let new = wanted.or(usual).unwrap_or(Storage::DiscCopies);
+        // A member that is down knows the old type, and Mnesia cannot merge two types of one copy when it is back.
+        let whole = self.members.iter().all(|member| member.facts.is_some());
+        let said = if whole { wanted.or(usual) } else { usual.or(wanted) };
+        let new = said.unwrap_or(Storage::DiscCopies);
         let excluded = reading.numbers(wish.map_or(&[], |wish| &wish.exclusions));
         let reason = if reading.alone.contains(&table.name) {
             Some(None)
@@ -159,12 +162,13 @@ impl<'a> Wishes<'a> {
             self.storage_fits(table, (new, line), wanted.is_some(), &now, &place);
         }
         let (place, kept_on_disc) = match wanted {
-            None if class == Class::Durable => self.kept_on_disc(&now, place),
+            Some(_) if whole => (place, None),
+            Some(_) | None if class == Class::Durable => self.kept_on_disc(&now, place, whole),
             Some(_) | None => (place, None),
         };
         self.classes.push(class);
         self.loaded.push(loaded);
-        let change = wanted.or(kept_on_disc).filter(|_| movable && !frozen);
+        let change = wanted.or(kept_on_disc).filter(|_| movable && whole && !frozen);
         self.case.tables.push(TableCase {
             bytes: table.memory,
             now,
@@ -176,8 +180,9 @@ impl<'a> Wishes<'a> {
         });
     }
 
-    /// Where some copies are on disc and some in memory, one of those on disc stays; if none can, all that stay go to disc.
-    fn kept_on_disc(&self, now: &[(usize, Storage)], place: Place) -> (Place, Option<Storage>) {
+    /// Where some copies are on disc and some in memory, one of those on disc stays; if none can, all that stay go to disc, and until all
+    /// members are there to learn of that, those on disc stay.
+    fn kept_on_disc(&self, now: &[(usize, Storage)], place: Place, whole: bool) -> (Place, Option<Storage>) {
         let in_memory = |(_, storage): &(usize, Storage)| *storage == Storage::RamCopies;
         let on_disc: Vec<usize> = now.iter().filter(|copy| !in_memory(copy)).map(|(node, _)| *node).collect();
         let Place::Chosen { required, excluded, copies } = place else { return (place, None) };
@@ -185,9 +190,13 @@ impl<'a> Wishes<'a> {
             return (Place::Chosen { required, excluded, copies }, None);
         }
         let may = |node: &usize| self.case.may_hold(*node) && !excluded.contains(node);
-        match on_disc.into_iter().find(may).filter(|_| copies > required.len()) {
+        match on_disc.iter().copied().find(may).filter(|_| copies > required.len()) {
             Some(keeper) => (Place::Chosen { required: united(required, [keeper]), excluded, copies }, None),
-            None => (Place::Chosen { required, excluded, copies }, most_common(now, true)),
+            None if whole => (Place::Chosen { required, excluded, copies }, most_common(now, true)),
+            None => {
+                let required = united(required, on_disc);
+                (Place::Chosen { copies: copies.max(required.len()), required, excluded }, None)
+            }
         }
     }
 
