@@ -5,8 +5,6 @@ than it, as on any machine in use:
   ours   easy_cluster:join_as_master/1, from the call to its return
   stock  what `ejabberdctl join_cluster` does (ejabberd_cluster:join/1)
   2012   the procedure of 2012: delete the schema, join, copy each table, start ejabberd
-and, as what none of them can do without, how long Mnesia takes to copy the three large tables alone:
-  copying
 and the time that it takes to keep an old database of 1 MB and of 1 GB.
 
 `bench.py --timeline` shows instead where one join of ours spends its time, by the clock of its journal.
@@ -51,18 +49,6 @@ PROCEDURE_2012 = """
     pong = net_adm:ping('{target}'),
     {{Micros, ok}} = timer:tc(Join), Micros"""
 
-# The three large tables only, in a node that has done all the rest of the procedure but that and ejabberd's start.
-COPYING = """
-    Tables = [{tables}],
-    Copy = fun(Wanted) -> [{{atomic, ok}} = mnesia:add_table_copy(Table, node(), Type) || {{Table, Type}} <- Wanted] end,
-    application:stop(ejabberd), mnesia:stop(), mnesia:delete_schema([node()]), mnesia:start(),
-    {{ok, [_]}} = mnesia:change_config(extra_db_nodes, ['{target}']),
-    {{atomic, ok}} = mnesia:change_table_copy_type(schema, node(), disc_copies),
-    {{Micros, _}} = timer:tc(fun() -> Copy(Tables) end),
-    Copy([{{Table, Type}} || Table <- mnesia:system_info(tables), [{{_Node, Type}}] <- [mnesia:table_info(Table, where_to_commit)]]),
-    ok = application:start(ejabberd),
-    Micros"""
-
 # Milliseconds of planning, of each step, and from the last one to the return.
 TIMELINE = """
     Name = fun({{Action, #{{table := Table}}}}) -> {{Action, Table}}; ({{Action, #{{}}}}) -> Action; (Action) -> Action end,
@@ -77,7 +63,7 @@ TIMELINE = """
     {{_, Last, _}} = lists:last(Events),
     [{{Step, Micros / 1000}} || {{Step, Micros}} <- [{{plan_and_recheck, Begun - Begin}}] ++ Steps ++ [{{after_the_last, End - Last}}]]"""
 
-WAYS = {"ours": OURS, "stock": STOCK, "2012": PROCEDURE_2012, "copying": COPYING}
+WAYS = {"ours": OURS, "stock": STOCK, "2012": PROCEDURE_2012}
 
 KEEP = """
     Folder = filename:join("{folder}", "keep-" ++ integer_to_list({megabytes})),
@@ -100,8 +86,7 @@ def one_join(lab, target, way: str) -> float:
     try:
         if way == "ours":
             node.load_easy_cluster()
-        large = ", ".join(f"{{{table}, {storage}}}" for table, (_, storage) in TABLES.items())
-        micros = node.eval(WAYS[way].format(target=target.name, tables=large), timeout=300)
+        micros = node.eval(WAYS[way].format(target=target.name), timeout=300)
         for table, (rows, storage) in TABLES.items():
             found = node.eval(f"{{mnesia:table_info({table}, storage_type), mnesia:table_info({table}, size)}}")
             assert found == (storage, rows), (way, table, found)
@@ -121,14 +106,13 @@ def joins(lab):
     for number in range(1, RUNS + 1):
         for way in WAYS:
             times[way].append(one_join(lab, target, way))
-            print(f"  run {number}  {way:<7} {times[way][-1]:6.2f} s", flush=True)
+            print(f"  run {number}  {way:<6} {times[way][-1]:6.2f} s", flush=True)
     target.destroy()
     ours = statistics.median(times["ours"])
     print(f"\njoin of {sum(rows for rows, _ in TABLES.values()):,} rows, medians of {RUNS}, side by side")
     for way, runs in times.items():
         median = statistics.median(runs)
-        print(f"  {way:<7} {median:6.2f} s  ({min(runs):.2f} to {max(runs):.2f})  ours/{way} {ours / median:.2f}")
-    print(f"  copying/stock {statistics.median(times['copying']) / statistics.median(times['stock']):.2f}: no join that copies them one after another can be below")
+        print(f"  {way:<6} {median:6.2f} s  ({min(runs):.2f} to {max(runs):.2f})  ours/{way} {ours / median:.2f}")
     return ours / statistics.median(times["stock"]), ours / statistics.median(times["2012"])
 
 
