@@ -49,16 +49,36 @@ add_copies([Node | Nodes]) ->
         {aborted, Reason} -> {error, Reason}
     end.
 
-%% Makes the fence anew on exactly these members.
+%% Makes the fence anew on exactly these members. Who had just listed its tables and waits for all of them, as ejabberd does when it
+%% starts, would wait for ever: Mnesia tells such a process of tables that are loaded, not of one that was deleted and is made
+%% anew (`mnesia:wait_for_tables/2', seen on OTP 25). It is told here.
 -spec renew([node()], timeout()) -> result().
 renew([], _Timeout) ->
     {ok, #{}};
 renew(Members, Timeout) ->
     Renewed = fun() -> renewed(mnesia:delete_table(?TABLE), Members) =:= ok end,
     case easy_cluster_gather:until(Renewed, Timeout) of
-        ok -> {ok, #{}};
+        ok -> {ok, woken(lists:flatmap(fun(Member) -> waiting(Member, Timeout) end, Members))};
         timeout -> {error, {not_renewed, renewed(mnesia:delete_table(?TABLE), Members)}}
     end.
+
+%% Who waits for the fence on a member. One that does not answer has died, and its processes with it.
+%% Source: mnesia_controller:handle_sync_tabs/2 and rec_tabs/4.
+waiting(Member, Timeout) ->
+    case easy_cluster_rpc:call(Member, erlang, whereis, [mnesia_controller], Timeout) of
+        {ok, Controller} when is_pid(Controller) -> waiting(Member, Controller, Timeout);
+        _NotRunning -> []
+    end.
+
+waiting(Member, Controller, Timeout) ->
+    case easy_cluster_rpc:call(Member, erlang, process_info, [Controller, dictionary], Timeout) of
+        {ok, {dictionary, Dictionary}} -> proplists:get_value({sync_tab, ?TABLE}, Dictionary, []);
+        _Died -> []
+    end.
+
+woken(Waiting) ->
+    _ = [Waiter ! {mnesia_controller, {tab_synced, ?TABLE}} || Waiter <- Waiting],
+    #{}.
 
 renewed({atomic, ok}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));
 renewed({aborted, {no_exists, ?TABLE}}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));

@@ -4,7 +4,7 @@
 
 -export([scratch/0, remove/1]).
 -export([start/1, start/2, start_lonely/0, stop/1, call/4]).
--export([start_mnesia/2, until/1]).
+-export([start_mnesia/2, start_cluster/2, until/1]).
 
 -define(TIMEOUT, 60000).
 
@@ -76,6 +76,16 @@ start_mnesia({_, Node} = Peer, Dir) ->
     ok = call(Peer, application, set_env, [mnesia, dir, Dir]),
     ok = call(Peer, mnesia, create_schema, [[Node]]),
     ok = call(Peer, mnesia, start, []).
+
+%% One Mnesia on two nodes, their schemas on disc below Dir; tables are the second one's to make.
+start_cluster([{_, One} = Here, {_, Two}] = Peers, Dir) ->
+    [start_mnesia(Peer, filename:join(Dir, atom_to_list(Node))) || {_, Node} = Peer <- Peers],
+    stopped = call(Here, mnesia, stop, []),
+    ok = call(Here, mnesia, delete_schema, [[One]]),
+    ok = call(Here, mnesia, start, []),
+    {ok, [Two]} = call(Here, mnesia, change_config, [extra_db_nodes, [Two]]),
+    {atomic, ok} = call(Here, mnesia, change_table_copy_type, [schema, One, disc_copies]),
+    ok.
 
 %% Waits for the condition, 10 seconds at most.
 until(Condition) ->

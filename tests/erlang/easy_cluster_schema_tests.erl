@@ -27,15 +27,10 @@ with(Test) -> with(Test, fun(_Peer) -> ok end).
 with(Test, Prepare) ->
     {timeout, 120, fun() ->
         Dir = easy_cluster_peers:scratch(),
-        [{_, One} = Here, {_, Two}] = Peers = easy_cluster_peers:start(2),
+        Peers = easy_cluster_peers:start(2),
         try
             [Prepare(Peer) || Peer <- Peers],
-            [easy_cluster_peers:start_mnesia(Peer, filename:join(Dir, atom_to_list(Node))) || {_, Node} = Peer <- Peers],
-            stopped = mnesia(Here, stop, []),
-            ok = mnesia(Here, delete_schema, [[One]]),
-            ok = mnesia(Here, start, []),
-            {ok, [Two]} = mnesia(Here, change_config, [extra_db_nodes, [Two]]),
-            {atomic, ok} = mnesia(Here, change_table_copy_type, [schema, One, disc_copies]),
+            ok = easy_cluster_peers:start_cluster(Peers, Dir),
             Test(Peers)
         after
             [easy_cluster_peers:stop(Peer) || Peer <- Peers],
