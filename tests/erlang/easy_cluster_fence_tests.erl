@@ -27,7 +27,7 @@ who_waits_for_all_tables_while_the_fence_is_made_anew_waits_no_longer_test_() ->
 %% A process that waits on the peer without end; it tells what Mnesia has answered.
 wait_on(Peer) ->
     Test = self(),
-    Pid = spawn_link(fun() -> Test ! {self(), mnesia(Peer, wait_for_tables, [[schema, ?FENCE], infinity])} end),
+    Pid = spawn(fun() -> Test ! {self(), mnesia(Peer, wait_for_tables, [[schema, ?FENCE], infinity])} end),
     Controller = easy_cluster_peers:call(Peer, erlang, whereis, [mnesia_controller]),
     Waits = fun() ->
         {dictionary, Dictionary} = easy_cluster_peers:call(Peer, erlang, process_info, [Controller, dictionary]),

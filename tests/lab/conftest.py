@@ -19,27 +19,39 @@ def lab():
 @pytest.fixture
 def solo(lab, request):
     """A started ejabberd node on hello.world."""
-    for [node] in _started(lab, request, "hello.world"):
+    for [node] in started(lab, request, "hello.world"):
         yield node
 
 
 @pytest.fixture
 def pair(lab, request):
     """Started ejabberd nodes on hello.world and foo.bar, strangers to each other."""
-    yield from _started(lab, request, "hello.world", "foo.bar")
+    yield from started(lab, request, "hello.world", "foo.bar")
+
+
+@pytest.fixture
+def hello(pair):
+    """The first of the pair, with easy_cluster and an account."""
+    return with_an_account(pair[0])
+
+
+def with_an_account(node):
+    node.load_easy_cluster()
+    node.register("alice", "secret")
+    return node
 
 
 @pytest.fixture
 def trio(lab, request):
     """Started ejabberd nodes on hello.world, foo.bar and third.host, strangers to each other."""
-    yield from _started(lab, request, "hello.world", "foo.bar", "third.host")
+    yield from started(lab, request, "hello.world", "foo.bar", "third.host")
 
 
 @pytest.fixture
 def uneven(lab, request):
     """The same, each with other modules."""
     lacks = {"foo.bar": ("mod_muc", "mod_muc_admin"), "third.host": ("mod_vcard", "mod_roster")}
-    yield from _started(lab, request, "hello.world", "foo.bar", "third.host", without=lacks)
+    yield from started(lab, request, "hello.world", "foo.bar", "third.host", without=lacks)
 
 
 @pytest.fixture
@@ -76,7 +88,8 @@ def plain_nodes(lab, request):
         shutil.rmtree(node.folder)
 
 
-def _started(lab, request, *names, without={}):
+def started(lab, request, *names, without={}):
+    """Fresh ejabberd nodes on hosts of these names, for the scope of the fixture that asks."""
     nodes = [lab.host(name).ejabberd(without=without.get(name, ())) for name in names]
     request.node.stash[_NODES] = nodes
     try:
@@ -102,6 +115,6 @@ def pytest_runtest_makereport(item):
     """A failed test shows the ends of its nodes' logs."""
     report = yield
     if report.failed:
-        for node in item.stash.get(_NODES, []):
+        for node in [node for each in item.listchain() for node in each.stash.get(_NODES, [])]:
             report.sections.append((f"logs of {node.name}", node.log_tail()))
     return report

@@ -4,11 +4,11 @@ import contextlib
 import subprocess
 
 import pytest
-from cluster import call, code, db_nodes, exists, join, serves, slices
+from cluster import code, db_nodes, exists, join, serves, slices
+from file_systems import read_only, small_disk
 from lab import ErlangError, wait_until
 from lab.control import EvalTimeout, NodeDown
 from test_recovery import KILL_HERE, is_settled, steps
-from test_refusals import read_only, small_disk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from cluster import db_nodes, exists, join, serves, until
 from lab import traces, wait_until
 from lab.node import REPOSITORY
-from test_refusals import registered_in_epmd
+from test_requests import registered_in_epmd
 
 #: More rounds than faults: the doctor leads nowhere.
 ROUNDS = 30

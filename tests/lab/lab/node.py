@@ -232,6 +232,14 @@ class Node:
         return f"<{self.name}>"
 
 
+# Once it is up, ejabberd looks for each module of each application all over the code path, a third of what a start costs: that is
+# ended. Nothing is called here that would have to be loaded, as that would wait for the same loader.
+_IS_UP = """
+lists:keymember(ejabberd, 1, application:which_applications()) andalso
+    [exit(Pid, kill) || Pid <- processes(), {current_stacktrace, Stack} <- [process_info(Pid, current_stacktrace)],
+                        lists:keymember(ejabberd, 1, Stack), lists:keymember(misc, 1, Stack)] =/= none"""
+
+
 class EjabberdNode(Node):
     """ejabberd in a host. A new one begins with an empty spool; there is one at a time in a host.
 
@@ -324,7 +332,7 @@ class EjabberdNode(Node):
             return self.host.popen(self.ctl_command("foreground"), stdout=log, stderr=log)
 
     def _is_ready(self) -> bool:
-        return self.eval("lists:keymember(ejabberd, 1, application:which_applications())", 5)
+        return self.eval(_IS_UP, 5)
 
     def log_files(self) -> list[Path]:
         return [self.logs / "console.log", self.logs / "ejabberd.log"]
