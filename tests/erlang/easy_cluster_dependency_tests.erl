@@ -56,10 +56,10 @@ project(Dir, Repository) ->
                                                    {applications, [kernel, stdlib, easy_cluster]}]}])),
     Project.
 
-%% Builds the project; the crates that it needs are built once for all runs of the tests.
+%% Builds the project, without optimisation; the crates that it needs are built once for all runs of the tests.
 built(Project) ->
     {ok, Here} = file:get_cwd(),
-    run(Project, "CARGO_TARGET_DIR=\"$0\" rebar3 compile", [filename:join(Here, "_build/dependency_target")]),
+    run(Project, "CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_TARGET_DIR=\"$0\" rebar3 compile", [filename:join(Here, "_build/dependency_target")]),
     Ebin = filename:join(Project, "_build/default/lib/easy_cluster/ebin"),
     ?assert(filelib:is_regular(filename:join(Ebin, "easy_cluster.app"))),
     Ebin.

@@ -1,8 +1,9 @@
 %% Folders and Erlang nodes for tests. Nodes talk to their test through their standard input and output, so they end
 %% with it, and to each other on loopback addresses of their own without epmd.
 -module(easy_cluster_peers).
+-include_lib("kernel/include/file.hrl").
 
--export([scratch/0, remove/1]).
+-export([scratch/0, scratch_in_memory/0, remove/1]).
 -export([start/1, start/2, start_lonely/0, stop/1, call/4]).
 -export([start_mnesia/2, start_cluster/2, until/1]).
 
@@ -10,8 +11,18 @@
 
 %% A new folder.
 scratch() ->
+    scratch(os:getenv("TMPDIR", "/tmp")).
+
+%% One where nothing is waited for that is synced, if the machine has such a place.
+scratch_in_memory() ->
+    case file:read_file_info("/dev/shm") of
+        {ok, #file_info{type = directory, access = read_write}} -> scratch("/dev/shm");
+        _NoSuchPlace -> scratch()
+    end.
+
+scratch(Parent) ->
     Name = lists:concat(["easy_cluster-", os:getpid(), "-", erlang:unique_integer([positive])]),
-    Dir = filename:join(os:getenv("TMPDIR", "/tmp"), Name),
+    Dir = filename:join(Parent, Name),
     ok = file:make_dir(Dir),
     Dir.
 

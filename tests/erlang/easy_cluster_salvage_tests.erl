@@ -84,7 +84,7 @@ of_version(<<Kind:8/binary, _:48, Records/binary>>, Version) ->
 %%% The stages
 
 with_stages(Fun) ->
-    Root = easy_cluster_peers:scratch(),
+    Root = easy_cluster_peers:scratch_in_memory(),
     [Peer] = easy_cluster_peers:start(1),
     try
         Fun(Peer, Root, call(Peer, prepare, [Root]))
