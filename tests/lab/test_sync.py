@@ -282,6 +282,7 @@ def lock(node, table):
     """Holds the table until `lab_lock` is told to unlock: nobody copies it meanwhile."""
     node.eval(f"""
         Lock = fun() -> mnesia:write_lock_table({table}), application:set_env(lab, locked, true), receive unlock -> ok end end,
+        application:set_env(lab, locked, false),
         true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
     until(node, "application:get_env(lab, locked) =:= {ok, true}")
 
