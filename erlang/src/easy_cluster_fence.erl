@@ -51,7 +51,7 @@ add_copies([Node | Nodes]) ->
 
 %% Makes the fence anew on exactly these members. Who had just listed its tables and waits for all of them, as ejabberd does when it
 %% starts, would wait for ever: Mnesia tells such a process of tables that are loaded, not of one that was deleted and is made
-%% anew (`mnesia:wait_for_tables/2', seen on OTP 25). It is told here.
+%% anew (`mnesia:wait_for_tables/2', seen on OTP 25, 27 and 29). It is told here.
 -spec renew([node()], timeout()) -> result().
 renew([], _Timeout) ->
     {ok, #{}};

@@ -197,6 +197,20 @@ def test_a_forgotten_node_is_turned_away(strangers):
 
 
 @newer
+def test_who_waits_for_a_fence_that_is_made_anew_is_told(nodes_of, release):
+    [node] = nodes_of(release)
+    node.load_easy_cluster()
+    # As an ejabberd that starts while it is made anew.
+    node.eval("""
+        {ok, #{}} = easy_cluster_fence:ensure(), {atomic, ok} = mnesia:delete_table(easy_cluster_fence),
+        Wait = fun() -> ok = mnesia:wait_for_tables([schema, easy_cluster_fence], infinity), application:set_env(lab, waited, true) end,
+        spawn(Wait)""")
+    until(node, "lists:keymember({sync_tab, easy_cluster_fence}, 1, element(2, process_info(whereis(mnesia_controller), dictionary)))")
+    assert node.eval("easy_cluster_fence:renew([node()], 5000)") == ("ok", {})
+    until(node, "application:get_env(lab, waited) =:= {ok, true}")
+
+
+@newer
 def test_a_member_of_the_release_that_died_before_there_was_a_fence_is_turned_away(nodes_of, release):
     one, two, three = nodes_of(release, release, release)
     two.register("bob", "secret")
