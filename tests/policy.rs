@@ -130,6 +130,8 @@ fn a_mistake_says_what_would_do() {
 #[test]
 fn what_is_no_yaml_is_told_with_its_line() {
     assert_eq!(told("copies: 2\nnodes: [a\n"), [("policy_not_yaml", vec![2])]);
+    assert_eq!(told("---\ncopies: 2\n---\ncopies: all\n"), [("policy_not_yaml", vec![3])]);
+    assert!(parse("---\ncopies: 2\n...\n").is_ok());
     assert_eq!(told("- copies\n"), [("policy_bad_value", vec![1])]);
     assert_eq!(
         told("a: &a 1\ncopies: *a\n"),

@@ -140,6 +140,14 @@ pub fn read(text: &str) -> Result<Option<Node>, Broken> {
     Ok(None)
 }
 
+/// The line where a second document begins, which [`read`] does not read. The text before it is known to be YAML.
+#[must_use]
+pub fn second_document(text: &str) -> Option<u32> {
+    let events = Parser::new_from_str(text).map_while(Result::ok);
+    let mut begun = events.filter(|(event, _)| matches!(event, Event::DocumentStart(_)));
+    begun.nth(1).map(|(_, span)| u32::try_from(span.start.line()).unwrap_or(u32::MAX))
+}
+
 fn key_text(node: Node) -> String {
     match node.value {
         Value::Scalar(text) => text,

@@ -1471,7 +1471,7 @@ problems! {
     evidence "auth_method is {here} here and {there} on {node}"
     fix "give both machines the same auth_method in ejabberd.yml"
 
-    /// The text of a policy is not YAML.
+    /// The text of a policy is not one document of YAML.
     Request Error PolicyNotYaml = "policy_not_yaml" { line: u32, reason: String }
     evidence "line {line}: {reason}"
     fix "mend that line; docs/policy.md has a whole policy to begin from"

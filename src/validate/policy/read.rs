@@ -29,7 +29,13 @@ const MAX_COPIES: u32 = 1_000_000;
 pub(super) fn read(text: &str) -> (Policy, Vec<Problem>) {
     let mut reader = Reader { problems: Vec::new() };
     let root = match yaml::read(text) {
-        Ok(root) => root,
+        Ok(root) => {
+            reader.problems.extend(yaml::second_document(text).map(|line| Problem::PolicyNotYaml {
+                line,
+                reason: "a second document begins, and a policy is one".into(),
+            }));
+            root
+        }
         Err(broken) => {
             reader.problems.push(Problem::PolicyNotYaml { line: broken.line, reason: broken.reason });
             None

@@ -232,12 +232,14 @@ class Node:
         return f"<{self.name}>"
 
 
-# Once it is up, ejabberd looks for each module of each application all over the code path, a third of what a start costs: that is
-# ended. Nothing is called here that would have to be loaded, as that would wait for the same loader.
+# Once it is up, ejabberd looks for each module of each application all over the code path, for 0.7 s of a processor: that is ended.
+# Nothing is called here that would have to be loaded, as that would wait for the same loader.
 _IS_UP = """
-lists:keymember(ejabberd, 1, application:which_applications()) andalso
+lists:keymember(ejabberd, 1, application:which_applications()) andalso begin
     [exit(Pid, kill) || Pid <- processes(), {current_stacktrace, Stack} <- [process_info(Pid, current_stacktrace)],
-                        lists:keymember(ejabberd, 1, Stack), lists:keymember(misc, 1, Stack)] =/= none"""
+                        lists:keymember(ejabberd, 1, Stack), lists:keymember(misc, 1, Stack)],
+    true
+end"""
 
 
 class EjabberdNode(Node):
