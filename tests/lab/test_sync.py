@@ -321,7 +321,7 @@ def test_what_fails_or_is_undone_is_put_off(pair):
     found(first, "as_wanted")
     assert state(first, "lately") == [change] and holders() == {first.name, second.name}
     # Undone before the next look: to do it again at once would be no better.
-    set_times([first], settle=1500)
+    set_times([first], settle=4000)
     first.eval(undo)
     assert found(first, "brought")
     first.eval(undo)
