@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 
 use easy_cluster::explain::diff::{self as words, Compared, Found, Key, Rows};
 use easy_cluster::model::name::NodeName;
+use easy_cluster::model::policy::Policy;
 use easy_cluster::model::table::Storage;
 use easy_cluster::plan::diff::{Comparison, comparisons};
+use easy_cluster::validate::policy;
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -27,7 +29,7 @@ fn lab() -> Lab {
 }
 
 fn found(lab: &Lab, node: Option<&str>) -> Vec<Comparison> {
-    comparisons(&lab.snapshot(), node.map(NodeName::from).as_ref()).unwrap()
+    comparisons(&lab.snapshot(), &Policy::default(), node.map(NodeName::from).as_ref()).unwrap()
 }
 
 #[test]
@@ -37,6 +39,14 @@ fn durable_tables_with_several_copies_are_compared_small_ones_first() {
     assert_eq!(tables, [("rooms", 2), ("users", 2)]);
     // 10 kB a row: 4 MB are 400 of them.
     assert_eq!((found[1].piece, found[1].bits), (400, 8));
+}
+
+#[test]
+fn which_tables_are_durable_a_policy_may_say() {
+    let said = "tables:\n  users: {class: derived}\n  session: {class: durable}\n  own: {class: durable}\n";
+    let policy = policy::parse(said).unwrap();
+    let found = comparisons(&lab().snapshot(), &policy, None).unwrap();
+    assert_eq!(found.iter().map(|each| each.table.as_str()).collect::<Vec<_>>(), ["rooms", "session"]);
 }
 
 #[test]
@@ -56,7 +66,8 @@ fn a_copy_that_is_not_loaded_is_not_compared() {
 
 #[test]
 fn a_stranger_is_refused() {
-    let refused = comparisons(&lab().snapshot(), Some(&"x@nowhere.else".into())).unwrap_err();
+    let refused =
+        comparisons(&lab().snapshot(), &Policy::default(), Some(&"x@nowhere.else".into())).unwrap_err();
     assert!(matches!(refused, Problem::NotAMember { node, .. } if node.as_str() == "x@nowhere.else"));
 }
 

@@ -4,6 +4,7 @@
 
 mod support;
 
+use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::request::{Lately, Operation, Options, Repair};
 use easy_cluster::model::snapshot::Copied;
 use easy_cluster::model::table::Storage;
@@ -24,7 +25,12 @@ fn cluster() -> Lab {
 }
 
 fn inputs(lab: &Lab, policy: &str) -> Inputs {
-    lab.inputs(Operation::Repair(Repair { policy: policy.into(), minute: 0, lately: Vec::new() }))
+    lab.inputs(Operation::Repair(Repair {
+        policy: policy.into(),
+        minute: 0,
+        lately: Vec::new(),
+        refused: Vec::new(),
+    }))
 }
 
 fn repair_of(inputs: &mut Inputs) -> &mut Repair {
@@ -38,7 +44,7 @@ fn told(plan: &Plan) -> (Vec<String>, Vec<&'static str>) {
         if let Action::CopyTableTo { table, node, storage, .. } = action {
             return Some(format!("copy {table} {node} {}", storage.as_str()));
         }
-        if let Action::DeleteCopyOn { table, node, others } = action {
+        if let Action::DeleteCopyOn { table, node, others, .. } = action {
             return Some(format!("delete {table} {node} {others}"));
         }
         (*action != Action::EnsureFence && *action != Action::Verify).then(|| action.name().to_owned())
@@ -160,6 +166,36 @@ fn what_is_undone_again_and_again_is_left_to_whoever_does_so() {
     assert_eq!(planned(&inputs), (Vec::new(), vec!["policy_undone"]));
     inputs.options.yes = true;
     assert_eq!(planned(&inputs).0, [format!("delete passwd {THIRD} 2")]);
+}
+
+#[test]
+fn what_was_refused_just_now_is_left_and_the_others_are_planned() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
+    lab.table("roster", Storage::DiscCopies, &NODES, &NODES, 10);
+    let excluded = |table: &str| format!("  {table}:\n    exclusions: {THIRD}\n");
+    let mut inputs =
+        inputs(&lab, &format!("copies: 2\ntables:\n{}{}", excluded("passwd"), excluded("roster")));
+    let deleted = |table: &str| format!("delete {table} {THIRD} 2");
+    assert_eq!(planned(&inputs).0, [deleted("passwd"), deleted("roster")]);
+    repair_of(&mut inputs).refused = vec!["passwd".into()];
+    assert_eq!(planned(&inputs).0, [deleted("roster")]);
+}
+
+#[test]
+fn whether_a_copy_is_compared_before_it_goes_the_policy_says() {
+    let mut lab = cluster();
+    lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
+    let class = |said: &str| {
+        let policy = format!("nodes:\n  {THIRD}: {{role: witness}}\ntables:\n  passwd: {{{said}}}\n");
+        let plan = plan::make(&inputs(&lab, &policy)).expect("a plan");
+        plan.steps.iter().find_map(|step| {
+            let Action::DeleteCopyOn { class, .. } = step.action else { return None };
+            Some(class)
+        })
+    };
+    assert_eq!(class(""), Some(Class::Durable));
+    assert_eq!(class("class: derived"), Some(Class::Derived));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod support;
 
 use easy_cluster::explain;
 use easy_cluster::explain::status::Drifted;
+use easy_cluster::model::policy::Policy;
 use easy_cluster::model::request::{CopyDrift, Drift, Operation, TableRepair};
 use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::table::Storage;
@@ -175,15 +176,19 @@ fn what_was_mended_is_not_taken_back() {
 fn the_first_of_those_that_have_easy_cluster_scrubs() {
     let mut lab = lab();
     // foo.bar comes before hello.world.
-    assert_eq!(scrub(&lab.snapshot()).unwrap(), Turn::Of(THERE.into()));
+    assert_eq!(scrub(&lab.snapshot(), &Policy::default()).unwrap(), Turn::Of(THERE.into()));
     lab.facts(THERE).versions.remove("easy_cluster");
-    let Turn::Compare(compared) = scrub(&lab.snapshot()).unwrap() else { panic!("it is its turn") };
+    let Turn::Compare(compared) = scrub(&lab.snapshot(), &Policy::default()).unwrap() else {
+        panic!("it is its turn")
+    };
     assert!(
         compared.is_empty(),
         "of the only table with two copies one holder cannot be asked: {compared:?}"
     );
     lab.table("rooms", Storage::DiscCopies, &ALL, &ALL, 1000);
-    let Turn::Compare(compared) = scrub(&lab.snapshot()).unwrap() else { panic!("it is its turn") };
+    let Turn::Compare(compared) = scrub(&lab.snapshot(), &Policy::default()).unwrap() else {
+        panic!("it is its turn")
+    };
     let names: Vec<_> =
         compared.iter().map(|each| (each.table.as_str(), each.nodes.len(), each.piece)).collect();
     assert_eq!(names, [("rooms", 2, 100)]);
@@ -191,7 +196,7 @@ fn the_first_of_those_that_have_easy_cluster_scrubs() {
 
 #[test]
 fn nothing_is_scrubbed_while_something_is_wrong_or_under_way() {
-    let waits = |lab: &Lab| matches!(scrub(&lab.snapshot()).unwrap(), Turn::Wait(_));
+    let waits = |lab: &Lab| matches!(scrub(&lab.snapshot(), &Policy::default()).unwrap(), Turn::Wait(_));
     let mut down = lab();
     down.kill(THIRD);
     let mut busy = lab();

@@ -937,7 +937,7 @@ proptest! {
     #[test]
     fn a_repair_is_checked_by_what_it_leads_to(large in large()) {
         let snapshot = large.snapshot(large.zones.len());
-        let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(Repair { policy: large.text(), minute: 0, lately: Vec::new() }));
+        let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(Repair { policy: large.text(), minute: 0, lately: Vec::new(), refused: Vec::new() }));
         inputs.snapshot = snapshot.clone();
         let (Ok(plan), Ok(topology)) = (plan::make(&inputs), topology::make(&large.policy(), &snapshot)) else { return Ok(()) };
         prop_assert_eq!(plan::recheck(&plan, &snapshot, None), Ok(()));
@@ -952,7 +952,7 @@ proptest! {
     ) {
         let large = Large { limit: None, ..large };
         let snapshot = large.snapshot(large.zones.len());
-        let repair = Repair { policy: large.text(), minute: 0, lately: Vec::new() };
+        let repair = Repair { policy: large.text(), minute: 0, lately: Vec::new(), refused: Vec::new() };
         let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(repair));
         inputs.snapshot = snapshot.clone();
         let plan = plan::make(&inputs).unwrap();

@@ -3,7 +3,7 @@
 -module(easy_cluster_diff).
 
 -export([compare/2]).
--export([same/3]).
+-export([same/4]).
 -export_type([compared/0]).
 
 %% Rows of a table that differ: the key, and what each holder has of it, nothing or its hashes.
@@ -32,14 +32,14 @@ compare(Comparisons, Options) ->
     [table(Comparison, Options) || Comparison <- Comparisons].
 
 %% Whether a copy, that on the first of the nodes, is the same as one on another of them, so that nothing is lost with it. The core says
-%% of which tables that matters. An error is a problem of the catalogue.
--spec same(atom(), [node(), ...], pos_integer()) -> ok | {error, {Code :: atom(), Details :: map()}}.
-same(Table, [Node], _Timeout) ->
+%% of which tables that matters, by the class where a policy has been asked. An error is a problem of the catalogue.
+-spec same(atom(), Class :: atom(), [node(), ...], pos_integer()) -> ok | {error, {Code :: atom(), Details :: map()}}.
+same(Table, _Class, [Node], _Timeout) ->
     {error, {no_other_copy, #{table => Table, holder => Node}}};
-same(Table, [Node | Others] = Nodes, Timeout) ->
+same(Table, Class, [Node | Others] = Nodes, Timeout) ->
     case easy_cluster_rpc:batch(Node, [{mnesia, table_info, [Table, Item]} || Item <- [size, memory, storage_type]], Timeout) of
         {ok, [Rows, Memory, Storage]} ->
-            Copies = #{table => Table, rows => Rows, bytes => bytes(Memory, Storage), nodes => Nodes},
+            Copies = #{table => Table, class => Class, rows => Rows, bytes => bytes(Memory, Storage), nodes => Nodes},
             same_as_one(easy_cluster_native:call(before_deletion, Copies), Node, Others, Timeout);
         {error, Reason} -> {error, not_compared(Table, Node, Reason)}
     end.

@@ -2,7 +2,7 @@
 -module(easy_cluster_planner).
 
 -export([plan/2]).
--export([unattended/1]).
+-export([unattended/2]).
 -export([test/2]).
 -export([backup/2]).
 -export([write_snapshot/1]).
@@ -153,7 +153,7 @@ of_here(force_boot, {ok, #{timeout := Timeout} = Options}) ->
     easy_cluster_gather:release(Opened),
     Plan;
 of_here(repair, {ok, Options}) ->
-    wanted(easy_cluster_policy:current(), [], Options);
+    wanted(easy_cluster_policy:current(), #{lately => [], refused => []}, Options);
 of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
     {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
     Plan = compared(Operation, Options, Snapshot),
@@ -162,18 +162,19 @@ of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
 of_here(_Operation, {error, Reason}) ->
     {error, Reason}.
 
-%% The plan for the policy, without what was made again and again lately. Who asks for a repair by hand means it.
--spec unattended([#{table := atom(), node := node()}]) -> {ok, plan()} | error().
-unattended(Lately) ->
+%% The plan for the policy, without what was made again and again lately and tables of which a copy was refused just now. Who asks for a
+%% repair by hand means it.
+-spec unattended([#{table := atom(), node := node()}], [atom()]) -> {ok, plan()} | error().
+unattended(Lately, Refused) ->
     case options(#{}) of
-        {ok, Options} -> wanted(easy_cluster_policy:current(), Lately, Options);
+        {ok, Options} -> wanted(easy_cluster_policy:current(), #{lately => Lately, refused => Refused}, Options);
         {error, Reason} -> {error, Reason}
     end.
 
-wanted(undefined, _Lately, _Options) ->
+wanted(undefined, _LeftOut, _Options) ->
     {error, {no_policy, #{}}};
-wanted(Text, Lately, #{timeout := Timeout} = Options) ->
-    Repair = #{policy => Text, minute => minute(), lately => Lately},
+wanted(Text, LeftOut, #{timeout := Timeout} = Options) ->
+    Repair = LeftOut#{policy => Text, minute => minute()},
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
     Plan = with_rows({repair, Repair}, Options, Snapshot, {ok, []}),
     easy_cluster_gather:release(Opened),
@@ -367,7 +368,7 @@ compared_with({node, Typed}) -> node_name(Typed).
 comparisons_with(Node, Timeout) ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
     easy_cluster_gather:release(Opened),
-    case easy_cluster_native:call(comparisons, #{snapshot => Snapshot, node => Node}) of
+    case easy_cluster_native:call(comparisons, #{snapshot => Snapshot, node => Node, policy => easy_cluster_policy:current()}) of
         {ok, Comparisons} -> {ok, Comparisons, Timeout};
         {error, Reason} -> {error, Reason}
     end.

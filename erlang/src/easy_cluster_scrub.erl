@@ -171,7 +171,7 @@ is_idle() ->
 turn(Server) ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], ?TIMEOUT),
     easy_cluster_gather:release(Opened),
-    case {is_quiet(members()), easy_cluster_native:call(scrub, #{snapshot => Snapshot})} of
+    case {is_quiet(members()), easy_cluster_native:call(scrub, #{snapshot => Snapshot, policy => easy_cluster_policy:current()})} of
         {false, _} -> {wait, operation};
         {true, {ok, {compare, Comparisons} = Turn}} ->
             Server ! {tables, self(), [Table || #{table := Table} <- Comparisons]},

@@ -70,8 +70,8 @@ run({copy_table, Copy}, Context) ->
     copy_table(Copy, Context);
 run({copy_table_to, Copy}, Context) ->
     copy_table_to(Copy, Context);
-run({delete_copy_on, #{table := Table, node := Node, others := Least}}, #{timeout := Timeout}) ->
-    known(evidence(delete_copy(Table, Node, Least, Timeout)), Timeout);
+run({delete_copy_on, #{table := Table, class := Class, node := Node, others := Least}}, #{timeout := Timeout}) ->
+    known(evidence(delete_copy(Table, Class, Node, Least, Timeout)), Timeout);
 run({back_up, #{tables := Tables}}, Context) ->
     back_up(Tables, Context);
 run({drop_back_up, #{in_memory := InMemory}}, Context) ->
@@ -79,7 +79,7 @@ run({drop_back_up, #{in_memory := InMemory}}, Context) ->
 run({keep_in_memory, #{tables := Tables}}, Context) ->
     evidence(keep_in_memory(Tables, Context));
 run({delete_copies, #{tables := Tables}}, #{timeout := Timeout}) ->
-    evidence(easy_cluster_files:each(fun(Table) -> delete_copy(Table, node(), 1, Timeout) end, Tables));
+    evidence(easy_cluster_files:each(fun(Table) -> delete_copy(Table, undefined, node(), 1, Timeout) end, Tables));
 run({restore_archive, #{id := Id, tables := Tables}}, Context) ->
     all(fun(Table) -> restore_archive(Table, Context#{id := Id}) end, Tables);
 run(drain, #{timeout := Timeout}) ->
@@ -428,11 +428,11 @@ known({error, Reason}, _Timeout) ->
     {error, Reason}.
 
 %% What only it has would be lost. None of the others may go between comparison and deletion, as it may be the one that has the same.
-delete_copy(Table, Node, Least, Timeout) ->
+delete_copy(Table, Class, Node, Least, Timeout) ->
     case easy_cluster_schema:deletable(Table, Node, Least) of
         {yes, Others} ->
             Here = [node() || lists:member(node(), Others)],
-            compared(easy_cluster_diff:same(Table, [Node | Here ++ (Others -- Here)], Timeout), Table, Node, length(Others));
+            compared(easy_cluster_diff:same(Table, Class, [Node | Here ++ (Others -- Here)], Timeout), Table, Node, length(Others));
         gone -> ok;
         {no, Problem} -> {error, {refused, Problem}}
     end.

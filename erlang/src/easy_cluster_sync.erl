@@ -34,6 +34,7 @@
 -type state() :: #{finding := finding(), looked := calendar:datetime() | never, looking := boolean(),
                    put_off := non_neg_integer(), lately := [change()]}.
 -type change() :: #{table := atom(), node := node()}.
+-type refused() :: #{Table :: atom() => {Code :: atom(), Details :: map()}}.
 -type opinion() :: #{policy := binary() | undefined, paused := boolean()}.
 -export_type([finding/0, state/0, opinion/0]).
 
@@ -50,6 +51,8 @@
                 changed = [] :: [{integer(), change()}],
                 %% What the last look has done that did something.
                 brought = [] :: [term()],
+                %% Tables of which a copy was not to be deleted, and why: the others do not wait for them.
+                refused = #{} :: refused(),
                 %% How often it was tried to no avail, and when it may be tried again, in milliseconds.
                 failures = 0 :: non_neg_integer(),
                 not_before = now :: now | integer()}).
@@ -187,12 +190,12 @@ handle_info(_OtherOfMnesia, State) ->
 with_policy(Policy, #state{policy = Before} = State) when Policy =:= undefined; Policy =:= Before -> State;
 with_policy(Policy, State) -> anew(State#state{policy = Policy, changed = []}).
 
-looked(State) ->
+looked(#state{refused = Refused} = State) ->
     case put_off(State) of
         0 ->
             Server = self(),
             Lately = lately(State),
-            Looker = spawn_monitor(fun() -> exit({found, find(Server, Lately)}) end),
+            Looker = spawn_monitor(fun() -> exit({found, find(Server, Lately, Refused)}) end),
             later(milliseconds(?INTERVAL), State#state{looker = Looker});
         Left ->
             later(min(Left, milliseconds(?INTERVAL)), State)
@@ -222,18 +225,23 @@ print(Reason) ->
 
 %% The very same steps again: they do not lead to where the plan takes them to lead.
 came_to({brought, Id, Count}, Steps, #state{brought = Steps} = State) -> {{in_vain, Id, Count}, backed_off(State)};
-came_to({brought, _, _} = Finding, Steps, State) -> {Finding, (anew(State))#state{brought = Steps}};
+came_to({brought, _, _} = Finding, Steps, #state{refused = Refused} = State) -> {Finding, (anew(State))#state{brought = Steps, refused = Refused}};
+%% Other tables are next.
+came_to({failed, {_, #{problems := [{_, #{table := Table}} = Problem, {step_failed, _}]}}} = Finding, _Steps, #state{refused = Refused} = State) ->
+    {Finding, later(milliseconds(?SETTLE), State#state{refused = Refused#{Table => Problem}})};
 came_to({failed, _} = Finding, _Steps, State) -> {Finding, backed_off(State)};
+%% All but these.
+came_to({waits, _} = Finding, _Steps, #state{refused = Refused} = State) when Refused =/= #{} -> {Finding, backed_off(State)};
 came_to({silent, _} = Finding, _Steps, State) -> {Finding, State};
 came_to(Finding, _Steps, State) -> {Finding, anew(State)}.
 
 %% As if nothing had been tried before.
 anew(State) ->
-    State#state{brought = [], failures = 0, not_before = now}.
+    State#state{brought = [], refused = #{}, failures = 0, not_before = now}.
 
 backed_off(#state{failures = Failures} = State) ->
     Wait = min(milliseconds(?SOON) bsl min(Failures, 16), ?LONGEST),
-    later(Wait, State#state{failures = Failures + 1, not_before = erlang:monotonic_time(millisecond) + Wait}).
+    later(Wait, State#state{refused = #{}, failures = Failures + 1, not_before = erlang:monotonic_time(millisecond) + Wait}).
 
 is_news(Same, Same) -> false;
 is_news({follows, _}, _) -> false;
@@ -264,13 +272,13 @@ subscribe(Category) ->
 %%% In a process of its own
 
 %% With the steps that were done.
-find(Server, Lately) ->
+find(Server, Lately, Refused) ->
     case {easy_cluster_policy:current(), mnesia:system_info(is_running), easy_cluster_server:state()} of
         {undefined, _, _} -> {no_policy, []};
         {_, Running, _} when Running =/= yes -> {not_yet, []};
         %% It may be one that has Mnesia elsewhere for now.
         {_, yes, #{operation := Operation}} when Operation =/= none -> {{failed, {operation_in_progress, #{holder => node()}}}, []};
-        {Text, yes, _} -> acted(wanted(easy_cluster_native:call(policy, #{text => Text}), Text), Server, Lately)
+        {Text, yes, _} -> acted(wanted(easy_cluster_native:call(policy, #{text => Text}), Text), Server, Lately, Refused)
     end.
 
 wanted({ok, #{sync := #{value := off}}}, _Text) -> off;
@@ -310,24 +318,26 @@ led(Mode, Text, #{policies := Policies, paused := Paused, silent := Silent}) ->
 agreed(auto, [_ | _] = Silent) -> {silent, Silent};
 agreed(Mode, _Silent) -> {acts, Mode}.
 
-acted({acts, Mode}, Server, Lately) -> planned(Mode, easy_cluster_planner:unattended(Lately), Server);
-acted(Finding, _Server, _Lately) -> {Finding, []}.
+acted({acts, Mode}, Server, Lately, Refused) ->
+    planned(Mode, easy_cluster_planner:unattended(Lately, maps:keys(Refused)), Server, maps:values(Refused));
+acted(Finding, _Server, _Lately, _Refused) ->
+    {Finding, []}.
 
-planned(_Mode, {error, Reason}, _Server) ->
+planned(_Mode, {error, Reason}, _Server, _Refused) ->
     {{impossible, Reason}, []};
-planned(Mode, {ok, #{steps := Steps, warnings := Warnings} = Plan}, Server) ->
+planned(Mode, {ok, #{steps := Steps, warnings := Warnings} = Plan}, Server, Refused) ->
     case {length(Steps) - 1, Mode} of
-        {0, _} -> {settled(Warnings), []};
+        {0, _} -> {settled(Warnings, Refused), []};
         {Count, propose} -> {{proposed, Count, Warnings}, []};
         {Count, auto} ->
             Result = easy_cluster_server:run(Plan, reporter(Server)),
             {brought(Result, Plan, Count), [essence(Action) || #{action := Action} <- Steps]}
     end.
 
-settled(Warnings) ->
-    case [Code || {Code, _} <- Warnings, lists:member(Code, ?LEFT_UNDONE)] of
+settled(Warnings, Refused) ->
+    case Refused ++ [Warning || {Code, _} = Warning <- Warnings, lists:member(Code, ?LEFT_UNDONE)] of
         [] -> {as_wanted, Warnings};
-        _LeftUndone -> {waits, Warnings}
+        _LeftUndone -> {waits, Warnings ++ Refused}
     end.
 
 %% Told as it is done, so that it is known also when what follows fails.

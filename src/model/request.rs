@@ -85,6 +85,9 @@ pub struct Repair {
     pub minute: u16,
     /// Changes that were made here by themselves within the last hour, one each time.
     pub lately: Vec<Lately>,
+    /// Tables of which a copy was not deleted just now, for what was found: they stay as they are, and the others do not wait for them.
+    #[serde(default)]
+    pub refused: Vec<TableName>,
 }
 
 /// A change of a table's copy on a node that was made lately.

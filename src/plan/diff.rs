@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
+use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::table::Table;
 use crate::validate::membership;
@@ -33,12 +34,16 @@ pub struct Comparison {
     pub piece: u64,
 }
 
-/// The durable tables of this node's cluster that have several copies which are loaded, small ones first. Only those that have a
-/// copy on `node`, and only that copy and the one here, where a node is given.
+/// The durable tables of this node's cluster that have several copies which are loaded, small ones first; which are durable, the
+/// policy may say. Only those that have a copy on `node`, and only that copy and the one here, where a node is given.
 ///
 /// # Errors
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::NotAMember`] for a node of another cluster.
-pub fn comparisons(snapshot: &Snapshot, node: Option<&NodeName>) -> Result<Vec<Comparison>, Problem> {
+pub fn comparisons(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    node: Option<&NodeName>,
+) -> Result<Vec<Comparison>, Problem> {
     let view = View::new(snapshot)?;
     let here = view.here();
     let members = view.here_facts().db_nodes;
@@ -49,7 +54,7 @@ pub fn comparisons(snapshot: &Snapshot, node: Option<&NodeName>) -> Result<Vec<C
     let wanted = |holder: &NodeName| node.is_none_or(|node| holder == node || holder == here);
     let mut compared: Vec<(&Table, Vec<NodeName>)> = view
         .tables_of(here)
-        .filter(|table| !table.local_content && catalogue::class(&table.name) == Class::Durable)
+        .filter(|table| policy.class_of(table, policy.table(&table.name)) == Class::Durable)
         .map(|table| (table, copies(&view, table).filter(|holder| wanted(holder)).cloned().collect()))
         .filter(|(_, nodes): &(_, Vec<_>)| nodes.len() > 1)
         .collect();
@@ -62,10 +67,27 @@ pub(super) fn comparison(table: &Table, nodes: Vec<NodeName>) -> Comparison {
     sized(table.name.clone(), table.size, table.memory, nodes)
 }
 
-/// How a copy on the first of these nodes is compared with the others before it is deleted. Rows that are nobody's data may differ.
+/// A copy that is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leaving {
+    /// The table.
+    pub table: TableName,
+    /// What it is for, where a policy has been asked.
+    pub class: Option<Class>,
+    /// Its rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Its node, and those of the other copies.
+    pub nodes: Vec<NodeName>,
+}
+
+/// How a copy is compared with the others before it is deleted. Rows that are nobody's data may differ.
 #[must_use]
-pub fn before_deletion(table: TableName, rows: u64, bytes: u64, nodes: Vec<NodeName>) -> Option<Comparison> {
-    (catalogue::class(&table) == Class::Durable).then(|| sized(table, rows, bytes, nodes))
+pub fn before_deletion(leaving: Leaving) -> Option<Comparison> {
+    let Leaving { table, class, rows, bytes, nodes } = leaving;
+    let class = class.unwrap_or_else(|| catalogue::class(&table));
+    (class == Class::Durable).then(|| sized(table, rows, bytes, nodes))
 }
 
 fn sized(table: TableName, rows: u64, bytes: u64, nodes: Vec<NodeName>) -> Comparison {
@@ -90,7 +112,7 @@ pub enum Turn {
 ///
 /// # Errors
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself.
-pub fn scrub(snapshot: &Snapshot) -> Result<Turn, Problem> {
+pub fn scrub(snapshot: &Snapshot, policy: &Policy) -> Result<Turn, Problem> {
     let view = View::new(snapshot)?;
     if let Some(problem) = membership::of_own_cluster(&view).first() {
         return Ok(Turn::Wait(problem.code().into()));
@@ -102,7 +124,7 @@ pub fn scrub(snapshot: &Snapshot) -> Result<Turn, Problem> {
         return Ok(Turn::Of(first.clone()));
     }
     let waits = |table: &&Table| view.holders(table).0.iter().any(|holder| !view.has(table.active, holder));
-    let mut compared = comparisons(snapshot, None)?;
+    let mut compared = comparisons(snapshot, policy, None)?;
     if view.tables_of(view.here()).filter(|table| !table.local_content).any(|table| waits(&table)) {
         return Ok(Turn::Wait("tables are loading".into()));
     }
@@ -136,10 +158,14 @@ mod tests {
 
     #[test]
     fn what_is_nobodys_data_is_deleted_as_it_is() {
-        let before = |table: &str| {
-            before_deletion(table.into(), 100, 1000, vec!["a@x.y".into()]).map(|found| found.bits)
+        let before = |table: &str, class| {
+            let (table, nodes) = (table.into(), vec!["a@x.y".into()]);
+            before_deletion(Leaving { table, class, rows: 100, bytes: 1000, nodes }).map(|found| found.bits)
         };
-        assert_eq!([before("passwd"), before("session"), before("vcard_search")], [Some(4), None, None]);
+        let known = ["passwd", "session", "vcard_search"].map(|table| before(table, None));
+        assert_eq!(known, [Some(4), None, None]);
+        let said = [("passwd", Class::Derived), ("vcard_search", Class::Durable)];
+        assert_eq!(said.map(|(table, class)| before(table, Some(class))), [None, Some(4)]);
     }
 
     #[test]

@@ -446,7 +446,8 @@ mod tests {
 
     #[test]
     fn a_repair_ends_where_it_is() {
-        let repair = Repair { policy: "copies: all".into(), minute: 0, lately: Vec::new() };
+        let repair =
+            Repair { policy: "copies: all".into(), minute: 0, lately: Vec::new(), refused: Vec::new() };
         for torn in [false, true] {
             let found = recovery(&Interrupted { torn, ..in_place(Operation::Repair(repair.clone())) });
             assert_eq!(names(&found), (Direction::Nowhere, vec![], vec![]));

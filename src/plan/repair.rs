@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::step::{self, Action};
 use super::topology::{self, Step, Topology, Waits, Wanted};
 use super::{Inputs, Plan, fingerprint, in_place, refused, running};
+use crate::model::catalogue::Class;
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Policy, Window};
 use crate::model::request::{Lately, Options, Repair};
@@ -112,6 +113,7 @@ fn feasible(
     snapshot: &Snapshot,
 ) -> Result<(Policy, Topology, Vec<Problem>), Vec<Problem>> {
     let mut policy = policy::parse(&repair.policy)?;
+    leave(&mut policy, repair.refused.iter().cloned());
     let open = options.yes || is_any_open(&policy, repair.minute);
     let mut made: BTreeMap<&Lately, usize> = BTreeMap::new();
     for change in &repair.lately {
@@ -137,8 +139,12 @@ fn feasible(
             let told = told(&policy, stalls, undone);
             return Ok((policy, topology, told));
         }
-        policy.leave_alone.extend(left.into_iter().map(|value| At { value, line: topology::WAITS }));
+        leave(&mut policy, left);
     }
+}
+
+fn leave(policy: &mut Policy, tables: impl IntoIterator<Item = TableName>) {
+    policy.leave_alone.extend(tables.into_iter().map(|value| At { value, line: topology::WAITS }));
 }
 
 fn told(
@@ -170,15 +176,16 @@ fn is_open(window: Window, minute: u16) -> bool {
 }
 
 fn actions(topology: &Topology) -> Vec<Action> {
-    let mut holders: BTreeMap<&TableName, BTreeSet<&NodeName>> = topology
+    let mut tables: BTreeMap<&TableName, (Class, BTreeSet<&NodeName>)> = topology
         .tables
         .iter()
-        .map(|table| (&table.table, table.now.iter().map(|copy| &copy.node).collect()))
+        .map(|table| (&table.table, (table.class, table.now.iter().map(|copy| &copy.node).collect())))
         .collect();
-    topology.steps.iter().map(|step| action(step, holders.entry(&step.table).or_default())).collect()
+    let changed = |step| Some(action(step, tables.get_mut(&step.table)?));
+    topology.steps.iter().filter_map(changed).collect()
 }
 
-fn action<'t>(step: &'t Step, holders: &mut BTreeSet<&'t NodeName>) -> Action {
+fn action<'t>(step: &'t Step, (class, holders): &mut (Class, BTreeSet<&'t NodeName>)) -> Action {
     let Step { table, node, rows, bytes, .. } = step;
     let (table, rows, bytes) = (table.clone(), *rows, *bytes);
     match &step.action {
@@ -192,6 +199,7 @@ fn action<'t>(step: &'t Step, holders: &mut BTreeSet<&'t NodeName>) -> Action {
                 table,
                 node: node.clone(),
                 others: u32::try_from(holders.len()).unwrap_or(1).max(1),
+                class: *class,
             }
         }
     }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::diff::Comparison;
+use crate::model::catalogue::Class;
 use crate::model::name::{AtomName, NodeName, TableName};
 use crate::model::table::Storage;
 
@@ -122,8 +123,8 @@ pub enum Action {
         bytes: u64,
     },
     /// Delete a node's copy of a table, as `mnesia:del_table_copy/2` does; refused where fewer others are loaded, which are counted under
-    /// the schema's lock, and where a durable table's copy is not the same as one of them: what only it has is in no archive. One that is
-    /// gone is success. Check: the node is not among the holders. Undo: nothing.
+    /// the schema's lock, and where a durable table's copy is not the same as one of them: what only it has is in no archive. Whether it
+    /// is durable, a policy may say. One that is gone is success. Check: the node is not among the holders. Undo: nothing.
     DeleteCopyOn {
         /// The table.
         table: TableName,
@@ -131,6 +132,8 @@ pub enum Action {
         node: NodeName,
         /// How many other copies have to be loaded.
         others: u32,
+        /// What the table is for.
+        class: Class,
     },
     /// Write a consistent backup of these tables beside the Mnesia files, also of those that have no copy here, while everything
     /// serves. Check: it has a manifest, which is written last. Undo: [`Action::DropBackUp`].

@@ -151,14 +151,14 @@ every_request_is_answered_test_() ->
                      fun({ok, #{operation := {rename, #{to := 'b@new.host'}}}}) -> true end},
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
-          comparisons => {#{node => undefined, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
-          before_deletion => {#{table => roster, rows => 1000, bytes => 100000, nodes => ['a@x.y', 'b@x.y']},
+          comparisons => {#{node => undefined, policy => <<"copies: all">>, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          before_deletion => {#{table => roster, class => durable, rows => 1000, bytes => 100000, nodes => ['a@x.y', 'b@x.y']},
                               fun({ok, #{table := roster, nodes := ['a@x.y', 'b@x.y'], bits := 8, piece := 1000}}) -> true end},
           repairable => {#{table => <<"no such table">>, winner => 'a@x.y', snapshot => Snapshot},
                          fun({error, {_, #{problems := Problems}}}) -> lists:keymember(unknown_table, 1, Problems);
                             ({error, {unknown_table, #{}}}) -> true
                          end},
-          scrub => {#{snapshot => Snapshot}, fun({ok, {compare, []}}) -> true; ({ok, {Name, _Why}}) -> lists:member(Name, ['of', wait]) end},
+          scrub => {#{snapshot => Snapshot, policy => undefined}, fun({ok, {compare, []}}) -> true; ({ok, {Name, _Why}}) -> lists:member(Name, ['of', wait]) end},
           policy => {#{text => <<"copies: all\n">>}, fun({ok, #{copies := #{line := 1, value := all}}}) -> true end},
           may_begin => {#{repair => #{policy => <<"copies: all\n">>, minute => 0, lately => []}, options => maps:get(options, Inputs), step => hd(Steps),
                           node => 'a@x.y', policy => undefined, minute => 0},

@@ -166,13 +166,17 @@ not_compared([{_, One} = Here, {_, Two} = There]) ->
     {atomic, ok} = mnesia(There, create_table, [lonely, [{ram_copies, [Two]}]]),
     by_mnesia_unseen(There, ram_copies, insert, {session, 1, 1}),
     ?assertEqual(ok, same(Here, session, [Two, One])),
+    ?assertMatch({error, {copy_differs, #{table := session, keys := 1}}}, same(Here, session, durable, [Two, One])),
+    ?assertEqual(ok, same(Here, lonely, derived, [Two, One])),
     ?assertEqual({error, {no_other_copy, #{table => lonely, holder => Two}}}, same(Here, lonely, [Two])),
     ?assertMatch({error, {copies_not_compared, #{table := lonely, node := One, reason := <<"no_copy">>}}},
                  same(Here, lonely, [Two, One])),
     written(Here, There, [{a, 1, fun() -> Here end}]),
     ?assertEqual({error, {rows_not_comparable, #{table => a, rows => 1}}}, same(Here, a, [Two, One])).
 
-same(Peer, Table, Nodes) -> easy_cluster_peers:call(Peer, easy_cluster_diff, same, [Table, Nodes, 5000]).
+same(Peer, Table, Nodes) -> same(Peer, Table, undefined, Nodes).
+
+same(Peer, Table, Class, Nodes) -> easy_cluster_peers:call(Peer, easy_cluster_diff, same, [Table, Class, Nodes, 5000]).
 
 written(Here, {_, _} = There, [Row | _] = Rows) ->
     ok = easy_cluster_peers:call(Here, lists, foreach, [fun mnesia:dirty_write/1, Rows]),

@@ -44,6 +44,19 @@ what_leads_nowhere_is_put_off_for_longer_and_longer_test() ->
     [?assertEqual(0, waits(element(2, Ended)))
      || Ended <- [easy_cluster_sync:handle_cast(look, InVain), easy_cluster_sync:handle_info({mnesia_system_event, {mnesia_down, node()}}, InVain)]].
 
+others_do_not_wait_for_a_table_that_is_refused_test() ->
+    Refused = fun(Table) ->
+                      Problem = {copy_differs, #{table => Table}},
+                      {failed, {copy_differs, #{table => Table, problems => [Problem, {step_failed, #{number => 1}}]}}}
+              end,
+    Twice = looked(Refused(two), [], [], looked(Refused(one), [], [], begun())),
+    Brought = looked({brought, <<"three">>, 1}, [three], [], Twice),
+    ?assertEqual([0, 0], [waits(Twice), waits(Brought)]),
+    Waits = {waits, [{copy_differs, #{table => one}}, {copy_differs, #{table => two}}]},
+    %% All are tried again later, and then for longer.
+    TriedAgain = looked(Refused(one), [], [], with_retry(0, fun() -> looked(Waits, [], [], Brought) end)),
+    ?assertEqual([50, 100], [waits(looked_late(Waits, State)) || State <- [Brought, TriedAgain]]).
+
 %% That often at once.
 tried(Finding, Times) ->
     with_retry(0, fun() -> lists:foldl(fun(_Time, State) -> looked(Finding, [], [], State) end, begun(), lists:seq(1, Times)) end).

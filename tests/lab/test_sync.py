@@ -343,6 +343,36 @@ def test_what_fails_or_is_undone_is_put_off(pair):
     assert holders() == {first.name, second.name}
 
 
+def test_others_do_not_wait_for_a_table_whose_copy_is_not_deleted(pair):
+    hello, foo = replicas_of(pair)
+    first, second = foo, hello
+    holders = lambda: {table: set(stored(first)[table]) for table in ("drifted", "equal")}  # noqa: E731
+    for table in holders_of_both(first, second, "drifted", "equal"):
+        first.eval(f"[ok = mnesia:dirty_write({{{table}, I, I}}) || I <- lists:seq(1, 100)], ok")
+        until(second, f"ets:info({table}, size) =:= 100")
+    second.eval("true = ets:insert(drifted, {drifted, only, there})")
+    set_times(pair, settle=50, retry=60000)
+    once = f"{{copies: 1, pins: {first.name}}}"
+    give(first, f"{{sync: auto, tables: {{drifted: {once}, equal: {once}}}}}")
+    [(problem, evidence)] = found(first, "waits")[1]
+    assert (problem, evidence["table"], evidence["node"]) == ("copy_differs", "drifted", second.name)
+    assert holders() == {"drifted": {first.name, second.name}, "equal": {first.name}}
+    assert [past["outcome"] for past in call(first, "history()")[1]] == ["stopped", "done"], "the one that is refused was first"
+    status = first.shell("easy_cluster:status().")
+    assert "not everything is as wanted yet" in status and f"the copy of drifted on {second.name} is not that on {first.name}" in status
+    second.eval("true = ets:delete(drifted, only)")
+    first.eval("easy_cluster_sync:look()")
+    found(first, "as_wanted")
+    assert holders() == {"drifted": {first.name}, "equal": {first.name}}
+
+
+def holders_of_both(first, second, *tables):
+    """Makes tables with a copy on each."""
+    for table in tables:
+        first.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{first.name}', '{second.name}']}}])")
+    return tables
+
+
 def falls(node):
     """Has all servers meet what they do not know, which they survive, and then be killed: those that look as fast and often as they come back."""
     node.eval("""
@@ -393,7 +423,7 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     until(hello, "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])")
     for node, other in ((hello, foo), (foo, hello)):
         node.eval(f"""
-            Step = {{delete_copy_on, #{{table => one, node => '{other.name}', others => 1}}}},
+            Step = {{delete_copy_on, #{{table => one, class => durable, node => '{other.name}', others => 1}}}},
             Delete = fun() -> application:set_env(lab, deleted, catch easy_cluster_step:run(Step, #{{timeout => 5000}})) end,
             spawn(Delete), ok""")
     for node, waiting in ((hello, 2), (foo, 1)):
@@ -409,7 +439,7 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     assert set(stored(hello)["one"]) == {hello.name, foo.name} - {name}
     # To have done it already is success.
     for table in ("one", "gone"):
-        again = f"{{delete_copy_on, #{{table => {table}, node => '{name}', others => 1}}}}"
+        again = f"{{delete_copy_on, #{{table => {table}, class => durable, node => '{name}', others => 1}}}}"
         assert all(node.eval(f"easy_cluster_step:run({again}, #{{timeout => 5000}})") == ("ok", {}) for node in pair)
 
 

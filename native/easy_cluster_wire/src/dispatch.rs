@@ -16,7 +16,7 @@ use easy_cluster::model::request::{Drift, ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
-use easy_cluster::plan::diff::{self, Comparison, Turn};
+use easy_cluster::plan::diff::{self, Comparison, Leaving, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
@@ -96,14 +96,10 @@ enum Request {
     Comparisons {
         node: Option<NodeName>,
         snapshot: Snapshot,
+        policy: Option<String>,
     },
-    /// How a copy, that on the first of the nodes, is compared with others before it is deleted.
-    BeforeDeletion {
-        table: TableName,
-        rows: u64,
-        bytes: u64,
-        nodes: Vec<NodeName>,
-    },
+    /// How a copy is compared with others before it is deleted.
+    BeforeDeletion(Leaving),
     /// Which copies of a table are compared before it is repaired. The name of the table is whatever was typed.
     Repairable {
         table: String,
@@ -113,6 +109,7 @@ enum Request {
     /// What the scrub compares now, or why nothing.
     Scrub {
         snapshot: Snapshot,
+        policy: Option<String>,
     },
     TestNode {
         node: NodeName,
@@ -303,17 +300,18 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Overridden { here, directory, serving } => {
             Answer::Overridden(boot::overridden(&here, &directory, serving.as_deref()).map_err(one)?)
         }
-        Request::Comparisons { node, snapshot } => {
-            Answer::Comparisons(diff::comparisons(&snapshot, node.as_ref()).map_err(one)?)
+        Request::Comparisons { node, snapshot, policy } => {
+            let policy = policy_if_any(policy);
+            Answer::Comparisons(diff::comparisons(&snapshot, &policy, node.as_ref()).map_err(one)?)
         }
-        Request::BeforeDeletion { table, rows, bytes, nodes } => {
-            Answer::BeforeDeletion(diff::before_deletion(table, rows, bytes, nodes))
-        }
+        Request::BeforeDeletion(leaving) => Answer::BeforeDeletion(diff::before_deletion(leaving)),
         Request::Repairable { table, winner, snapshot } => {
             let comparison = repair_table::comparison(&snapshot, &table, &winner)?;
             Answer::Repairable { table: comparison.table.clone(), comparison }
         }
-        Request::Scrub { snapshot } => Answer::Scrub(diff::scrub(&snapshot).map_err(one)?),
+        Request::Scrub { snapshot, policy } => {
+            Answer::Scrub(diff::scrub(&snapshot, &policy_if_any(policy)).map_err(one)?)
+        }
         Request::TestNode { node, snapshot } => {
             Answer::TestNode { text: explain::status::test_node(&node, &snapshot)? }
         }
@@ -366,6 +364,11 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
+}
+
+/// One with mistakes is told of where it is followed, and says nothing elsewhere.
+fn policy_if_any(text: Option<String>) -> Policy {
+    text.and_then(|text| policy::parse(&text).ok()).unwrap_or_default()
 }
 
 fn nothing_if_none(problems: Vec<Problem>) -> Result<Answer, Vec<Problem>> {

@@ -303,8 +303,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
         table_repair().prop_map(Operation::RepairTable),
-        (text(), any::<u16>(), vec(lately(), 0..3))
-            .prop_map(|(policy, minute, lately)| Operation::Repair(Repair { policy, minute, lately })),
+        (text(), any::<u16>(), vec(lately(), 0..3), table_names()).prop_map(
+            |(policy, minute, lately, refused)| Operation::Repair(Repair { policy, minute, lately, refused })
+        ),
     ]
 }
 
@@ -413,11 +414,8 @@ fn action() -> impl Strategy<Value = Action> {
         (table_name(), node(), storage(), any::<[u64; 2]>()).prop_map(
             |(table, node, storage, [rows, bytes])| Action::CopyTableTo { table, node, storage, rows, bytes }
         ),
-        (table_name(), node(), any::<u32>()).prop_map(|(table, node, others)| Action::DeleteCopyOn {
-            table,
-            node,
-            others
-        }),
+        (table_name(), node(), any::<u32>(), class())
+            .prop_map(|(table, node, others, class)| { Action::DeleteCopyOn { table, node, others, class } }),
         table_names().prop_map(|tables| Action::DeleteCopies { tables }),
         table_names().prop_map(|in_memory| Action::DropBackUp { in_memory }),
         table_names().prop_map(|tables| Action::KeepInMemory { tables }),
@@ -512,9 +510,12 @@ fn kept() -> impl Strategy<Value = Kept> {
     })
 }
 
+fn class() -> impl Strategy<Value = Class> {
+    select(vec![Class::Durable, Class::OwnerKeyed, Class::Local, Class::Derived])
+}
+
 fn lost() -> impl Strategy<Value = LostTable> {
-    let class = select(vec![Class::Durable, Class::OwnerKeyed, Class::Local, Class::Derived]);
-    (table_name(), class, any::<String>(), vec(any::<String>(), 0..3))
+    (table_name(), class(), any::<String>(), vec(any::<String>(), 0..3))
         .prop_map(|(table, class, storage, kept)| LostTable { table, class, storage, kept })
 }
 
