@@ -251,6 +251,25 @@ def test_ejabberdctl_answers_and_its_failure_is_an_error(solo):
 
 # Cleaning up
 
+#: Each process has made the next one when it ends.
+_DAEMON = "import os, time\nfor _ in range(400):\n    if os.fork():\n        os._exit(0)\n    time.sleep(0.001)"
+
+
+def test_a_process_is_found_that_becomes_another_one_all_the_time():
+    environment = os.environ | {"LAB_DAEMON": "here"}
+    with subprocess.Popen([sys.executable, "-c", _DAEMON], stdout=subprocess.PIPE, env=environment) as daemon:
+        os.set_blocking(daemon.stdout.fileno(), False)
+        looks = 0
+        while True:
+            found = traces.processes("LAB_DAEMON", "here")
+            # Nothing to read is the end of the last of them; None is that it may still come.
+            if daemon.stdout.read() == b"":
+                break
+            assert found, f"it still runs, after {looks} looks"
+            looks += 1
+        assert looks > 3
+
+
 #: A shell has what it runs in the background ignore the signal of an interrupt; Python takes that over.
 _SCRIPT = """
 import signal

@@ -72,12 +72,14 @@ def is_readable(path: Path) -> bool:
 def processes(mark: str, value: str) -> list[int]:
     """The processes that have `mark=value` in their environment."""
     wanted = f"{mark}={value}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+    found, seen = [], set()
+    # One that ends before it is read may have made another one (a daemon begins so), which was not there to be listed with it.
+    while new := {int(name) for name in os.listdir("/proc") if name.isdigit()} - seen:
+        seen |= new
+        for pid in sorted(new):
             try:
-                if wanted in _environment(entry):
-                    found.append(int(entry.name))
+                if wanted in _environment(Path(f"/proc/{pid}")):
+                    found.append(pid)
             except OSError:
                 pass  # it has ended meanwhile
     return found
