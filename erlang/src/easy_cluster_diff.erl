@@ -18,8 +18,10 @@
 -define(WIDTH, 16).
 %% A row that differs and changes at so many looks is being written all the time.
 -define(LOOKS, 10).
-%% Milliseconds before each look: a dirty write is applied here first and sent then, and who writes may be held up in between.
+%% Milliseconds before each look, and before the last one: a dirty write is applied on one node and then on the others, and who writes may
+%% be held up in between.
 -define(BEFORE_LOOK, 200).
+-define(BEFORE_LAST_LOOK, 1000).
 -define(POLL, 100).
 %% Where time is no matter, asking how far it is should not be one.
 -define(SLOW_POLL, 2000).
@@ -202,7 +204,12 @@ looked_at(Trees, Leaves, Result, Timeout) ->
     case on_all(Trees, fun(Tree) -> easy_cluster_tree:keys(Tree, Some, infinity) end, infinity) of
         {ok, Answers} ->
             Looks = [{Node, by_key(Found)} || {Node, Found} <- Answers],
-            again(Trees, candidates(Looks), ?LOOKS, Result#{more := length(Leaves) > ?MOST_LEAVES}, Timeout);
+            case settle(Trees, candidates(Looks), ?LOOKS, #{}, Timeout) of
+                {ok, Settled, Unsettled} ->
+                    confirmed(Trees, Settled, Unsettled, Result#{more := length(Leaves) > ?MOST_LEAVES}, Timeout);
+                {error, Node, Reason} ->
+                    {error, Node, Reason}
+            end;
         {error, Node, Reason} ->
             {error, Node, Reason}
     end.
@@ -219,21 +226,54 @@ candidates(Looks) ->
                                  On <- [maps:from_list([{Node, maps:get(Key, Found, [])} || {Node, Found} <- Looks])],
                                  length(lists:usort(maps:values(On))) > 1]).
 
-%% A difference counts when it is the same at two looks, and what was written before the first one has arrived everywhere at the second.
-again(_Trees, Candidates, Looks, #{differing := Differing} = Result, _Timeout) when map_size(Candidates) =:= 0; Looks =:= 0 ->
-    {ok, Result#{differing := lists:sort(Differing), unsettled := map_size(Candidates)}};
-again(Trees, Candidates, Looks, Result, Timeout) ->
-    receive after ?BEFORE_LOOK -> ok end,
+%% A difference is settled when it is the same at two looks, and what was written before the first one has arrived everywhere at the second.
+settle(_Trees, Candidates, Looks, Settled, _Timeout) when map_size(Candidates) =:= 0; Looks =:= 0 ->
+    {ok, Settled, map_size(Candidates)};
+settle(Trees, Candidates, Looks, Settled, Timeout) ->
+    case look(Trees, maps:keys(Candidates), ?BEFORE_LOOK, Timeout) of
+        {ok, Now} ->
+            {Same, Others} = same_as(Candidates, Now),
+            settle(Trees, Others, Looks - 1, maps:merge(Settled, Same), Timeout);
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+%% It counts when it is still the same later: on a busy machine who writes can be held up for long.
+confirmed(_Trees, Settled, Unsettled, Result, _Timeout) when map_size(Settled) =:= 0 ->
+    {ok, Result#{unsettled := Unsettled}};
+confirmed(Trees, Settled, Unsettled, Result, Timeout) ->
+    case look(Trees, maps:keys(Settled), ?BEFORE_LAST_LOOK, Timeout) of
+        {ok, Now} ->
+            {Same, Others} = same_as(Settled, Now),
+            {ok, Result#{differing := [#{key => Key, on => told(On)} || {Key, On} <- lists:sort(maps:to_list(Same))],
+                         unsettled := Unsettled + map_size(Others)}};
+        {error, Node, Reason} ->
+            {error, Node, Reason}
+    end.
+
+same_as(Before, Now) ->
+    Same = maps:filter(fun(Key, On) -> maps:get(Key, Before) =:= On end, Now),
+    {Same, maps:without(maps:keys(Same), Now)}.
+
+%% Those of the keys that differ in a while, when what was written before has arrived.
+look(Trees, Keys, Wait, Timeout) ->
+    receive after Wait -> ok end,
     Nodes = [Node || {Node, _Tree} <- Trees],
     Flush = fun({Node, Tree}) -> flush(Node, Tree, Nodes -- [Node], Timeout) end,
     case on_all([{Node, Named} || {Node, _Tree} = Named <- Trees], Flush, length(Nodes) * Timeout) of
         {ok, Flushed} ->
             case [{Node, Answer} || {Node, Answer} <- Flushed, Answer =/= {ok, ok}] of
-                [] -> look(Trees, Candidates, Looks, Result, Timeout);
+                [] -> look(Trees, Keys, Timeout);
                 [{Node, Reason} | _] -> {error, Node, Reason}
             end;
         {error, Node, Reason} ->
             {error, Node, Reason}
+    end.
+
+look(Trees, Keys, Timeout) ->
+    case on_all(Trees, fun(Tree) -> easy_cluster_tree:again(Tree, Keys, Timeout) end, Timeout) of
+        {ok, Answers} -> {ok, candidates([{Node, maps:from_list(Found)} || {Node, Found} <- Answers])};
+        {error, Node, Reason} -> {error, Node, Reason}
     end.
 
 %% As easy_cluster_tree:flush/2 does, by functions that every node has where the tree is not on it.
@@ -244,18 +284,6 @@ flush(Node, _Afar, Others, Timeout) ->
         {ok, {_Transactions, []}} -> {ok, ok};
         {ok, {_Transactions, Silent}} -> {error, {silent, Silent}};
         {error, Reason} -> {error, Reason}
-    end.
-
-look(Trees, Candidates, Looks, #{differing := Differing} = Result, Timeout) ->
-    Keys = maps:keys(Candidates),
-    case on_all(Trees, fun(Tree) -> easy_cluster_tree:again(Tree, Keys, Timeout) end, Timeout) of
-        {ok, Answers} ->
-            Now = candidates([{Node, maps:from_list(Found)} || {Node, Found} <- Answers]),
-            Settled = [#{key => Key, on => told(On)} || {Key, On} <- maps:to_list(Now), maps:get(Key, Candidates) =:= On],
-            Left = maps:without([Key || #{key := Key} <- Settled], Now),
-            again(Trees, Left, Looks - 1, Result#{differing := Settled ++ Differing}, Timeout);
-        {error, Node, Reason} ->
-            {error, Node, Reason}
     end.
 
 told(On) ->
