@@ -105,44 +105,71 @@ fn on_processor() -> Option<Duration> {
     text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// A line through the logarithms of times: its slope is the power of growth.
+/// How the time of plans grows, and beside it, size by size, that of sorting the same tables by their bytes: n log n on this machine, where
+/// what does not fit into its caches takes longer, too.
 fn fit() {
-    println!("growth with the tables, 100 nodes, scattered, median of 5, time on a processor");
-    let mut points = Vec::new();
-    for size in GROWING {
-        let (policy, snapshot) = case(size, Start::Scattered);
-        // The clock of a processor may tick by some milliseconds only.
-        let plans = (30_000 / size.1).clamp(1, 100);
-        let mut seconds: Vec<f64> = (0..5)
-            .map(|_| {
-                let (begin, on_processor) = (Instant::now(), on_processor());
-                for _ in 0..plans {
-                    let plan: Topology = topology::make(&policy, &snapshot).expect("a plan");
-                    black_box(plan);
-                }
-                let spent =
-                    self::on_processor().zip(on_processor).map_or(begin.elapsed(), |(now, then)| now - then);
-                spent.as_secs_f64() / plans as f64
-            })
-            .collect();
-        seconds.sort_by(f64::total_cmp);
-        let median = seconds.get(2).copied().unwrap_or_default();
-        let tables = size.1 as f64;
-        println!(
-            "  {size}: {:.2} ms, {:.1} ns a table and its logarithm",
-            median * 1e3,
-            median * 1e9 / tables / tables.log2()
-        );
-        points.push((tables.ln(), median.ln()));
+    println!("growth with the tables, 100 nodes, scattered; medians of {ROUNDS} rounds, time on a processor");
+    let cases = GROWING.map(|size| (size, case(size, Start::Scattered)));
+    let mut plans = vec![Vec::new(); ROUNDS];
+    let mut sorts = plans.clone();
+    for (plans, sorts) in plans.iter_mut().zip(&mut sorts) {
+        for (size, (policy, snapshot)) in &cases {
+            plans.push(seconds(100_000 / size.1, || topology::make(policy, snapshot).expect("a plan")));
+            sorts.push(seconds(4_000_000 / size.1, || sorted(&snapshot.tables)));
+        }
     }
+    for (at, size) in GROWING.iter().enumerate() {
+        let tables = size.1 as f64;
+        let of = |rounds: &[Vec<f64>]| median(rounds.iter().filter_map(|round| round.get(at).copied()));
+        let (plan, sort) = (of(&plans), of(&sorts));
+        println!(
+            "  {size}: {:.2} ms, {:.1} ns a table and its logarithm; sorted in {:.3} ms",
+            plan * 1e3,
+            plan * 1e9 / tables / tables.log2(),
+            sort * 1e3
+        );
+    }
+    let of = |rounds: &[Vec<f64>]| median(rounds.iter().map(|round| slope(round)));
+    println!(
+        "  time grows with the tables to the power of {:.3}, and that of sorting them of {:.3}; n log n does with 1.131 over this range",
+        of(&plans),
+        of(&sorts)
+    );
+}
+
+const ROUNDS: usize = 7;
+
+fn sorted(tables: &[Table]) -> Vec<&Table> {
+    let mut tables: Vec<&Table> = tables.iter().collect();
+    tables.sort_by(|one, other| (one.memory, &one.name).cmp(&(other.memory, &other.name)));
+    tables
+}
+
+/// How long something takes on a processor, so many times, as that clock may tick by some milliseconds only.
+fn seconds<T>(times: usize, of: impl Fn() -> T) -> f64 {
+    let (begin, on_processor) = (Instant::now(), on_processor());
+    for _ in 0..times {
+        black_box(of());
+    }
+    let spent = self::on_processor().zip(on_processor).map_or(begin.elapsed(), |(now, then)| now - then);
+    spent.as_secs_f64() / times as f64
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Of a line through the logarithms of times: the power of growth.
+fn slope(seconds: &[f64]) -> f64 {
+    let points: Vec<(f64, f64)> =
+        GROWING.iter().zip(seconds).map(|(size, seconds)| ((size.1 as f64).ln(), seconds.ln())).collect();
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
-    let slope = points.iter().map(|(a, b)| (a - x) * (b - y)).sum::<f64>()
-        / points.iter().map(|(a, _)| (a - x).powi(2)).sum::<f64>();
-    println!(
-        "  time grows with the tables to the power of {slope:.3}; n log n does with 1.131 over this range"
-    );
+    points.iter().map(|(a, b)| (a - x) * (b - y)).sum::<f64>()
+        / points.iter().map(|(a, _)| (a - x).powi(2)).sum::<f64>()
 }
 
 fn policy_text(nodes: usize, limit: Option<u64>) -> String {

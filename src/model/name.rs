@@ -4,6 +4,7 @@
 //! in JSON they are plain strings.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ macro_rules! atom_name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename = "$atom")]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -30,7 +31,7 @@ macro_rules! atom_name {
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                Self(text.into_boxed_str())
+                Self(text.into())
             }
         }
 

@@ -76,7 +76,7 @@ leave_alone: [vcard]
     assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in (hello, foo))
     [learned] = [made for made in hello.eval("easy_cluster_executor:copied(mnesia:system_info(directory))") if made["table"] == "stock"
                  and made["storage"] == "disc_only_copies" and made["rows"] == 1000]
-    assert 0 < learned["milliseconds"] < 5000
+    assert learned["milliseconds"] > 0
     again = call(hello, "repair(#{dry_run => true})")[1]
     assert [step["action"] for step in again["steps"]] == ["verify"]
     assert "repair" in hello.printed("easy_cluster:history()")
