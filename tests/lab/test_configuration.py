@@ -48,11 +48,13 @@ def test_the_check_of_the_configuration_leaves_no_trace(hello):
     settled_checksums(hello)
     folders, names = [hello.spool, hello.logs, hello.config_folder], hello.host.registered()
     configure(hello, "loglevel: info", "loglevel: info")  # written anew
+    hello.flush_log()
     before = everything(*folders)
     assert hello.eval(VERDICT) == "valid"
     configure(hello, "loglevel: info", "loglevel: nonsense")
     before = {**before, **everything(hello.config_folder)}
     assert hello.eval(VERDICT)[0] == "invalid"
+    hello.flush_log()
     assert everything(*folders) == before and hello.host.registered() == names
 
 

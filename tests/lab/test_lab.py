@@ -249,6 +249,12 @@ def test_ejabberdctl_answers_and_its_failure_is_an_error(solo):
         solo.ctl("no_such_command")
 
 
+def test_what_was_logged_is_in_the_file(solo):
+    solo.eval("logger:error(\"this was said\")")
+    solo.flush_log()
+    assert "this was said" in (solo.logs / "ejabberd.log").read_text()
+
+
 # Cleaning up
 
 #: Each process has made the next one when it ends.

@@ -412,7 +412,7 @@ def test_how_far_it_is_is_told_everywhere_and_it_ends_behind_a_step(pair):
     until(hello, "application:get_env(lab, repaired) =/= undefined")
     ok, answer = hello.eval("application:get_env(lab, repaired)")
     assert code(answer) == "paused" and (answer[1][1]["done"], answer[1][1]["left"]) == (1, 2), "whoever asked is told, too"
-    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "stopped" and "easy_cluster_recovered" in hello.log_tail(1000)
+    assert [past["outcome"] for past in call(hello, "history()")[1]][-1] == "stopped" and "easy_cluster_recovered" in hello.log()
     assert set(stored(hello)["one"]) == {hello.name, foo.name} and set(stored(hello)["two"]) == {hello.name}
     assert call(hello, "resume()") == "ok" and call(hello, "repair()") == "ok"
     assert set(stored(hello)["two"]) == {hello.name, foo.name}

@@ -307,5 +307,6 @@ def _log(world: World, killed: Killed, log_from: int) -> list[str]:
     """The log says where the operation went, when there was something left of it."""
     if not killed.has_begun() or any(event.startswith(b"outcome") for event in Killed(killed.changes).events()):
         return []
+    world.here.flush_log()
     said = (world.here.logs / "ejabberd.log").read_bytes()[log_from:]
     return [] if b"easy_cluster_recovery" in said else ["the log says nothing of a recovery"]

@@ -220,8 +220,17 @@ class Node:
         """What to read when something went wrong."""
         raise NotImplementedError
 
+    def flush_log(self) -> None:
+        """All that the node has logged is in its files; the logger may write it two seconds later."""
+        self.eval("[_ = logger_std_h:filesync(Id) || #{id := Id, module := logger_std_h} <- logger:get_handler_config()], ok")
+
+    def log(self, lines: int = 1000) -> str:
+        """The ends of the log files of a node that runs, with all that it has logged."""
+        self.flush_log()
+        return self.log_tail(lines)
+
     def log_tail(self, lines: int = 40) -> str:
-        """The ends of the log files."""
+        """The ends of the log files as they are."""
         return "\n".join(f"--- {path}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
                          for path in self.log_files() if path.exists())
 
