@@ -26,12 +26,12 @@ _TABLES = """
     ok = mod_muc_admin:create_room_with_opts(<<"{owner}">>, <<"conference.localhost">>, <<"localhost">>,
                                              [{{<<"persistent">>, <<"true">>}}]),
     ok"""
-# Rows that are in no file: written again whenever a scene begins.
-_IN_MEMORY = "[ok = mnesia:dirty_write({{lab_memory, Key, {owner}}}) || Key <- [both, {owner}]], ok"
+# Rows that are in no file: written again whenever a scene begins. They are everywhere before anybody looks.
+_IN_MEMORY = "mnesia:sync_dirty(fun() -> [ok = mnesia:write({{lab_memory, Key, {owner}}}) || Key <- [both, {owner}]], ok end)"
 # In memory here, on the other's disc.
 _MIXED = """
     {{atomic, ok}} = mnesia:create_table(lab_mixed, [{{ram_copies, ['{here}']}}, {{disc_copies, ['{other}']}}]),
-    [ok = mnesia:dirty_write({{lab_mixed, Key, Key}}) || Key <- lists:seq(1, 5)], ok"""
+    mnesia:sync_dirty(fun() -> [ok = mnesia:write({{lab_mixed, Key, Key}}) || Key <- lists:seq(1, 5)], ok end)"""
 # What is written as a member is not on disc at once.
 _ON_DISC = "dumped = mnesia:dump_log(), [dets:sync(Table) || Table <- dets:all()], ok"
 
