@@ -58,7 +58,9 @@ renew([], _Timeout) ->
 renew(Members, Timeout) ->
     Renewed = fun() -> renewed(mnesia:delete_table(?TABLE), Members) =:= ok end,
     case easy_cluster_gather:until(Renewed, Timeout) of
-        ok -> {ok, woken(lists:flatmap(fun(Member) -> waiting(Member, Timeout) end, Members))};
+        ok ->
+            lists:foreach(fun wake/1, lists:flatmap(fun(Member) -> waiting(Member, Timeout) end, Members)),
+            {ok, #{}};
         timeout -> {error, {not_renewed, renewed(mnesia:delete_table(?TABLE), Members)}}
     end.
 
@@ -76,9 +78,9 @@ waiting(Member, Controller, Timeout) ->
         _Died -> []
     end.
 
-woken(Waiting) ->
-    _ = [Waiter ! {mnesia_controller, {tab_synced, ?TABLE}} || Waiter <- Waiting],
-    #{}.
+wake(Waiter) ->
+    Waiter ! {mnesia_controller, {tab_synced, ?TABLE}},
+    ok.
 
 renewed({atomic, ok}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));
 renewed({aborted, {no_exists, ?TABLE}}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));

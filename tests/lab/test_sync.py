@@ -347,7 +347,8 @@ def test_others_do_not_wait_for_a_table_whose_copy_is_not_deleted(pair):
     hello, foo = replicas_of(pair)
     first, second = foo, hello
     holders = lambda: {table: set(stored(first)[table]) for table in ("drifted", "equal")}  # noqa: E731
-    for table in holders_of_both(first, second, "drifted", "equal"):
+    for table in ("drifted", "equal"):
+        first.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{first.name}', '{second.name}']}}])")
         first.eval(f"[ok = mnesia:dirty_write({{{table}, I, I}}) || I <- lists:seq(1, 100)], ok")
         until(second, f"ets:info({table}, size) =:= 100")
     second.eval("true = ets:insert(drifted, {drifted, only, there})")
@@ -364,13 +365,6 @@ def test_others_do_not_wait_for_a_table_whose_copy_is_not_deleted(pair):
     first.eval("easy_cluster_sync:look()")
     found(first, "as_wanted")
     assert holders() == {"drifted": {first.name}, "equal": {first.name}}
-
-
-def holders_of_both(first, second, *tables):
-    """Makes tables with a copy on each."""
-    for table in tables:
-        first.eval(f"{{atomic, ok}} = mnesia:create_table({table}, [{{disc_copies, ['{first.name}', '{second.name}']}}])")
-    return tables
 
 
 def falls(node):
