@@ -148,6 +148,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         ]),
         applications: if is_here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
         mnesia: Running::Yes,
+        awaits: Vec::new(),
         use_dir: true,
         fallback: false,
         schema_cookie: None,

@@ -710,8 +710,10 @@ fn a_join_is_taken_back_to_what_it_kept_and_rows_that_it_merged_stay() {
         "verify",
     ];
     assert_eq!(actions(&plan), expected);
-    let kept: Vec<_> = plan.steps.iter().filter(|step| step.on_failure == OnFailure::Keep).collect();
-    assert_eq!(kept.first().map(|step| step.action.name()), Some("forget_here"), "the point of no return");
+    let first = |on_failure| plan.steps.iter().find(|step| step.on_failure == on_failure);
+    let named = |on_failure| first(on_failure).map(|step| step.action.name());
+    assert_eq!(named(OnFailure::Resume), Some("forget_here"), "the point of no return");
+    assert_eq!(named(OnFailure::Keep), Some("verify"), "it serves, and can only report");
     let back: Vec<_> = plan.undo.iter().map(|undo| undo.action.name()).collect();
     assert_eq!(
         back,

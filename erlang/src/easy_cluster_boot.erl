@@ -86,11 +86,15 @@ serving(Directory, Timeout) ->
     [{Node, Tables} || {Node, {ok, Tables}} <- Answers].
 
 served(Node, Timeout) ->
-    Calls = [{mnesia, system_info, [is_running]}, {mnesia, system_info, [local_tables]}],
+    Calls = [{mnesia, system_info, [Item]} || Item <- [is_running, db_nodes, local_tables]],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [yes, Tables]} -> loaded(Node, Tables, Timeout);
+        {ok, [yes, Members, Tables]} -> served(lists:member(node(), Members), Node, Tables, Timeout);
         _NotRunning -> []
     end.
+
+%% What a node serves that does not count this one is nothing to this one's tables.
+served(true, Node, Tables, Timeout) -> loaded(Node, Tables, Timeout);
+served(false, _Node, _Tables, _Timeout) -> [].
 
 loaded(Node, Tables, Timeout) ->
     Items = [where_to_read || _ <- Tables],

@@ -37,24 +37,24 @@
 %% Takes the cluster's lock, refuses a plan that no longer fits, and carries it out.
 -spec commit(easy_cluster_planner:plan(), report()) -> {ok, map()} | easy_cluster_planner:error().
 commit(#{members := Members, node := Node, options := #{timeout := Timeout}} = Plan, Report) when Node =:= node() ->
-    %% Connections that are no member's were there for another reason, and stay.
-    Foreign = nodes() -- own_members(mnesia:system_info(is_running)),
+    Before = nodes(),
     Result = case easy_cluster_step:run({connect, #{nodes => Members}}, #{timeout => Timeout}) of
                  {ok, _} -> locked(easy_cluster_lock:take([node() | Members]), [node() | Members], Plan, Report);
                  {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => print(Reason)}}}
              end,
-    leave_strangers(Members -- Foreign),
+    leave_strangers(Members, Before),
     Result;
 commit(#{node := Node}, _Report) ->
     {error, {bad_plan, #{reason => iolist_to_binary(["it was made on ", atom_to_list(Node), " and is carried out there only"])}}}.
 
-%% What was refused or taken back leaves no connection behind, nor does a membership that has ended: to `global', half a mesh
-%% is a partition.
-leave_strangers(Connected) ->
-    Own = own_members(mnesia:system_info(is_running)),
-    %% Who is about to take this node in needs its connection.
-    Busy = easy_cluster_lock:holders(),
-    lists:foreach(fun(Node) -> _ = erlang:disconnect_node(Node), ok end, (Connected -- Own) -- Busy).
+%% What was refused or taken back leaves no connection behind, nor does a membership that has ended. A node that was connected to
+%% one of them before, has members of its own, or is about to take somebody in stays in the mesh that all of these are in.
+leave_strangers(Connected, Before) ->
+    Own = own_members(mnesia:system_info(is_running)) -- [node()],
+    case {Own, easy_cluster_lock:holders(), [Node || Node <- Connected, lists:member(Node, Before)]} of
+        {[], [], []} -> easy_cluster_bar:leave(Connected);
+        _Needed -> ok
+    end.
 
 own_members(no) -> [];
 own_members(_Running) -> mnesia:system_info(db_nodes).
@@ -308,7 +308,7 @@ offline([], Journal, #{plan := #{members := Members}, online := Online, director
                  _RowsToBring -> [{pending, Pending}, ?BACK_DONE]
              end,
     ok = easy_cluster_journal:close(note(Journal, Events)),
-    leave_strangers(Members),
+    leave_strangers(Members, []),
     {back, Id};
 offline([], Journal, _Context, forward, Id, Pending) ->
     ok = easy_cluster_journal:close(note(Journal, [{pending, Pending}, ?OFFLINE_DONE])),
@@ -320,7 +320,7 @@ offline([Action | Actions], Journal, Context, Direction, Id, Pending) ->
             offline(Actions, Noted, remember(Evidence, Context), Direction, Id, Pending ++ maps:get(pending, Evidence, []));
         %% A member that cannot forget this node now is kept away from it, and told later.
         {{error, _Reason}, {forget_here, #{members := Members}}} ->
-            lists:foreach(fun easy_cluster_forget:fence/1, Members),
+            ok = easy_cluster_bar:here(Members),
             offline(Actions, Noted, Context, Direction, Id, Pending ++ Members);
         {{error, Reason}, _} ->
             ok = easy_cluster_journal:close(note(Noted, [{undo_failed, Action, Reason}])),

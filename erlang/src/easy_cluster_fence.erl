@@ -9,7 +9,6 @@
 -export([renew/2]).
 -export([renew_schema/2]).
 -export([forget/2]).
--export([bar/3, unbar/3]).
 
 -define(TABLE, easy_cluster_fence).
 
@@ -166,24 +165,3 @@ forget_copies([Table | Tables], Node, Timeout) ->
         {atomic, ok} -> forget_copies(Tables, Node, Timeout);
         {aborted, Reason} -> {error, {Table, Reason}}
     end.
-
-%% Has the members refuse connections of these nodes; to them, the nodes are just down.
--spec bar([node()], [node()], timeout()) -> result().
-bar(_Nodes, [], _Timeout) ->
-    {ok, #{}};
-bar(Nodes, [Member | Members], Timeout) ->
-    Cookie = easy_cluster_forget:fence_cookie(),
-    Calls = lists:append([[{erlang, set_cookie, [Node, Cookie]}, {erlang, disconnect_node, [Node]}] || Node <- Nodes]),
-    case easy_cluster_rpc:batch(Member, Calls, Timeout) of
-        {ok, _Done} -> bar(Nodes, Members, Timeout);
-        {error, Reason} -> {error, {Member, Reason}}
-    end.
-
-%% A member that does not answer has forgotten of it when its VM is another one.
--spec unbar([node()], [node()], timeout()) -> {ok, #{}}.
-unbar(Nodes, Members, Timeout) ->
-    Calls = [{erlang, set_cookie, [Node, erlang:get_cookie()]} || Node <- Nodes],
-    Answers = [{Member, easy_cluster_rpc:batch(Member, Calls, Timeout)} || Member <- Members],
-    [logger:warning(#{what => easy_cluster_unbar, member => Member, reason => Reason, refuses => Nodes})
-     || {Member, {error, Reason}} <- Answers],
-    {ok, #{}}.

@@ -3,42 +3,67 @@
 -module(easy_cluster_forget).
 
 -export([here/2]).
--export([retry/2]).
+-export([retry/2, left_behind/1]).
 %% In another VM
 -export([ask/4]).
--export([fence/1]).
--export([fence_cookie/0]).
 
-%% Has this node forgotten by the members, while Mnesia is stopped here. Members that cannot be asked now are `pending':
-%% even when others have forgotten it, one that was away brings it back.
--spec here([node()], timeout()) -> {ok, #{pending := [node()]}} | {error, term()}.
+%% How long those that still list this node are left alone before they are asked again, milliseconds.
+-define(ASK_AGAIN, 100).
+
+%% What a member says: all that it lists, where its Mnesia runs.
+-type answer() :: {ok, [node()]} | {error, term()}.
+
+%% Has this node forgotten by the members, while Mnesia is stopped here. Members that cannot be told now are `pending', and
+%% refused until they were told: even when others have forgotten this node, one that was away brings it back.
+-spec here([node()], timeout()) -> {ok, #{pending := [node()]}}.
 here(Members, Timeout) ->
-    {Lists, Rest} = lists:partition(fun(Node) -> lists(Node, node(), Timeout) =:= yes end, Members),
-    Unknown = [Node || Node <- Rest, lists(Node, node(), Timeout) =:= unknown],
-    case forget_on(Lists, node(), Timeout) of
-        ok ->
-            Done = fun() -> lists:all(fun(Node) -> lists(Node, node(), Timeout) =/= yes end, Members) end,
-            verified(easy_cluster_gather:until(Done, Timeout), Unknown);
-        {error, Reason} ->
-            {error, Reason}
+    here(Members, Timeout, erlang:monotonic_time(millisecond) + Timeout).
+
+here(Members, Timeout, Deadline) ->
+    Answers = easy_cluster_rpc:answers(fun(Node) -> listed(Node, Timeout) end, Members, 2 * Timeout),
+    Late = erlang:monotonic_time(millisecond) >= Deadline,
+    case {[Node || {Node, {ok, Listed}} <- Answers, lists:member(node(), Listed)], left_behind(Answers)} of
+        {[], []} ->
+            synced(Members, Timeout);
+        {[_ | _] = Listing, _} when not Late ->
+            asked(forget_on(Listing, node(), Timeout)),
+            here(Members, Timeout, Deadline);
+        {_, Left} ->
+            ok = easy_cluster_bar:here(Left),
+            {ok, #{pending => Left}}
     end.
 
-verified(ok, Unknown) ->
-    lists:foreach(fun fence/1, Unknown),
-    {ok, #{pending => Unknown}};
-verified(timeout, _Unknown) ->
-    {error, still_listed}.
+asked(ok) ->
+    ok;
+asked({error, Reason}) ->
+    logger:notice(#{what => easy_cluster_forget, reason => Reason}),
+    receive after ?ASK_AGAIN -> ok end.
 
-lists(Node, Here, Timeout) ->
+%% A member that is killed within two seconds may not have it on its disc, nor how the last transactions ended that this node
+%% began: it would wait for this node with its next start.
+synced(Members, Timeout) ->
+    Sync = fun(Node) -> easy_cluster_rpc:call(Node, mnesia, sync_log, [], Timeout) end,
+    _ = easy_cluster_rpc:parallel(Sync, Members, 2 * Timeout),
+    {ok, #{pending => []}}.
+
+%% The members that may list this node still, by what each of them said.
+-spec left_behind([{node(), answer()}]) -> [node()].
+left_behind([]) ->
+    [];
+left_behind(Answers) ->
+    Facts = [#{node => Node, lists => lists_of(Answer)} || {Node, Answer} <- Answers],
+    {ok, Left} = easy_cluster_native:call(left_behind, #{here => node(), members => Facts}),
+    Left.
+
+lists_of({ok, Listed}) -> Listed;
+lists_of({error, _Reason}) -> undefined.
+
+listed(Node, Timeout) ->
     Calls = [{mnesia, system_info, [is_running]}, {mnesia, system_info, [db_nodes]}],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [yes, DbNodes]} ->
-            case lists:member(Here, DbNodes) of
-                true -> yes;
-                false -> no
-            end;
-        {ok, [_NotRunning, _]} -> unknown;
-        {error, _Reason} -> unknown
+        {ok, [yes, DbNodes]} -> {ok, DbNodes};
+        {ok, [_NotRunning, _]} -> {error, mnesia_not_running};
+        {error, Reason} -> {error, Reason}
     end.
 
 %% One member is enough: the schema transaction reaches the others.
@@ -54,37 +79,17 @@ forget_on([Node | Nodes], Here, Timeout) ->
 next([], _Here, _Timeout, Reason) -> {error, Reason};
 next(Nodes, Here, Timeout, _Reason) -> forget_on(Nodes, Here, Timeout).
 
-%% Keeps a member that still lists this node from connecting to it, so that it can start: to it, this node is just down.
--spec fence(node()) -> ok.
-fence(Node) ->
-    true = erlang:set_cookie(Node, fence_cookie()),
-    _ = erlang:disconnect_node(Node),
-    ok.
-
-%% Nobody's cookie, which cannot be guessed by who does not know the real one, and the same in each VM, so that no more than
-%% one atom is ever made.
--spec fence_cookie() -> atom().
-fence_cookie() ->
-    Digest = erlang:md5(["easy_cluster: refused ", atom_to_list(erlang:get_cookie())]),
-    binary_to_atom(base64:encode(Digest)).
-
 %% Tries again with a member that was away: when it is up and its Mnesia serves, it is told to forget this node. Tables
 %% that it does not load because it waits for the copy that was begun here are loaded first; nothing was written here.
 %%
 %% It is told by another VM with another name: a connection between it and this node while its Mnesia starts, even for a
 %% moment, is enough for the two to compare their schemas, and to end the one that starts.
--spec retry(node(), timeout()) -> forgotten | {pending, term()}.
+-spec retry(node(), timeout()) -> answer().
 retry(Node, Timeout) ->
     case easy_cluster_reach:check(Node, erlang:get_cookie(), Timeout) of
-        {ok, _Layers} -> retried(told(Node, Timeout), Node);
-        {error, {Code, _}} -> {pending, Code}
+        {ok, _Layers} -> told(Node, Timeout);
+        {error, {Code, _}} -> {error, Code}
     end.
-
-retried(ok, Node) ->
-    true = erlang:set_cookie(Node, erlang:get_cookie()),
-    forgotten;
-retried({error, Reason}, _Node) ->
-    {pending, Reason}.
 
 %% The cookie is in the other VM's environment, which nobody may read who may not read it here. What that VM says when it
 %% crashes might hold it.
@@ -97,7 +102,7 @@ told(Node, Timeout) ->
         {error, _MayHoldTheCookie} -> {error, other_vm}
     end.
 
--spec ask(node(), node(), atom(), timeout()) -> ok | {error, term()}.
+-spec ask(node(), node(), atom(), timeout()) -> answer().
 ask(Node, Here, Cookie, Timeout) ->
     true = erlang:set_cookie(Node, Cookie),
     Result = ask_connected(easy_cluster_rpc:connect_hidden(Node, Timeout), Node, Here, Timeout),
@@ -107,15 +112,34 @@ ask(Node, Here, Cookie, Timeout) ->
 ask_connected({error, Reason}, _Node, _Here, _Timeout) ->
     {error, Reason};
 ask_connected({ok, _}, Node, Here, Timeout) ->
-    case lists(Node, Here, Timeout) of
-        no -> ok;
-        unknown -> {error, mnesia_not_running};
-        yes ->
-            case load_waiting(Node, Here, Timeout) of
-                ok -> forget_on([Node], Here, Timeout);
-                {error, Reason} -> {error, Reason}
-            end
+    case listed(Node, Timeout) of
+        {ok, DbNodes} ->
+            case lists:member(Here, DbNodes) of
+                true -> forget_and_look(load_waiting(Node, Here, Timeout), Node, Here, Timeout);
+                false -> {ok, DbNodes}
+            end;
+        {error, mnesia_not_running} ->
+            ok = decide(easy_cluster_undecided:awaited(Node, Timeout), Node, Here, Timeout),
+            {error, mnesia_not_running};
+        {error, Reason} ->
+            {error, Reason}
     end.
+
+forget_and_look(ok, Node, Here, Timeout) ->
+    case forget_on([Node], Here, Timeout) of
+        ok -> listed(Node, Timeout);
+        {error, Reason} -> {error, Reason}
+    end;
+forget_and_look({error, Reason}, _Node, _Here, _Timeout) ->
+    {error, Reason}.
+
+%% It was killed in a transaction of this node, and nobody else can tell how that ended. This node will not: what it was as a
+%% member is gone. Whatever the transaction would have changed was about this node, which it is about to forget.
+decide({Transaction, [Here]}, Node, Here, Timeout) -> logged(easy_cluster_undecided:abort(Node, Transaction, Timeout));
+decide(_ForOthersOrNone, _Node, _Here, _Timeout) -> ok.
+
+logged(ok) -> ok;
+logged({error, Reason}) -> logger:notice(#{what => easy_cluster_undecided, reason => Reason}).
 
 load_waiting(Node, Here, Timeout) ->
     case easy_cluster_rpc:call(Node, mnesia, system_info, [tables], Timeout) of

@@ -172,10 +172,18 @@ with_mnesia(Node, yes, WordSize, Common, Timeout) ->
         {error, Reason} ->
             {error, Reason}
     end;
-with_mnesia(_Node, _NotRunning, _WordSize, Common, _Timeout) ->
-    Facts = Common#{db_nodes => [], running_db_nodes => [], extra_db_nodes => [], use_dir => false,
+with_mnesia(Node, NotRunning, _WordSize, Common, Timeout) ->
+    Facts = Common#{awaits => awaits(Node, NotRunning, Timeout), db_nodes => [], running_db_nodes => [], extra_db_nodes => [], use_dir => false,
                     fallback => false, directory => <<>>, master_nodes => []},
     with_tables({ok, []}, Facts).
+
+awaits(Node, starting, Timeout) ->
+    case easy_cluster_undecided:awaited(Node, Timeout) of
+        {_Transaction, Nodes} -> Nodes;
+        none -> []
+    end;
+awaits(_Node, _Stopped, _Timeout) ->
+    [].
 
 with_tables({ok, Tables}, Facts) -> {ok, Facts, Tables};
 with_tables({error, Reason}, _Facts) -> {error, Reason}.

@@ -46,9 +46,12 @@ kept({error, Reason}) ->
     refuse(Reason).
 
 %% Who was forgotten does not start: it would serve on its own what its cluster has gone on from, or be ended by Mnesia.
-is_member(ok) -> ok;
+is_member({ok, Left}) -> lists:foreach(fun warn_left/1, Left);
 is_member({error, {forgotten_here, _} = Reason}) -> refuse(Reason);
 is_member({error, Reason}) -> logger:error(#{what => easy_cluster_returning, reason => Reason}).
+
+warn_left(Node) ->
+    logger:warning("~ts", [easy_cluster:format_error({member_left, #{here => node(), node => Node}})]).
 
 -spec refuse({atom(), map()}) -> no_return().
 refuse(Reason) ->

@@ -13,26 +13,32 @@
 -define(SCHEMA, "schema.DAT").
 
 %% Whether this node is still a member where it believes to be one. Those that do not answer, or whose Mnesia does not run
-%% yet, say nothing.
--spec check(file:filename(), timeout()) -> ok | easy_cluster_planner:error().
+%% yet, say nothing. A node that runs with another database has left: it is refused, as the Mnesia that meets it ends.
+-spec check(file:filename(), timeout()) -> {ok, Left :: [node()]} | easy_cluster_planner:error().
 check(Directory, Timeout) ->
     Known = known(Directory, Timeout),
-    case easy_cluster_native:call(returning, #{here => node(), known => Known}) of
-        {ok, _Member} -> ok;
+    case easy_cluster_native:call(returning, #{here => node(), own => cookies(Directory), known => Known}) of
+        {ok, Left} ->
+            ok = easy_cluster_bar:here(Left),
+            {ok, Left};
         {error, Reason} ->
-            lists:foreach(fun(#{node := Node}) ->
-                                  tell(Node, Timeout),
-                                  _ = erlang:disconnect_node(Node)
-                          end, Known),
+            Nodes = [Node || #{node := Node} <- Known],
+            lists:foreach(fun(Node) -> tell(Node, Timeout) end, Nodes),
+            ok = easy_cluster_bar:leave(Nodes),
             {error, Reason}
     end.
 
 %% What the others say whose Mnesia runs. The connections stay: a member needs them in a moment.
 known(Directory, Timeout) ->
-    Others = [Node || Node <- members(Directory), Node =/= node()],
-    Calls = [{mnesia, system_info, [is_running]}, {mnesia, system_info, [db_nodes]}],
-    Answers = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_rpc:batch(Node, Calls, Timeout) end, Others, 2 * Timeout),
-    [#{node => Node, members => Members} || {Node, {ok, {ok, [yes, Members]}}} <- Answers].
+    Others = members(Directory) -- [node()],
+    Answers = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_rpc:batch(Node, questions(), Timeout) end, Others, 2 * Timeout),
+    [#{node => Node, members => Members, cookies => maps:from_list([{Table, print(Cookie)} || {{Table, cookie}, Cookie} <- Cookies])}
+     || {Node, {ok, {ok, [yes, Members, Cookies]}}} <- Answers].
+
+%% All cookies at once stand in a table of Mnesia's, which is there as long as it runs.
+%% Source: mnesia_lib:set/2.
+questions() ->
+    [{mnesia, system_info, [is_running]}, {mnesia, system_info, [db_nodes]}, {ets, match_object, [mnesia_gvar, {{'_', cookie}, '_'}]}].
 
 %% Into the log of a member, whatever it has installed, and into the status of one that has easy_cluster.
 tell(Node, Timeout) ->
@@ -47,12 +53,22 @@ tell(Node, Timeout) ->
 %% The members that the schema on disc lists, read while Mnesia is stopped. One that cannot be read is Mnesia's to complain of.
 -spec members(file:filename()) -> [node()].
 members(Directory) ->
+    listed([Definition || {schema, schema, _} = Definition <- definitions(Directory)]).
+
+%% The cookies of the tables there, and of the schema.
+cookies(Directory) ->
+    maps:from_list([{Table, print(Cookie)} || {schema, Table, Properties} <- definitions(Directory), {cookie, Cookie} <- Properties]).
+
+print(Cookie) ->
+    unicode:characters_to_binary(io_lib:format("~tw", [Cookie])).
+
+definitions(Directory) ->
     File = filename:join(Directory, ?SCHEMA),
     case filelib:is_regular(File) andalso dets:open_file(make_ref(), [{file, File}, {access, read}, {keypos, 2}, {repair, false}]) of
         {ok, Table} ->
-            Definition = dets:lookup(Table, schema),
+            Definitions = dets:match_object(Table, '_'),
             ok = dets:close(Table),
-            listed(Definition);
+            [Definition || {schema, _Name, Properties} = Definition <- Definitions, is_list(Properties)];
         false -> [];
         {error, Reason} ->
             logger:notice(#{what => easy_cluster_returning, schema => File, reason => Reason}),
@@ -73,7 +89,9 @@ listed(_Nothing) ->
 reenter(Directory, Timeout) ->
     case file:read_file_info(marker(Directory), [{time, posix}, raw]) of
         {error, _NotAsked} -> none;
-        {ok, Info} -> allowed(easy_cluster_native:call(reentering, #{here => node(), known => known(Directory, Timeout)}), Directory, Info)
+        {ok, Info} ->
+            Request = #{here => node(), own => cookies(Directory), known => known(Directory, Timeout)},
+            allowed(easy_cluster_native:call(reentering, Request), Directory, Info)
     end.
 
 allowed({ok, _Forgotten}, Directory, #file_info{mtime = Time}) -> moved(Directory, id(Time));

@@ -3,7 +3,7 @@
 
 -export([connect_hidden/2, disconnect_hidden/1]).
 -export([call/5, batch/3]).
--export([parallel/3]).
+-export([parallel/3, answers/3]).
 
 -type mfargs() :: {module(), atom(), [term()]}.
 -export_type([mfargs/0]).
@@ -85,6 +85,14 @@ parallel(Fun, Keys, Timeout) ->
     Workers = [{Key, spawn_monitor(fun() -> exit({done, Fun(Key)}) end)} || Key <- Keys],
     Deadline = deadline(Timeout),
     [{Key, await(Worker, Deadline)} || {Key, Worker} <- Workers].
+
+%% The same for one that answers so itself: a worker that died or was given up is its error.
+-spec answers(fun((Key) -> {ok, Result} | {error, term()}), [Key], timeout()) -> [{Key, {ok, Result} | {error, term()}}].
+answers(Fun, Keys, Timeout) ->
+    [{Key, answer(Answer)} || {Key, Answer} <- parallel(Fun, Keys, Timeout)].
+
+answer({ok, Answer}) -> Answer;
+answer({error, Reason}) -> {error, Reason}.
 
 await({Pid, Monitor}, Deadline) ->
     receive

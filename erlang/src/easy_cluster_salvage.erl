@@ -77,7 +77,7 @@ each([Action | Actions], Journal, Context, Direction, Others, Pending) ->
         {{ok, Evidence}, _} ->
             each(Actions, Journal, Context, Direction, Others, Pending ++ maps:get(pending, Evidence, []));
         {{error, _Reason}, {forget_here, _}} ->
-            lists:foreach(fun easy_cluster_forget:fence/1, Others),
+            ok = easy_cluster_bar:here(Others),
             each(Actions, Journal, Context, Direction, Others, Pending ++ Others);
         {{error, Reason}, _} ->
             _ = easy_cluster_journal:close(Journal),

@@ -3,6 +3,7 @@
 
 -export([add_copies/1]).
 -export([delete_copy/3, deletable/3]).
+-export([schema_to_disc/0]).
 -export([renew_cookie/0]).
 -export([missing/0]).
 
@@ -79,6 +80,25 @@ deleted({atomic, ok}, Table, Node) ->
     end;
 deleted({aborted, Reason}, _Table, _Node) ->
     {error, Reason}.
+
+%% What mnesia:change_table_copy_type(schema, node(), disc_copies) does, unless a member that has the schema on disc is down. Mnesia
+%% itself would do it without that one, which then lists this node's schema as stored in another way than the others do, and does
+%% not start (`combine_error'). Where Mnesia lacks the functions, it is looked at right before.
+%% Source: mnesia_schema:do_change_table_copy_type/3.
+-spec schema_to_disc() -> {atomic, ok} | {aborted, term()}.
+schema_to_disc() ->
+    case erlang:function_exported(mnesia_schema, do_change_table_copy_type, 3) andalso missing() =:= [] of
+        true -> mnesia_schema:schema_transaction(fun insert_schema_to_disc/0);
+        false -> if_all_run(mnesia:table_info(schema, disc_copies) -- mnesia:system_info(running_db_nodes))
+    end.
+
+insert_schema_to_disc() ->
+    _ = mnesia_schema:get_tid_ts_and_lock(schema, write),
+    _ = mnesia_schema:ensure_active(mnesia:table_info(schema, cstruct)),
+    mnesia_schema:do_change_table_copy_type(schema, node(), disc_copies).
+
+if_all_run([]) -> mnesia:change_table_copy_type(schema, node(), disc_copies);
+if_all_run(Down) -> {aborted, {not_active, schema, Down}}.
 
 %% Gives the schema another cookie on all members at once, and changes nothing else: the cookie is a part of its definition, and
 %% Mnesia never merges a schema on disc with one of another cookie. Aborts while a member that has it on disc is down. The

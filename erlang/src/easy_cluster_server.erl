@@ -125,7 +125,7 @@ take_up(#state{pending = Known} = State) ->
     ok = easy_cluster_executor:finish_drops(Directory),
     ok = easy_cluster_directory:drop_probes(Directory),
     Pending = lists:usort(easy_cluster_executor:pending(Directory) ++ Known),
-    lists:foreach(fun easy_cluster_forget:fence/1, nodes_of(Pending)),
+    ok = easy_cluster_bar:here(nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
     State#state{pending = Pending}.
 
@@ -206,7 +206,7 @@ handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor 
 %% What was interrupted goes on when Mnesia runs. Its owner is this process, as nobody waits for it.
 handle_info(recover, #state{operation = none, resume = Timer} = State) ->
     _ = [erlang:cancel_timer(Timer) || Timer =/= none],
-    {noreply, recover(executor(), State#state{resume = none})};
+    {noreply, recover(executor(), Timer =/= none, State#state{resume = none})};
 handle_info(recover, State) ->
     resume(),
     {noreply, State#state{resume = none}};
@@ -222,29 +222,33 @@ handle_info(retry, #state{operation = none, pending = Pending} = State) ->
 handle_info(retry, State) ->
     retry_later(),
     {noreply, State};
-handle_info({retried, Forgotten}, #state{pending = Pending} = State) ->
-    {Done, Left} = lists:partition(fun({_Id, Node}) -> lists:member(Node, Forgotten) end, Pending),
+handle_info({retried, Answers}, #state{pending = Pending} = State) ->
+    Left = easy_cluster_forget:left_behind(Answers),
+    Told = [Node || {Node, _Answer} <- Answers] -- Left,
+    ok = easy_cluster_bar:lift(Told),
+    {Done, StillPending} = lists:partition(fun({_Id, Node}) -> lists:member(Node, Told) end, Pending),
     lists:foreach(fun note_forgotten/1, Done),
     retry_later(),
-    {noreply, State#state{pending = Left}};
+    {noreply, State#state{pending = StillPending}};
 handle_info(Unexpected, State) ->
     easy_cluster_unexpected:message(?MODULE, Unexpected),
     {noreply, State}.
 
-recover(undefined, State) ->
+%% What has failed in this VM may have left Mnesia stopped, which nobody else will start. At the start of a VM somebody does.
+recover(undefined, FailedHere, State) ->
     Directory = mnesia:system_info(directory),
-    case {easy_cluster_executor:unfinished(Directory), mnesia:system_info(is_running)} of
+    case {easy_cluster_executor:unfinished(Directory), FailedHere orelse mnesia:system_info(is_running) =:= yes} of
         {undefined, _} ->
             State;
-        {Id, yes} ->
+        {Id, true} ->
             Recover = fun(Report) -> easy_cluster_recovery:run(Directory, Report) end,
             State#state{operation = begin_operation(Id, none, self(), Recover)};
-        {_Id, _NotYet} ->
+        {_Id, false} ->
             _ = erlang:send_after(?RETRY_INTERVAL, self(), recover),
             State
     end;
 %% It was just being begun when this server's predecessor died.
-recover(Pid, State) ->
+recover(Pid, _FailedHere, State) ->
     adopt(Pid, State).
 
 %% What is tried again and again is told once.
@@ -297,8 +301,7 @@ executed(#{tag := Tag} = Begun, Fun) ->
     end.
 
 retry_all(Pending) ->
-    Retry = fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end,
-    [Node || {Node, {ok, forgotten}} <- easy_cluster_rpc:parallel(Retry, Pending, 4 * ?RETRY_TIMEOUT)].
+    easy_cluster_rpc:answers(fun(Node) -> easy_cluster_forget:retry(Node, ?RETRY_TIMEOUT) end, Pending, 4 * ?RETRY_TIMEOUT).
 
 retry_later() ->
     _ = erlang:send_after(?RETRY_INTERVAL, self(), retry),

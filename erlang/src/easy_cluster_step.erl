@@ -95,7 +95,7 @@ run(clear_caches, _Context) ->
 run(verify, Context) ->
     verify(Context);
 run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
-    easy_cluster_fence:bar(Nodes, Members, Timeout);
+    easy_cluster_bar:on(Nodes, Members, Timeout);
 run({force_load, #{tables := Tables}}, Context) ->
     force_load(Tables, Context);
 run({forget_node, #{node := Node}}, #{timeout := Timeout}) ->
@@ -105,7 +105,7 @@ run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
 run({renew_schema, Arguments}, #{timeout := Timeout}) ->
     unless_mnesia_stops(fun() -> easy_cluster_fence:renew_schema(Arguments, Timeout) end);
 run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
-    easy_cluster_fence:unbar(Nodes, Members, Timeout);
+    easy_cluster_bar:off(Nodes, Members, Timeout);
 run(ensure_fence, _Context) ->
     unless_mnesia_stops(fun easy_cluster_fence:ensure/0);
 run({archive_drift, Args}, Context) ->
@@ -294,7 +294,7 @@ joined(Other, _Node, _Members, _Timeout) -> {error, {change_config, Other}}.
 
 schema_to_disc(#{directory := Directory, id := Id}) ->
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
-    case while_mnesia_runs(fun() -> mnesia:change_table_copy_type(schema, node(), disc_copies) end) of
+    case while_mnesia_runs(fun easy_cluster_schema:schema_to_disc/0) of
         {atomic, ok} -> has_schema(filelib:is_regular(filename:join(Staging, "schema.DAT")));
         {aborted, {already_exists, schema, _, disc_copies}} -> {ok, #{}};
         {aborted, Reason} -> {error, Reason}
@@ -578,10 +578,18 @@ clear_caches(Module) ->
     lists:foreach(fun(Cache) -> Module:clear(Cache) end, Caches),
     {ok, #{caches => length(Caches)}}.
 
+%% A member that is starting just now is waited for.
 verify(#{plan := #{members := Members} = Plan, timeout := Timeout}) ->
+    Reached = fun() -> is_reached(Plan, Members, Timeout) =:= ok end,
+    case easy_cluster_gather:until(Reached, Timeout) of
+        ok -> {ok, #{}};
+        timeout -> evidence(is_reached(Plan, Members, Timeout))
+    end.
+
+is_reached(Plan, Members, Timeout) ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot(Members, Timeout),
     easy_cluster_gather:release(Opened),
     case easy_cluster_native:call(verify, #{plan => Plan, snapshot => Snapshot}) of
-        {ok, _Reached} -> {ok, #{}};
+        {ok, _Reached} -> ok;
         {error, Reason} -> {error, Reason}
     end.

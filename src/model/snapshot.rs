@@ -165,6 +165,9 @@ pub struct Facts {
     pub applications: Vec<AtomName>,
     /// Whether Mnesia runs.
     pub mnesia: Running,
+    /// Where Mnesia is starting: the nodes that it waits for, as only they know how a transaction ended in which it was killed.
+    #[serde(default)]
+    pub awaits: Vec<NodeName>,
     /// Whether the schema is on disc (`use_dir`).
     pub use_dir: bool,
     /// Whether a backup waits to take the database's place at the next start (`fallback_activated`).

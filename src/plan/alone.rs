@@ -24,7 +24,8 @@ pub(super) struct Alone<'a> {
 /// The steps to a database made from a source and the way back.
 ///
 /// The database is built and proven before anything is stopped. Until the members are told to forget this node, the way back is
-/// open: this node is still a member. Afterwards there is only the way forward.
+/// open: this node is still a member. Afterwards there is only the way forward, and what fails is tried again: nobody may be left with
+/// half of it. When all is done and clients are served, the check can only report.
 pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoStep>) {
     let Alone { members, backed_up, archived, filled, .. } = alone;
     let applications = &view.here_facts().applications;
@@ -46,7 +47,7 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
         .chain(archive::action(&archive::tables(view, &[], &in_memory)))
         .chain(switch);
     let forget = (!members.is_empty()).then(|| Action::ForgetHere { members: members.to_vec() });
-    let kept = forget
+    let after = forget
         .into_iter()
         .chain([Action::ReopenMnesia])
         .chain(archived.clone())
@@ -56,12 +57,12 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
             (!backed_up.is_empty())
                 .then(|| Action::DropBackUp { in_memory: kept_in_memory(view, backed_up) }),
         )
-        .chain((!filled.is_empty()).then(|| Action::KeepInMemory { tables: filled.clone() }))
-        .chain([Action::Verify]);
+        .chain((!filled.is_empty()).then(|| Action::KeepInMemory { tables: filled.clone() }));
     let steps = numbered(
         taken_back
             .map(|action| (action, OnFailure::Undo))
-            .chain(kept.map(|action| (action, OnFailure::Keep))),
+            .chain(after.map(|action| (action, OnFailure::Resume)))
+            .chain([(Action::Verify, OnFailure::Keep)]),
     );
     let undo = undo(&steps, applications, &in_memory);
     (steps, undo)

@@ -178,7 +178,11 @@ fn forward(plan: &Plan, begun: u32, running: bool) -> Recovery {
     });
     let after = switched.map_or(0, |step| step.number);
     let online = plan.steps.iter().filter(|step| step.number > after && is_left(&step.action)).cloned();
-    let online = online.map(|step| Step { on_failure: OnFailure::Keep, ..step }).collect();
+    let online = online.map(|step| match step.on_failure {
+        OnFailure::Undo => Step { on_failure: OnFailure::Keep, ..step },
+        OnFailure::Keep | OnFailure::Resume => step,
+    });
+    let online = online.collect();
     Recovery { direction: Direction::Forward, offline, online, lock: Lock::IfFree }
 }
 

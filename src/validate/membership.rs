@@ -1,6 +1,8 @@
 //! Who belongs to which cluster, and whether everybody says so.
 
-use super::problem::Problem;
+use std::collections::HashSet;
+
+use super::problem::{Nodes, Problem};
 use super::view::View;
 use crate::model::name::NodeName;
 use crate::model::snapshot::{Facts, Running};
@@ -25,7 +27,7 @@ pub fn of_joiner(view: &View<'_>, target: &NodeName) -> Vec<Problem> {
                 .push(Problem::AlreadyMember { node: target.clone(), members: view.nodes(facts.db_nodes) });
         }
         (true, false) if view.facts(target).is_some_and(|t| t.mnesia == Running::Yes) => {
-            problems.push(Problem::ForgottenHere { here: here.clone(), node: target.clone() });
+            problems.push(forgotten_or_left(view, target));
         }
         (true | false, _) if view.set(facts.db_nodes).len() > 1 => {
             problems
@@ -118,10 +120,10 @@ fn of_member(
         return down(view.silence(node));
     };
     if facts.mnesia != Running::Yes {
-        return down("its Mnesia does not run".into());
+        return waits(node, facts).or_else(|| down("its Mnesia does not run".into()));
     }
     if target == view.here() && !view.has_here(facts.db_nodes) {
-        return Some(Problem::ForgottenHere { here: target.clone(), node: node.clone() });
+        return Some(forgotten_or_left(view, node));
     }
     if facts.db_nodes != contact.db_nodes {
         return Some(Problem::MembersDisagree {
@@ -207,7 +209,30 @@ fn of_pair(view: &View<'_>, here: &Facts, node: &NodeName, facts: &Facts) -> Vec
     found
 }
 
+/// Of a node that this one lists and that does not list this one: who of the two is still of the cluster. A database that was made
+/// anew shares no table with it.
+fn forgotten_or_left(view: &View<'_>, node: &NodeName) -> Problem {
+    let (here, node) = (view.here().clone(), node.clone());
+    let schema = |facts: &Facts| facts.schema_cookie.clone();
+    let one_schema = view.facts(&node).is_some_and(|facts| schema(facts) == schema(view.here_facts()));
+    let cookies =
+        |of: &NodeName| view.tables_of(of).map(|table| (&table.name, &table.cookie)).collect::<HashSet<_>>();
+    if one_schema || !cookies(&here).is_disjoint(&cookies(&node)) {
+        Problem::ForgottenHere { here, node }
+    } else {
+        Problem::MemberLeft { here, node }
+    }
+}
+
+fn waits(node: &NodeName, facts: &Facts) -> Option<Problem> {
+    let waits = || Problem::WaitsForDecision { node: node.clone(), awaited: Nodes(facts.awaits.clone()) };
+    (!facts.awaits.is_empty()).then(waits)
+}
+
 pub(super) fn not_running(node: &NodeName, facts: &Facts) -> Problem {
+    if let Some(waits) = waits(node, facts) {
+        return waits;
+    }
     let state = match facts.mnesia {
         Running::Yes => "yes",
         Running::No => "no",

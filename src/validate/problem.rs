@@ -606,6 +606,16 @@ problems! {
     evidence "{here} lists {node} as a member, but {node} does not list {here}"
     fix "it can come back as a new member: on {here}, touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master('{node}') there"
 
+    /// A node that this one lists runs with a database of its own: it has left the cluster, or its database was deleted.
+    Membership Warning MemberLeft = "member_left" { here: NodeName, node: NodeName }
+    evidence "{here} lists {node} as a member, but {node} runs with another database, of which no table comes from this cluster, and does not list {here}"
+    fix "keep the database of {here}, which is the cluster's. If {node} has easy_cluster, {here} forgets it within seconds. Otherwise stop ejabberd on {node}, run easy_cluster:forget('{node}') on {here}, and start {node} again"
+
+    /// Mnesia was killed in the middle of a transaction, and does not start before a node that took part says how the transaction ended.
+    Membership Error WaitsForDecision = "waits_for_decision" { node: NodeName, awaited: Nodes }
+    evidence "Mnesia on {node} is starting and waits for {awaited}: it was killed in the middle of a transaction, and only {awaited} can say how it ended"
+    fix "start ejabberd on {awaited}. If {awaited} will not come back, stop ejabberd on {node} and start it once with `-mnesia max_wait_for_decision 3000` in ERL_OPTIONS of ejabberdctl.cfg, by which Mnesia takes the transaction back after 3 s"
+
     /// A member prefers copies on certain nodes at load; a dead one there keeps tables from loading.
     Membership Warning MasterNodesSet = "master_nodes_set" { node: NodeName, masters: Nodes }
     evidence "{node} has master nodes set: {masters}"

@@ -17,12 +17,12 @@ told(Dir, Flags) ->
         ok = call(One, application, start, [mnesia]),
         ?assertEqual({ok, [There]}, call(One, mnesia, change_config, [extra_db_nodes, [There]])),
         stopped = call(One, mnesia, stop, []),
-        ok = call(One, easy_cluster_forget, fence, [There]),
+        ok = call(One, easy_cluster_bar, here, [[There]]),
         ok = easy_cluster_peers:until(fun() -> call(Two, erlang, nodes, [connected]) =:= [] end),
         ?assertEqual([Here, There], lists:sort(call(Two, mnesia, system_info, [db_nodes]))),
         ok = call(Two, ?MODULE, watch, []),
 
-        ?assertEqual(forgotten, call(One, easy_cluster_forget, retry, [There, 10000])),
+        ?assertEqual({ok, [There]}, call(One, easy_cluster_forget, retry, [There, 10000])),
 
         ?assertEqual([There], call(Two, mnesia, system_info, [db_nodes])),
         [_, Host] = string:split(atom_to_list(Here), "@"),
@@ -30,7 +30,7 @@ told(Dir, Flags) ->
         Seen = call(Two, ?MODULE, seen, []),
         ?assert(lists:member("easy_cluster_asks@" ++ Host, [atom_to_list(Node) || Node <- Seen])),
         ?assertNot(lists:member(Here, Seen)),
-        ?assertEqual(forgotten, call(One, easy_cluster_forget, retry, [There, 10000]))
+        ?assertEqual({ok, [There]}, call(One, easy_cluster_forget, retry, [There, 10000]))
     after
         [easy_cluster_peers:stop(Peer) || Peer <- Peers]
     end.

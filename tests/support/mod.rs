@@ -80,6 +80,7 @@ impl Lab {
             ]),
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
             mnesia: Running::Yes,
+            awaits: Vec::new(),
             use_dir: true,
             fallback: false,
             schema_cookie: Some("{{1,2,3},a}".into()),

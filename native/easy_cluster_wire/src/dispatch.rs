@@ -74,13 +74,21 @@ enum Request {
         snapshot: Snapshot,
         folder: Folder,
     },
+    /// Whether this node is still a member where it believes to be one.
     Returning {
         here: NodeName,
+        own: BTreeMap<TableName, String>,
         known: Vec<Known>,
     },
     Reentering {
         here: NodeName,
+        own: BTreeMap<TableName, String>,
         known: Vec<Known>,
+    },
+    /// The members that have to be told once more to forget this node.
+    LeftBehind {
+        here: NodeName,
+        members: Vec<returning::Member>,
     },
     Waiting {
         snapshot: Snapshot,
@@ -192,6 +200,7 @@ enum Answer {
         texts: Vec<String>,
     },
     Tables(Vec<TableName>),
+    Nodes(Vec<NodeName>),
     Plan(Box<Plan>),
     Operations(Vec<Operation>),
     Recovery(Recovery),
@@ -292,8 +301,9 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::Rename(wish) => Answer::Plan(Box::new(rename::make(&wish)?)),
         Request::Backup { snapshot, folder } => Answer::Backup(backup::make(&snapshot, &folder)?),
-        Request::Returning { here, known } => nothing_if_none(returning::problems(&here, &known))?,
-        Request::Reentering { here, known } => nothing_if_none(returning::reentry(&here, &known))?,
+        Request::Returning { here, own, known } => Answer::Nodes(returning::departed(&here, &own, &known)?),
+        Request::Reentering { here, own, known } => nothing_if_none(returning::reentry(&here, &own, &known))?,
+        Request::LeftBehind { here, members } => Answer::Nodes(returning::left_behind(&here, &members)),
         Request::Waiting { snapshot, tables, logs, reaches } => {
             Answer::Waiting(boot::waiting(&snapshot, &tables, logs, &reaches).map_err(one)?)
         }

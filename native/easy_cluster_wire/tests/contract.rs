@@ -198,13 +198,14 @@ prop_compose! {
         unfinished in option::of(text()),
         beside in beside(),
         schema_cookie in option::of(any::<String>()),
+        awaits in vec(node(), 0..3),
     ) -> Facts {
         let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
             otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
-            directory_writable, obstacles, configuration, unfinished, beside, schema_cookie,
+            directory_writable, obstacles, configuration, unfinished, beside, schema_cookie, awaits,
         }
     }
 }
@@ -630,6 +631,7 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
     let facts_of = |facts: &Facts, set| {
         let facts = Facts {
             mnesia: Running::Yes,
+            awaits: Vec::new(),
             db_nodes: set,
             running_db_nodes: set,
             extra_db_nodes: set,

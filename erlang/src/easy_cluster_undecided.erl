@@ -1,0 +1,32 @@
+%% A Mnesia that does not start, as it waits for the end of a transaction that was under way when it was killed: only a node that
+%% took part knows it, and Mnesia waits for one of them without limit (`max_wait_for_decision').
+-module(easy_cluster_undecided).
+
+-export([awaited/2]).
+-export([abort/3]).
+
+%% Source: mnesia_recover, `handle_call({wait_for_decision, _}, _, _)', and the record `decision' of mnesia.hrl: the same on OTP 25,
+%% 27 and 29.
+-type transaction() :: {tid, term(), pid()}.
+
+%% Whether the Mnesia of a node, which is starting, waits for the end of a transaction, and for which nodes.
+-spec awaited(node(), timeout()) -> none | {transaction(), [node()]}.
+awaited(Node, Timeout) ->
+    case easy_cluster_rpc:call(Node, sys, get_state, [mnesia_recover, Timeout], Timeout) of
+        {ok, State} when is_tuple(State) -> unclear(tuple_to_list(State));
+        %% It does not run, or ends.
+        _NoState -> none
+    end.
+
+unclear([{decision, Transaction, _Outcome, _DiscNodes, _RamNodes}, Nodes | _]) when is_list(Nodes) -> {Transaction, Nodes};
+unclear([_ | Rest]) -> unclear(Rest);
+unclear([]) -> none.
+
+%% Ends the transaction there, as Mnesia itself does when `max_wait_for_decision' has passed. To be used when nobody will
+%% ever know more of it.
+-spec abort(node(), transaction(), timeout()) -> ok | {error, term()}.
+abort(Node, Transaction, Timeout) ->
+    case easy_cluster_rpc:call(Node, erlang, send, [mnesia_recover, {force_decision, Transaction}], Timeout) of
+        {ok, _Message} -> ok;
+        {error, Reason} -> {error, Reason}
+    end.
