@@ -26,7 +26,9 @@ recover(Directory) ->
     reentered(easy_cluster_returning:reenter(Directory, ?ASK_TIMEOUT)),
     kept(easy_cluster_boot:keep_overridden(Directory, ?ASK_TIMEOUT)),
     told(easy_cluster_executor:recover_offline(Directory)),
-    is_member(easy_cluster_returning:check(Directory, ?ASK_TIMEOUT)).
+    is_member(easy_cluster_returning:check(Directory, ?ASK_TIMEOUT)),
+    _ = easy_cluster_undecided:watch(),
+    ok.
 
 reentered(none) ->
     ok;

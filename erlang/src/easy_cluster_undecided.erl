@@ -4,6 +4,11 @@
 
 -export([awaited/2]).
 -export([abort/3]).
+-export([watch/0]).
+
+%% How often Mnesia's start is looked at, and how often at most while it has not begun.
+-define(INTERVAL, 1000).
+-define(LOOKS, 300).
 
 %% Source: mnesia_recover, `handle_call({wait_for_decision, _}, _, _)', and the record `decision' of mnesia.hrl: the same on OTP 25,
 %% 27 and 29.
@@ -30,3 +35,21 @@ abort(Node, Transaction, Timeout) ->
         {ok, _Message} -> ok;
         {error, Reason} -> {error, Reason}
     end.
+
+%% Says in the log of this node, once, when the Mnesia that is about to start here waits so.
+-spec watch() -> pid().
+watch() ->
+    spawn(fun() -> watch(mnesia:system_info(is_running), ?LOOKS) end).
+
+watch(starting, Looks) ->
+    case awaited(node(), ?INTERVAL) of
+        {_Transaction, Nodes} ->
+            logger:error("~ts", [easy_cluster:format_error({waits_for_decision, #{node => node(), awaited => Nodes}})]);
+        none ->
+            watch_later(Looks)
+    end;
+watch(no, Looks) when Looks > 0 -> watch_later(Looks - 1);
+watch(_RunsOrStops, _Looks) -> ok.
+
+watch_later(Looks) ->
+    receive after ?INTERVAL -> watch(mnesia:system_info(is_running), Looks) end.

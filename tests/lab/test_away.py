@@ -71,7 +71,11 @@ def strangers(plain_nodes):
 
 
 def test_a_contact_that_is_killed_while_a_table_is_copied_from_it_comes_up_again(strangers):
-    joiner, contact = strangers
+    comes_up_again(*strangers)
+
+
+def comes_up_again(joiner, contact):
+    """What the test above says, of any two nodes of which the first has easy_cluster."""
     killed_undecided(joiner, contact)
     contact.start()
     assert db_nodes(joiner) == {joiner.name}
@@ -86,7 +90,7 @@ def test_a_contact_comes_up_again_whatever_became_of_the_joiner_meanwhile(strang
     killed_undecided(joiner, contact)
     joiner.kill()
     contact.launch()
-    wait_until(contact.is_up, 20, "the contact's VM")
+    wait_until(lambda: contact.is_up() and contact.eval("mnesia:system_info(is_running)") == "starting", 20, "Mnesia to wait")
     contact.load_easy_cluster()
     problem = f"{{waits_for_decision, #{{node => '{contact.name}', awaited => ['{joiner.name}']}}}}"
     wait_until(lambda: problems(contact) == ["waits_for_decision"], 20, "the status to say for whom it waits")
@@ -105,7 +109,11 @@ def problems(node) -> list[str]:
 
 @pytest.mark.parametrize("how, seconds", [("freeze", 6), ("cut", 6)])
 def test_a_member_that_is_away_while_it_is_to_forget_this_node_is_told_when_it_is_back(lab, strangers, how, seconds):
-    leaver, member = strangers
+    is_told_when_it_is_back(lab, *strangers, how, seconds)
+
+
+def is_told_when_it_is_back(lab, leaver, member, how: str, seconds: float):
+    """What the test above says."""
     join(leaver, member)
     member.eval("{atomic, ok} = mnesia:create_table(t, [{disc_copies, [node()]}]), mnesia:dirty_write({t, 1, 1})")
     with committing(leaver, "leave", "{step, begun, #{action := {forget_here, _}}, _}", HOLD) as answers:
@@ -146,19 +154,22 @@ def test_a_member_starts_beside_one_that_was_wiped_and_keeps_what_the_cluster_ha
 
 @pytest.mark.parametrize("step, down", [("join_schema", 300), ("start_mnesia", 1200)])
 def test_members_that_see_one_another_stay_so_when_one_of_them_restarts_during_a_join(plain_nodes, step, down):
-    joiner, contact, third = plain_nodes("joiner", "contact", "third")
+    stay_together(*plain_nodes("joiner", "contact", "third"), step, down, start="mnesia, start, []")
+
+
+def stay_together(joiner, contact, third, step: str, down: int, start: str):
+    """What the test above says; `start` is the function by which the third node's Mnesia comes back."""
     for node in (joiner, third):
         node.load_easy_cluster()
     join(third, contact)
-    restart = f"""rpc:call('{third.name}', mnesia, stop, []),
-                  rpc:cast('{third.name}', timer, apply_after, [{down}, mnesia, start, []])"""
+    restart = f"""rpc:call('{third.name}', application, stop, [ejabberd]), rpc:call('{third.name}', mnesia, stop, []),
+                  rpc:cast('{third.name}', timer, apply_after, [{down}, {start}])"""
     event = f"{{step, done, #{{action := {{{step}, _}}}}, _}}"
     with committing(joiner, f"{{join_as_master, '{contact.name}'}}", event, restart) as answers:
         pass
     assert answers
-    whole = {contact.name, third.name}
-    if db_nodes(joiner) != {joiner.name}:
-        whole.add(joiner.name)
+    joined = db_nodes(joiner) != {joiner.name}
+    whole = {contact.name, third.name} | ({joiner.name} if joined else set())
     for node in (contact, third):
         wait_until(lambda node=node: runs(node) == whole, 40, f"{node.name} to see {whole}")
     wait_until(lambda: db_nodes(contact) == db_nodes(third) == whole, 30, "the members to be told")

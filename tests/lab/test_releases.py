@@ -9,6 +9,7 @@ from lab import wait_until
 from lab.node import REPOSITORY
 from lab.roots import RELEASES
 from test_alone import is_settled
+from test_away import comes_up_again, is_told_when_it_is_back, stay_together
 from test_failures import KILL_TARGET
 
 pytestmark = pytest.mark.releases
@@ -283,6 +284,26 @@ def test_a_join_of_the_release_is_taken_back_and_made_again(installed, release):
     assert db_nodes(two) == {two.name} and exists(two, "bob")
     assert call(one, "rollback()", timeout=120) == "ok"
     assert one.members() == two.members() == {one.name, two.name} and exists(one, "bob")
+
+
+@newer
+def test_a_contact_of_the_release_that_is_killed_while_a_table_is_copied_from_it_comes_up_again(nodes_of, release):
+    joiner, contact = nodes_of(release, release)
+    joiner.load_easy_cluster()
+    comes_up_again(joiner, contact)
+
+
+@newer
+def test_a_member_of_the_release_that_is_away_while_it_is_to_forget_a_node_is_told_when_it_is_back(lab, nodes_of, release):
+    leaver, member = nodes_of(release, release)
+    leaver.load_easy_cluster()
+    is_told_when_it_is_back(lab, leaver, member, "freeze", 6)
+
+
+@newer
+@pytest.mark.parametrize("step, down", [("join_schema", 300), ("start_mnesia", 1200)])
+def test_members_of_the_release_stay_together_when_one_of_them_restarts_during_a_join(nodes_of, release, step, down):
+    stay_together(*nodes_of(release, release, release), step, down, start="ejabberd, start, []")
 
 
 @newer
