@@ -228,7 +228,11 @@ impl Model {
         Store {
             directory: format!("/{node}"),
             node: name(node),
-            schema: Schema { members: (0..NODES).map(name).collect(), tables: tables.collect() },
+            schema: Schema {
+                members: (0..NODES).map(name).collect(),
+                tables: tables.collect(),
+                cookies: [("schema".into(), "1".into())].into(),
+            },
             decisions: Decisions {
                 owner: Some(name(node)),
                 seen: seen.collect(),
@@ -446,8 +450,13 @@ fn directories_of_other_clusters_and_copies_are_left_aside() {
     foreign.schema.members = vec!["x@host".into(), "y@host".into()];
     let mut forgotten = c;
     forgotten.schema.members = vec![name(2)];
-    let told = order(&[a.clone(), foreign, a, b, forgotten]);
+    let told = order(&[a.clone(), foreign.clone(), a.clone(), b.clone(), forgotten.clone()]);
     let codes: Vec<&str> = told.problems.iter().map(Problem::code).collect();
     assert_eq!(codes[..4], ["foreign_database", "database_twice", "forgotten_here", "forgotten_here"]);
+    // One that has left has a database of its own: nobody is told to give the cluster's up.
+    forgotten.schema.cookies = [("schema".into(), "2".into())].into();
+    let told = order(&[a.clone(), foreign, a, b, forgotten]);
+    let codes: Vec<&str> = told.problems.iter().map(Problem::code).collect();
+    assert_eq!(codes[..4], ["foreign_database", "database_twice", "member_left", "member_left"]);
     assert_eq!(told.start.len(), 3);
 }

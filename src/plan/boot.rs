@@ -219,9 +219,11 @@ fn one_cluster(stores: &[Store]) -> (Vec<&Store>, Vec<Problem>) {
                 for other in &cluster {
                     let (here, there) = if lists(store, other) { (store, *other) } else { (*other, store) };
                     if lists(here, there) != lists(there, here) {
-                        problems.push(Problem::ForgottenHere {
-                            here: here.node.clone(),
-                            node: there.node.clone(),
+                        let (one, node) = (here.node.clone(), there.node.clone());
+                        problems.push(if here.schema.shares_with(&there.schema) {
+                            Problem::ForgottenHere { here: one, node }
+                        } else {
+                            Problem::MemberLeft { here: one, node }
                         });
                     }
                 }

@@ -12,6 +12,8 @@ const MAX_DEPTH: u32 = 32;
 pub(super) enum Reading {
     Atom(String),
     Integer(i64),
+    /// A number of more than four bytes: its sign and its digits, as they lie there.
+    Big(Vec<u8>),
     Tuple(Vec<Reading>),
     List(Vec<Reading>),
     Other,
@@ -21,28 +23,28 @@ impl Reading {
     pub(super) fn atom(&self) -> Option<&str> {
         match self {
             Self::Atom(text) => Some(text),
-            Self::Integer(_) | Self::Tuple(_) | Self::List(_) | Self::Other => None,
+            Self::Integer(_) | Self::Big(_) | Self::Tuple(_) | Self::List(_) | Self::Other => None,
         }
     }
 
     pub(super) fn tuple(&self) -> Option<&[Self]> {
         match self {
             Self::Tuple(parts) => Some(parts),
-            Self::Atom(_) | Self::Integer(_) | Self::List(_) | Self::Other => None,
+            Self::Atom(_) | Self::Integer(_) | Self::Big(_) | Self::List(_) | Self::Other => None,
         }
     }
 
     pub(super) fn list(&self) -> Option<&[Self]> {
         match self {
             Self::List(elements) => Some(elements),
-            Self::Atom(_) | Self::Integer(_) | Self::Tuple(_) | Self::Other => None,
+            Self::Atom(_) | Self::Integer(_) | Self::Big(_) | Self::Tuple(_) | Self::Other => None,
         }
     }
 
     pub(super) fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(number) => Some(*number),
-            Self::Atom(_) | Self::Tuple(_) | Self::List(_) | Self::Other => None,
+            Self::Atom(_) | Self::Big(_) | Self::Tuple(_) | Self::List(_) | Self::Other => None,
         }
     }
 
@@ -123,6 +125,10 @@ impl<'b, 'l> Terms<'b, 'l> {
                 let four: [u8; 4] = self.take(4)?.try_into().ok()?;
                 return Some(Reading::Integer(i64::from(i32::from_be_bytes(four))));
             }
+            110 => {
+                let length = self.number(1)?.checked_add(1)?;
+                return Some(Reading::Big(self.take(length)?.to_vec()));
+            }
             106 => return Some(Reading::List(Vec::new())),
             // Atoms in Latin-1 and UTF-8.
             100 | 118 => return self.atom(2),
@@ -142,11 +148,10 @@ impl<'b, 'l> Terms<'b, 'l> {
             // Floats.
             70 => 8,
             99 => 31,
-            // Strings, binaries, bits and big numbers, these two with one more byte.
+            // Strings, binaries, bits and the largest numbers, these two with one more byte.
             107 => self.number(2)?,
             109 => self.number(4)?,
             77 | 111 => self.number(4)?.checked_add(1)?,
-            110 => self.number(1)?.checked_add(1)?,
             // A fun counts the four bytes of its size.
             112 => self.number(4)?.checked_sub(4)?,
             // Ports, pids and references: a node and some bytes.

@@ -42,6 +42,17 @@ pub struct Schema {
     pub members: Vec<NodeName>,
     /// The tables but the schema itself.
     pub tables: BTreeMap<TableName, Holders>,
+    /// The cookies of the tables and of the schema: two databases that share one were one.
+    #[serde(default)]
+    pub cookies: BTreeMap<TableName, String>,
+}
+
+impl Schema {
+    /// Whether two databases come from one.
+    #[must_use]
+    pub fn shares_with(&self, other: &Self) -> bool {
+        self.cookies.iter().any(|(table, cookie)| other.cookies.get(table) == Some(cookie))
+    }
 }
 
 /// The nodes that hold the schema.
@@ -92,7 +103,10 @@ fn group(bytes: &[u8], mark: usize, budget: &mut usize, schema: &mut Schema) -> 
         let length = usize::try_from(word(rest, 0)?).ok()?;
         // The size counts its own four bytes.
         let object = rest.get(4..length)?;
-        if let Some((name, holders)) = definition(object, budget) {
+        if let Some((name, holders, cookie)) = definition(object, budget) {
+            if let Some(cookie) = cookie {
+                schema.cookies.entry(TableName::from(name.as_str())).or_insert(cookie);
+            }
             add(name, holders, schema);
         }
         rest = rest.get(length..)?;
@@ -110,13 +124,14 @@ fn add(name: String, holders: Holders, schema: &mut Schema) {
     }
 }
 
-fn definition(object: &[u8], budget: &mut usize) -> Option<(String, Holders)> {
+fn definition(object: &[u8], budget: &mut usize) -> Option<(String, Holders, Option<String>)> {
     let term = Terms::new(object, budget)?.next()?;
     let [table, name, properties] = term.tuple()? else { return None };
     if table.atom() != Some("schema") {
         return None;
     }
     let mut holders = Holders::default();
+    let mut cookie = None;
     for property in properties.list()? {
         let Some([key, value]) = property.tuple() else { continue };
         match key.atom() {
@@ -124,11 +139,12 @@ fn definition(object: &[u8], budget: &mut usize) -> Option<(String, Holders)> {
             Some("disc_copies" | "disc_only_copies") => holders.disc.extend(value.nodes()),
             Some("external_copies") => holders.disc.extend(external(value)),
             Some("local_content") => holders.local_content = value.atom() == Some("true"),
+            Some("cookie") => cookie = Some(format!("{value:?}")),
             Some("access_mode") => holders.read_only = value.atom() == Some("read_only"),
             Some(_) | None => {}
         }
     }
-    Some((name.atom()?.to_owned(), holders))
+    Some((name.atom()?.to_owned(), holders, cookie))
 }
 
 /// `[{{Alias, Module}, Nodes}]`.
@@ -176,6 +192,17 @@ mod tests {
         let freed = file("old@foo.bar", false, 0x03ab_cdef);
         let living = file("new@foo.bar", false, ACTIVE);
         assert_eq!(parse(&[freed, living].concat()), Ok(vec!["new@foo.bar".into()]));
+    }
+
+    #[test]
+    fn one_cookie_is_enough_for_two_databases_to_be_of_one() {
+        let read = |file: &[u8]| super::read(file).unwrap();
+        let (one, two) = (read(&file("a@x", false, ACTIVE)), read(&file("b@x", true, ACTIVE)));
+        assert!(one.cookies.contains_key(&TableName::from("schema")));
+        assert!(one.shares_with(&two), "whatever release wrote them");
+        let mut other = two.clone();
+        other.cookies.values_mut().for_each(|cookie| cookie.push('x'));
+        assert!(!one.shares_with(&other));
     }
 
     #[test]
