@@ -1,7 +1,10 @@
-"""Whether a node that was killed and started again is what the uninterrupted operation makes of it, or what it was before."""
+"""Whether the nodes are what the uninterrupted operation makes of them, or what they were before: after one of them was killed and
+started again, or was away."""
 
+import contextlib
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cluster import call
 from lab import ErlangError, Late, LoginRefused, XmppError, wait_until
@@ -18,6 +21,7 @@ _HISTORY = {COMPLETED: "done", RESTORED: "undone", STOPPED: "stopped"}
 #: What easy_cluster has in its folder for good, and what is empty when nothing is under way.
 _LASTING, _PASSING = {"journal", "kept", "archive"}, {"staging", "restoring", "backup"}
 _IN_MEMORY_HERE = [("ram_copies", ["here"]), ("disc_copies", []), ("disc_only_copies", [])]
+_IN_MEMORY_THERE = [("ram_copies", ["other"]), ("disc_copies", []), ("disc_only_copies", [])]
 _MNESIA_LEFTOVERS = re.compile(r".*(\.new|\.TMP|\.RET|\.DMP|\.BUP)|\.easy_cluster-.*")
 
 
@@ -50,6 +54,8 @@ class Killed:
 
     changes: list
     recovery: list = field(default_factory=list)
+    #: What happened to the member, where nothing has happened to this node; see `points.MEMBER_IS`.
+    member: str = ""
 
     def events(self) -> list[bytes]:
         """What had come into the journal."""
@@ -71,9 +77,21 @@ class Killed:
     def memory_is_gone(self, outcome: str) -> bool:
         """Whether rows that are in the memory of the killed node only are lost as they are by any kill: easy_cluster does not have them on
         disc yet, or no longer."""
+        if self.member:
+            return False
         if outcome == RESTORED:
             return self.has_an_outcome() or not self.has_done("archive_rows")
         return self.has_an_outcome() or any(event.endswith((b"drop_back_up", b"keep_in_memory")) for event in self.events())
+
+
+def synced_file(world: World) -> Path:
+    """Where the writer of the other node says how many records are on its disc."""
+    return world.killer.folder / "synced"
+
+
+def synced(world: World) -> int:
+    """How many records a kill of the other node may not take."""
+    return int(synced_file(world).read_text())
 
 
 def view(world: World) -> dict:
@@ -105,6 +123,18 @@ def is_settled(world: World) -> bool:
     return status["unfinished"] == "undefined" and status["operation"] == "none" and status["pending"] == []
 
 
+def facts(world: World) -> list[str]:
+    """What both nodes say of themselves, where a verdict has to be found without a view."""
+    said = []
+    for node in world.nodes:
+        for text in ("{mnesia:system_info(is_running), mnesia:system_info(db_nodes), mnesia:system_info(running_db_nodes)}",
+                     "[{K, V} || {ok, S} <- [easy_cluster:status()], K <- [unfinished, operation, pending], #{K := V} <- [S]]"):  # fmt: skip
+            if node is world.here or text.startswith("{"):
+                with contextlib.suppress(ErlangError):
+                    said.append(f"{node.name}: {node.printed(text)}")
+    return said or ["neither node answers"]
+
+
 def journals(world: World) -> set[bytes]:
     """The ids of the operations that have a journal."""
     return {path.stem.encode() for path in (world.here.spool / "easy_cluster" / "journal").glob("*.journal")}
@@ -114,7 +144,7 @@ def judged(world: World, operation: Operation, former: dict, end: dict, killed: 
     """The verdict on a node that has been started again, and whose recovery has ended."""
     states = {COMPLETED: end, RESTORED: former}
     seen, outcome = _settled_view(world, states, killed)
-    acknowledged = world.other.eval("lab_numbers:stop()", 20)
+    acknowledged = synced(world) if killed.member == "m" else world.other.eval("lab_numbers:stop()", 20)
     if outcome:
         went_back = outcome == RESTORED and operation.forward and killed.has_begun()
         verdict = Verdict(outcome, ["it went back, and had no way back"] if went_back else [])
@@ -126,8 +156,11 @@ def judged(world: World, operation: Operation, former: dict, end: dict, killed: 
     verdict.wrong += _accounts(world, seen, former, end)
     verdict.wrong += _leftovers(world)
     verdict.wrong += _checkpoints(world)
-    verdict.wrong += _history(world, operation, verdict.outcome, killed, before.journals)
-    verdict.wrong += _log(world, killed, before.log_size)
+    if killed.member:
+        verdict.wrong += _history_beside(world, operation, verdict.outcome, killed, before.journals)
+    else:
+        verdict.wrong += _history(world, operation, verdict.outcome, killed, before.journals)
+        verdict.wrong += _log(world, killed, before.log_size)
     if before.fences:
         verdict.wrong += _fenced(world, verdict.outcome, before.fences)
     if verdict.wrong:
@@ -174,7 +207,7 @@ def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, 
             seen = view(world)
         except ErlangError:
             return False
-        outcome = next((name for name, state in states.items() if _is(seen, state, name, killed)), None)
+        outcome = next((name for name, state in states.items() if _is(seen, state, name, killed, states[RESTORED])), None)
         return outcome is not None
 
     try:
@@ -184,9 +217,12 @@ def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, 
     return seen, outcome
 
 
-def _is(seen: dict, state: dict, outcome: str, killed: Killed | None) -> bool:
+def _is(seen: dict, state: dict, outcome: str, killed: Killed | None, former: dict) -> bool:
     if seen == state:
         return True
+    if killed and killed.member == "m":
+        gone = _in_memory_there(former) | _in_memory_there(state)
+        return _without_rows(seen, gone) == _without_rows(state, gone)
     # A VM that is killed loses its memory, unless that was on disc at the moment.
     if killed and not killed.memory_is_gone(outcome):
         return False
@@ -198,6 +234,16 @@ def _without_memory(of: dict) -> dict:
     tables = {name: {**table, "rows": 0} if table["copies"] == _IN_MEMORY_HERE else table
               for name, table in of["here"]["tables"].items()}  # fmt: skip
     return {**of, "here": {**of["here"], "tables": tables}}
+
+
+def _in_memory_there(state: dict) -> set[str]:
+    """The tables whose only copy is in the memory of the other node: its kill takes their rows."""
+    return {name for name, table in state["other"]["tables"].items() if table["copies"] == _IN_MEMORY_THERE}
+
+
+def _without_rows(of: dict, names: set[str]) -> dict:
+    return {node: {**state, "tables": {name: {**table, "rows": 0} if name in names else table for name, table in state["tables"].items()}}
+            for node, state in of.items()}  # fmt: skip
 
 
 def _differences(seen: dict, expected: dict) -> list[str]:
@@ -301,6 +347,15 @@ def _history(world: World, operation: Operation, outcome: str, killed: Killed, e
         return [*wrong, "history() knows nothing of it"]
     said = past[-1]["outcome"]
     return wrong + ([] if said == _HISTORY.get(outcome, said) else [f"{outcome}, and history() says {said}"])
+
+
+def _history_beside(world: World, operation: Operation, outcome: str, killed: Killed, earlier: set[bytes]) -> list[str]:
+    """history() says how it ended; of what can only be asked for anew, how that ended."""
+    past = [each["outcome"] for each in call(world.here, "history()")[1] if each["id"] not in earlier]
+    if not past:
+        return ["history() knows nothing of it"] if killed.has_begun() else []
+    wanted = COMPLETED if operation.forward else outcome
+    return [] if past[-1] == _HISTORY.get(wanted, past[-1]) else [f"{outcome}, and history() says {', '.join(past)}"]
 
 
 def _log(world: World, killed: Killed, log_from: int) -> list[str]:

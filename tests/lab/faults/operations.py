@@ -25,6 +25,11 @@ class Operation:
     renames: bool = False
 
     @property
+    def has_member(self) -> bool:
+        """Whether it has another node do something."""
+        return not self.baseline and (not self.scene.strangers or "{other}" in self.expression)
+
+    @property
     def prepare(self) -> str:
         """What is done before the counting begins."""
         return _COUNT_CALLS if self.baseline else ""

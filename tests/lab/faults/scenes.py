@@ -137,7 +137,9 @@ class World:
         self.own_name, self.new_name = self.here.name, f"renamed@{here.name}"
         self.third_name = f"ejabberd@{third}"
         self._third_host = third
-        self._off = self.here.spool / ".ejabberd-modules.off"
+        self._equipped = False
+        #: Set when nothing more is to be waited for.
+        self.closed = threading.Event()
         lab.start(*self.nodes)
         self.here.install_easy_cluster()
         self.killer.instrument_installed()
@@ -149,11 +151,13 @@ class World:
         """What the nodes are called where worlds are compared."""
         return {self.own_name: "here", self.new_name: "renamed", self.other.name: "other", self.third_name: "third"}
 
-    def begin(self, scene: Scene, baseline: bool = False, running: bool = False) -> None:
+    def begin(self, scene: Scene, baseline: bool = False, running: bool = False, equipped: bool = False) -> None:
         """Both nodes are in the scene, as if nothing had ever happened. Without easy_cluster for the baseline; `running` also where
-        the scene has a stopped node."""
+        the scene has a stopped node; `equipped` with easy_cluster on the other node as well."""
+        if equipped:
+            self._equip()
         self._make(scene)
-        self._copy_back(scene, self.nodes, baseline, running)
+        self._copy_back(scene, self.nodes, baseline, running, equipped)
 
     def begin_here(self, scene: Scene, baseline: bool = False) -> None:
         """As `begin`, when the other node has nothing too much but the name of this one, and the fence that it was given."""
@@ -198,6 +202,14 @@ class World:
         for node in self.nodes:
             shutil.copytree(node.spool, self._folder(scene, node), ignore=_ignored)
 
+    def _equip(self) -> None:
+        if self._equipped:
+            return
+        self._end(self.other)
+        self.other.start()
+        self.other.install_easy_cluster()
+        self._equipped = True
+
     def _third(self) -> EjabberdNode:
         with _making:
             return self.lab.host(self._third_host).ejabberd(without=_WITHOUT)
@@ -205,7 +217,7 @@ class World:
     def _folder(self, scene: Scene, node: EjabberdNode) -> Path:
         return node.host.folder / f"scene-{scene.name}"
 
-    def _copy_back(self, scene: Scene, nodes, baseline: bool, running: bool = False) -> None:
+    def _copy_back(self, scene: Scene, nodes, baseline: bool, running: bool = False, equipped: bool = False) -> None:
         for node in nodes:
             self._end(node)
         self.call_here(self.own_name)
@@ -215,7 +227,9 @@ class World:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             shutil.copytree(self._folder(scene, node), node.spool, dirs_exist_ok=True)
             _owned(node.spool)
-        self._set_aside(baseline)
+        _set_aside(self.here, baseline)
+        if self.other in nodes:
+            _set_aside(self.other, not equipped)
         started = [node for node in nodes if running or not (scene.stopped and node is self.here)]
         if started:
             self.lab.start(*started)
@@ -230,12 +244,6 @@ class World:
         for node, owner in owners:
             assert node.eval(_IN_MEMORY.format(owner=owner)) == "ok"
 
-    def _set_aside(self, baseline: bool) -> None:
-        if baseline and not self._off.exists():
-            self.here.modules.rename(self._off)
-        if not baseline and self._off.exists():
-            self._off.rename(self.here.modules)
-
     def _end(self, node: EjabberdNode) -> None:
         with contextlib.suppress(RuntimeError, ProcessLookupError):
             node.kill()
@@ -243,8 +251,18 @@ class World:
 
     def close(self) -> None:
         """Ends both nodes."""
+        self.closed.set()
         for node in self.nodes:
             node.destroy()
+
+
+def _set_aside(node: EjabberdNode, aside: bool) -> None:
+    """The modules that are installed there, which are then not found by its next start; or back."""
+    off = node.spool / ".ejabberd-modules.off"
+    if aside and not off.exists() and node.modules.exists():
+        node.modules.rename(off)
+    if not aside and off.exists():
+        off.rename(node.modules)
 
 
 def _is_lasting(name: str) -> bool:
