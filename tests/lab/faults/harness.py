@@ -126,7 +126,7 @@ class Lane:
         try:
             (self._harm_and_judge if point.member else self._kill_and_judge)(operation, reference, point, result)
         except (ErlangError, Late, RuntimeError, TimeoutExpired, XmppError) as error:
-            said = [*facts(self.world), self.world.other.log_tail(12)] if point.member else []
+            said = [*result.verdict.wrong, *facts(self.world), self.world.other.log_tail(12)] if point.member else []
             result.verdict = Verdict(STUCK, [f"{type(error).__name__}: {error}", *said, self.world.here.log_tail(12)])
         finally:
             self.world.killer.forget_start()
@@ -179,17 +179,20 @@ class Lane:
         finally:
             killed = Killed(killer.changes(), member=point.member)
             result.where = _where_beside(killed.changes, point)
+        said = f"{operation.name} has answered {_short(answer)}"
+        # What is told with whatever goes wrong from now on.
+        result.verdict.wrong = [said]
         if not world.here.is_up():
             world.here.destroy()
             self._start(operation)
             load(world.here, "lab_view", "lab_numbers")
         load(world.other, "lab_view", "lab_numbers")
-        wait_until(lambda: is_settled(world), 40, f"the nodes to settle after {_short(answer)}")
+        wait_until(lambda: is_settled(world), 40, "the nodes to settle")
         if operation.forward and answer != "ok" and (answer := world.here.eval(operation.on(world), _OPERATION_TIMEOUT)) != "ok":
             raise RuntimeError(f"{operation.name} once more: {answer!r}")
         result.verdict = judged(world, operation, reference.former, reference.end, killed, before)
         if result.verdict.wrong:
-            result.verdict.wrong.append(f"{operation.name} has answered {_short(answer)}")
+            result.verdict.wrong.append(said)
 
     def _start(self, operation: Operation) -> None:
         """Starts the node again, under the name whose database it is."""

@@ -1,7 +1,6 @@
 """Whether the nodes are what the uninterrupted operation makes of them, or what they were before: after one of them was killed and
 started again, or was away."""
 
-import contextlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from lab import ErlangError, Late, LoginRefused, XmppError, wait_until
 
 from .killing import load
 from .operations import Operation
+from .points import steps
 from .scenes import ACCOUNTS, PASSWORD, World
 
 COMPLETED, RESTORED, LOST, STUCK = "completed", "restored", "LOST", "stuck"
@@ -74,6 +74,11 @@ class Killed:
         """Whether the journal is closed."""
         return any(event.startswith(b"outcome") for event in self.events())
 
+    def has_come_to_its_check(self) -> bool:
+        """Whether nothing was left but the look at what it has reached."""
+        begun = steps(self.changes)
+        return bool(begun) and begun[-1].name == "verify"
+
     def memory_is_gone(self, outcome: str) -> bool:
         """Whether rows that are in the memory of the killed node only are lost as they are by any kill: easy_cluster does not have them on
         disc yet, or no longer."""
@@ -123,16 +128,24 @@ def is_settled(world: World) -> bool:
     return status["unfinished"] == "undefined" and status["operation"] == "none" and status["pending"] == []
 
 
+_MEMBERS = "{mnesia:system_info(is_running), mnesia:system_info(db_nodes), mnesia:system_info(running_db_nodes)}"
+_OPERATION = "maps:with([unfinished, operation, pending], element(2, easy_cluster:status()))"
+#: What a Mnesia that does not come up is doing.
+_MNESIA = """
+    [{Name, [{Module, Function} || {Module, Function, _, _} <- Stack]}
+     || Name <- [mnesia_recover, mnesia_tm, mnesia_controller], mnesia:system_info(is_running) =:= starting,
+        Pid <- [whereis(Name)], is_pid(Pid), {_, Stack} <- [process_info(Pid, current_stacktrace)]]"""
+
+
 def facts(world: World) -> list[str]:
-    """What both nodes say of themselves, where a verdict has to be found without a view."""
+    """What both nodes say of themselves where there is no view to compare."""
     said = []
-    for node in world.nodes:
-        for text in ("{mnesia:system_info(is_running), mnesia:system_info(db_nodes), mnesia:system_info(running_db_nodes)}",
-                     "[{K, V} || {ok, S} <- [easy_cluster:status()], K <- [unfinished, operation, pending], #{K := V} <- [S]]"):  # fmt: skip
-            if node is world.here or text.startswith("{"):
-                with contextlib.suppress(ErlangError):
-                    said.append(f"{node.name}: {node.printed(text)}")
-    return said or ["neither node answers"]
+    for node, text in [(world.here, _MEMBERS), (world.here, _OPERATION), (world.other, _MEMBERS), (world.other, _MNESIA)]:
+        try:
+            said.append(f"{node.name}: {node.printed(text)}")
+        except ErlangError as error:
+            said.append(f"{node.name}: {error}"[:200])
+    return said
 
 
 def journals(world: World) -> set[bytes]:
@@ -149,7 +162,7 @@ def judged(world: World, operation: Operation, former: dict, end: dict, killed: 
         went_back = outcome == RESTORED and operation.forward and killed.has_begun()
         verdict = Verdict(outcome, ["it went back, and had no way back"] if went_back else [])
     else:
-        from_end, from_former = _differences(seen, end), _differences(seen, former)
+        from_end, from_former = (_differences(*_comparable(seen, state, killed, former)) for state in (end, former))
         nearer = ("uninterrupted end", from_end) if len(from_end) <= len(from_former) else ("former state", from_former)
         verdict = Verdict(LOST, [f"not the {nearer[0]}: {difference}" for difference in nearer[1]])
     verdict.wrong += _records(world, acknowledged, seen, before.records)
@@ -207,7 +220,7 @@ def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, 
             seen = view(world)
         except ErlangError:
             return False
-        outcome = next((name for name, state in states.items() if _is(seen, state, name, killed, states[RESTORED])), None)
+        outcome = end_of(seen, states, killed)
         return outcome is not None
 
     try:
@@ -217,12 +230,17 @@ def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, 
     return seen, outcome
 
 
+def end_of(seen: dict, states: dict[str, dict], killed: Killed | None) -> str | None:
+    """Which of the states it is, if it is one of them."""
+    return next((name for name, state in states.items() if _is(seen, state, name, killed, states[RESTORED])), None)
+
+
 def _is(seen: dict, state: dict, outcome: str, killed: Killed | None, former: dict) -> bool:
     if seen == state:
         return True
-    if killed and killed.member == "m":
-        gone = _in_memory_there(former) | _in_memory_there(state)
-        return _without_rows(seen, gone) == _without_rows(state, gone)
+    if killed and killed.member:
+        seen, state = _comparable(seen, state, killed, former)
+        return seen == state
     # A VM that is killed loses its memory, unless that was on disc at the moment.
     if killed and not killed.memory_is_gone(outcome):
         return False
@@ -234,6 +252,12 @@ def _without_memory(of: dict) -> dict:
     tables = {name: {**table, "rows": 0} if table["copies"] == _IN_MEMORY_HERE else table
               for name, table in of["here"]["tables"].items()}  # fmt: skip
     return {**of, "here": {**of["here"], "tables": tables}}
+
+
+def _comparable(seen: dict, state: dict, killed: Killed, former: dict) -> tuple[dict, dict]:
+    """Both without the rows that went with the member's memory."""
+    gone = _in_memory_there(former) | _in_memory_there(state) if killed.member == "m" else set()
+    return _without_rows(seen, gone), _without_rows(state, gone)
 
 
 def _in_memory_there(state: dict) -> set[str]:
@@ -354,6 +378,9 @@ def _history_beside(world: World, operation: Operation, outcome: str, killed: Ki
     past = [each["outcome"] for each in call(world.here, "history()")[1] if each["id"] not in earlier]
     if not past:
         return ["history() knows nothing of it"] if killed.has_begun() else []
+    if outcome == COMPLETED and past[-1] == STOPPED and killed.has_come_to_its_check():
+        # Everything is done, and the member was not there to be asked.
+        return []
     wanted = COMPLETED if operation.forward else outcome
     return [] if past[-1] == _HISTORY.get(wanted, past[-1]) else [f"{outcome}, and history() says {', '.join(past)}"]
 

@@ -109,11 +109,14 @@ def halves(changes: list[Change], least: int = 20) -> dict[int, int]:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the plan, and whether other members take part in a change of it."""
+    """A step of the plan."""
 
     number: int
     name: str
-    there: bool
+    #: Whether other members take part in a change of it.
+    there: bool = False
+    #: The numbers of its changes, those of the records of the journal around it included.
+    changes: tuple[int, ...] = ()
 
 
 def steps(changes: list[Change]) -> list[Step]:
@@ -121,9 +124,10 @@ def steps(changes: list[Change]) -> list[Step]:
     found: list[Step] = []
     for change in changes:
         if "step" in change.facts:
-            found.append(Step(change.facts["step"], change.paths[0], there=False))
-        elif change.facts.get("there") and found:
-            found[-1] = replace(found[-1], there=True)
+            found.append(Step(change.facts["step"], change.paths[0]))
+        elif change.number and found:
+            last = found[-1]
+            found[-1] = replace(last, there=last.there or change.facts["there"], changes=(*last.changes, change.number))
     return found
 
 

@@ -15,6 +15,7 @@ from .killing import Killer, load
 _WITHOUT = ("mod_blocking", "mod_bosh", "mod_carboncopy", "mod_last", "mod_mam", "mod_ping", "mod_pubsub", "mod_push",
             "mod_shared_roster", "mod_stream_mgmt", "mod_vcard", "mod_version")  # fmt: skip
 PASSWORD = "secret"
+LARGE_ROWS = 200_000
 #: Accounts of the node that is killed, and of the other one. The first of each logs in, the second has messages waiting.
 ACCOUNTS = {"here": ("alice", "arthur"), "other": ("bob", "beatrix")}
 
@@ -74,6 +75,13 @@ def _as_master(here: EjabberdNode, other: EjabberdNode) -> None:
     assert here.eval(_MIXED.format(here=here.name, other=other.name)) == "ok"
 
 
+def _with_a_large_table(_here: EjabberdNode, other: EjabberdNode) -> None:
+    other.eval(f"""
+        {{atomic, ok}} = mnesia:create_table(lab_large, [{{disc_copies, [node()]}}]),
+        mnesia:async_dirty(fun() -> [ok = mnesia:write({{lab_large, Key, {{Key, <<"a text that makes the row longer">>}}}})
+                                     || Key <- lists:seq(1, {LARGE_ROWS})], ok end)""", 60)  # fmt: skip
+
+
 def _bereft(here: EjabberdNode, other: EjabberdNode, third: EjabberdNode) -> None:
     third.load_easy_cluster()
     for node in (here, third):
@@ -120,6 +128,9 @@ BEREFT = Scene("bereft", STRANGERS, _bereft, third=True)
 BACKED_UP = Scene("backed-up", STRANGERS, _backed_up, strangers=True)
 #: Strangers; the node that is killed is not running.
 STOPPED = Scene("stopped", STRANGERS, _nothing_more, strangers=True, stopped=True)
+
+#: Strangers; the other node has a table that takes a while to be copied.
+LARGE = Scene("large", STRANGERS, _with_a_large_table, strangers=True)
 
 #: Hosts are made one at a time.
 _making = threading.Lock()
@@ -175,7 +186,7 @@ class World:
         if saved.exists():
             shutil.copytree(saved, own)
             _owned(own)
-        self._fill_memory(scene)
+        self.fill_memory(scene)
 
     def call_here(self, name: str) -> None:
         """The node that is killed gets another name, from its next start on."""
@@ -237,9 +248,10 @@ class World:
             load(node, "lab_view", "lab_numbers")
         if baseline:
             load(self.here, "lab_faults")
-        self._fill_memory(scene)
+        self.fill_memory(scene)
 
-    def _fill_memory(self, scene: Scene) -> None:
+    def fill_memory(self, scene: Scene) -> None:
+        """Writes the rows of the scene that are in no file."""
         owners = [(self.other, "other")] + [(self.here, "here")] * (scene.strangers and not scene.stopped)
         for node, owner in owners:
             assert node.eval(_IN_MEMORY.format(owner=owner)) == "ok"
