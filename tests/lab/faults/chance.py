@@ -111,6 +111,7 @@ class Rounds:
         before = Before(journals(world), acknowledged, [])
         reference = self._lane.reference(JOIN)
         killer.run_beside(JOIN.on(world), _TIMEOUT, lambda go_on, _is_over: self._kill(choice, before, go_on), step=choice.step)
+        world.go_on()
         killed = Killed(killer.changes(), member="m" if choice.victim == "contact" else "")
         for node in world.nodes:
             load(node, "lab_view", "lab_numbers")
@@ -126,6 +127,7 @@ class Rounds:
         victim.wait_until_dead()
         before.log_size = (world.here.logs / "ejabberd.log").stat().st_size
         world.closed.wait(choice.down)
+        world.go_on()
         victim.start()
 
     def _taken_back(self, verdict: Verdict) -> bool:

@@ -179,6 +179,7 @@ class Lane:
         finally:
             killed = Killed(killer.changes(), member=point.member)
             result.where = _where_beside(killed.changes, point)
+        world.go_on()
         said = f"{operation.name} has answered {_short(answer)}"
         # What is told with whatever goes wrong from now on.
         result.verdict.wrong = [said]

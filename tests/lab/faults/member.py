@@ -19,17 +19,19 @@ _START_TIMEOUT = 40
 def happening(world: World, point: Point) -> Callable[[Callable[[], None], Callable[[], bool]], None]:
     """What `Killer.run_beside` wants for the point."""
     if point.member == "m":
-        return lambda go_on, is_over: _killed(world.other, go_on, is_over)
+        return lambda go_on, is_over: _killed(world, go_on, is_over)
     away = frozen(world.other) if point.member == "f" else cut_off(world)
     return lambda go_on, _is_over: _away(away, point.away, world.closed, go_on)
 
 
-def _killed(other: EjabberdNode, go_on: Callable[[], None], is_over: Callable[[], bool]) -> None:
+def _killed(world: World, go_on: Callable[[], None], is_over: Callable[[], bool]) -> None:
+    other = world.other
     other.signal(signal.SIGKILL)
     go_on()
     other.wait_until_dead()
     deadline = time.monotonic() + _DOWN
     wait_until(lambda: is_over() or time.monotonic() > deadline, _DOWN + 1, "the end of the operation")
+    world.go_on()
     other.start(_START_TIMEOUT)
 
 

@@ -261,6 +261,11 @@ class World:
             node.kill()
         node.destroy()
 
+    def go_on(self) -> None:
+        """Ends what nobody waits for any more, before it starts nodes again."""
+        if self.closed.is_set():
+            raise RuntimeError("the laboratory is being closed")
+
     def close(self) -> None:
         """Ends both nodes."""
         self.closed.set()
