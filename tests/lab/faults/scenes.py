@@ -63,7 +63,8 @@ def _with_data(here: EjabberdNode, other: EjabberdNode) -> None:
             until_kept = f"length(mnesia:dirty_read(offline_msg, {{<<\"{away}\">>, <<\"{node.domain}\">>}})) =:= 1"
             wait_until(lambda node=node, text=until_kept: node.eval(text), 10, "the offline message")
     load(other, "lab_numbers")
-    other.eval("lab_numbers:make_table()")
+    other.eval("lab_numbers:make_table(), {atomic, ok} = mnesia:create_table(lab_spare, [{disc_only_copies, [node()]}]), "
+               "[ok = mnesia:dirty_write({lab_spare, Key, Key}) || Key <- lists:seq(1, 5)]")  # fmt: skip
 
 
 def _as_slave(here: EjabberdNode, other: EjabberdNode) -> None:
