@@ -193,7 +193,7 @@ reached(_Plan, _Number) -> ok.
 begun(#{steps := Steps, trace := Trace} = Plan, [Action | _]) ->
     ok = counters:add(Steps, 1, 1),
     Number = counters:get(Steps, 1),
-    ok = written(Trace, {0, {easy_cluster_step, run}, [text(action(Action))], #{step => Number}}),
+    ok = written(Trace, {0, {easy_cluster_step, run}, [text(action(Action))], #{step => Number, ok => true}}),
     case Plan of
         #{step := Number} -> held(Plan);
         #{} -> ok
