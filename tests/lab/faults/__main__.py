@@ -110,9 +110,10 @@ class Run:
     def _list(self, operation: Operation) -> None:
         reference = self._harness.reference(operation)
         for step in reference.steps:
-            print(f"{operation.name}:s{step.number:<4} {'member' if step.there else '':6} {step.name}")
+            print(f"{operation.name}:s{step.number:<4} {'member' * step.there:6} {step.name}")
         for change in reference.changes:
-            print(f"{operation.name}:{change.number:<5} {'member' if change.facts['there'] else '':6} {change.facts['took']:5} ms  {change}")
+            member = "member" if change.facts["there"] else ""
+            print(f"{operation.name}:{change.number:<5} {member:6} {change.facts['took']:5} ms  {change}")
         for point in self._member_points(operation, reference):
             print(point)
 
@@ -165,7 +166,7 @@ def summary(record: Record, lanes: int) -> str:
     failed = table.failed(results)
     minutes = sum(result.seconds for result in results) / lanes / 60
     parts = [table.table(results),
-             f"{len(own)} kill points of easy_cluster's operations, {len(failed)} of them lost or stuck; "
+             f"{len(own)} points of easy_cluster's operations, {len(failed)} of them lost or stuck; "
              f"{len(results) - len(own)} of the baseline. {minutes:.0f} minutes, {lanes} pairs of nodes side by side. {_tried_on(record)}"]  # fmt: skip
     if len(own) < len(results):
         parts.append("What `ejabberdctl join_cluster` leaves when it is killed, and how often:\n\n" + table.losses(results))

@@ -113,8 +113,7 @@ class Rounds:
         killer.run_beside(JOIN.on(world), _TIMEOUT, lambda go_on, _is_over: self._kill(choice, before, go_on), step=choice.step)
         world.go_on()
         killed = Killed(killer.changes(), member="m" if choice.victim == "contact" else "")
-        for node in world.nodes:
-            load(node, "lab_view", "lab_numbers")
+        load(world.other if choice.victim == "contact" else world.here, "lab_view", "lab_numbers")
         wait_until(lambda: is_settled(world), 60, "the nodes to settle")
         return judged(world, JOIN, reference.former, reference.end, killed, before)
 
@@ -171,8 +170,8 @@ class Chance:
                 with self._printing:
                     ends[victim, verdict.outcome] += 1
                     print(f"{verdict.outcome:9} {time.monotonic() - begun:5.1f} s  {choice}", flush=True)
-                    for wrong in verdict.wrong[: None if self._verbose else 6]:
-                        print(f"    {wrong if self._verbose else wrong[:300]}", flush=True)
+                    for wrong in verdict.wrong[: None if self._verbose else 7]:
+                        print(f"    {wrong if self._verbose else wrong[:600]}", flush=True)
 
         list(self._pool.map(work, self._lanes))
         return ends

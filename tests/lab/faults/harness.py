@@ -187,7 +187,8 @@ class Lane:
             world.here.destroy()
             self._start(operation)
             load(world.here, "lab_view", "lab_numbers")
-        load(world.other, "lab_view", "lab_numbers")
+        if point.member == "m":
+            load(world.other, "lab_view", "lab_numbers")
         wait_until(lambda: is_settled(world), 40, "the nodes to settle")
         if operation.forward and answer != "ok" and (answer := world.here.eval(operation.on(world), _OPERATION_TIMEOUT)) != "ok":
             raise RuntimeError(f"{operation.name} once more: {answer!r}")

@@ -130,17 +130,21 @@ def is_settled(world: World) -> bool:
 
 _MEMBERS = "{mnesia:system_info(is_running), mnesia:system_info(db_nodes), mnesia:system_info(running_db_nodes)}"
 _OPERATION = "maps:with([unfinished, operation, pending], element(2, easy_cluster:status()))"
-#: What a Mnesia that does not come up is doing.
-_MNESIA = """
-    [{Name, [{Module, Function} || {Module, Function, _, _} <- Stack]}
-     || Name <- [mnesia_recover, mnesia_tm, mnesia_controller], mnesia:system_info(is_running) =:= starting,
-        Pid <- [whereis(Name)], is_pid(Pid), {_, Stack} <- [process_info(Pid, current_stacktrace)]]"""
+#: What waits in Mnesia: the calls of each process that is inside of it, and is none of its servers at rest.
+_WAITING = """
+    Inside = [mnesia_schema, mnesia_loader, mnesia_dumper, mnesia_recover, mnesia_locker, mnesia_tm, mnesia_controller],
+    [[{Module, Function} || {Module, Function, _, _} <- Stack]
+     || Pid <- processes(), {_, Stack} <- [process_info(Pid, current_stacktrace)],
+        lists:any(fun({Module, Function, _, _}) ->
+                          lists:member(Module, Inside) andalso not lists:member(Function, [doit_loop, loop, loop2])
+                  end, Stack)]"""
 
 
 def facts(world: World) -> list[str]:
     """What both nodes say of themselves where there is no view to compare."""
     said = []
-    for node, text in [(world.here, _MEMBERS), (world.here, _OPERATION), (world.other, _MEMBERS), (world.other, _MNESIA)]:
+    asked = [(world.here, [_MEMBERS, _OPERATION, _WAITING]), (world.other, [_MEMBERS, _WAITING])]
+    for node, text in [(node, text) for node, texts in asked for text in texts]:
         try:
             said.append(f"{node.name}: {node.printed(text)}")
         except ErlangError as error:
