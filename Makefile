@@ -16,7 +16,7 @@ help:
 	@echo "make build    everything; Erlang code in _build/default/lib/easy_cluster/ebin, the program target/release/easy-cluster"
 	@echo "make test     all tests: Rust, Erlang, and the lab of real ejabberd nodes"
 	@echo "make test-releases   the laboratory with ejabberd 24.12 and 26.07, which it downloads first"
-	@echo "make test-faults  each operation, killed at the changes that it makes; prints the table of docs/reliability.md"
+	@echo "make test-faults  each operation, killed at its changes, also its member; prints the table of docs/reliability.md"
 	@echo "make fuzz-journal   random changes to journals for SECONDS=300: a start has an answer to each, and nothing is lost"
 	@echo "make check    format, clippy, xref, dialyzer, documentation"
 	@echo "make bench    the measurements of docs/performance.md"
@@ -42,6 +42,7 @@ test-faults: packages python
 	rebar3 compile
 	$(PYTHON) -m pytest tests/lab -n $(LANES) -m faults
 	$(PYTHON) tests/lab/faults $(FAULTS)
+	$(PYTHON) tests/lab/faults/chance.py $(CHANCE)
 
 # Journals with wrong bytes beside directories at each stage of an exchange.
 SECONDS ?= 300

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faults import table  # noqa: E402
 from faults.harness import Harness, Reference, Result  # noqa: E402
 from faults.operations import BY_NAME, OPERATIONS, Operation  # noqa: E402
-from faults.points import Point, halves, parse, strided  # noqa: E402
+from faults.points import Point, absences, halves, kills_of_member, parse, strided  # noqa: E402
 from faults.record import Record  # noqa: E402
 from lab import Lab, Terminated  # noqa: E402
 from lab.node import REPOSITORY  # noqa: E402
@@ -62,15 +62,18 @@ def main() -> int:
 
 
 def _options():
-    parser = argparse.ArgumentParser(prog="python tests/lab/faults", description="Kills a node at every change of every operation.")
-    parser.add_argument("--only", metavar="OPERATION[:NUMBER[~][p][/NUMBER]]", type=parse, action="append",
-                        help="this operation, or this kill point; may be given several times")  # fmt: skip
+    parser = argparse.ArgumentParser(prog="python tests/lab/faults", description="Kills nodes at the changes of every operation.")
+    parser.add_argument("--only", metavar="OPERATION[:POINT]", type=parse, action="append",
+                        help="this operation, or this point, as it is printed; may be given several times")  # fmt: skip
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--points", type=int, default=POINTS, metavar="N",
                         help=f"of each operation at most N points, and N/4 of each other kind, at a stride ({POINTS})")  # fmt: skip
     amount.add_argument("--all", action="store_true",
                         help="all points, but of changes of one kind in a row the first, the middle and the last")  # fmt: skip
     amount.add_argument("--every", action="store_true", help="all changes, also those of one kind in a row")
+    parser.add_argument("--member", action="store_true", help="only the points at which something happens to the member")
+    parser.add_argument("--list", action="store_true",
+                        help="only print the steps, the changes, and the points at which something happens to the member")  # fmt: skip
     parser.add_argument("--lanes", type=int, default=2, help="pairs of nodes that work side by side (2)")
     parser.add_argument("--record", type=Path, metavar="FILE",
                         help="add each result to this file; what it has of the same commit is not tried again")  # fmt: skip
@@ -85,17 +88,34 @@ class Run:
 
     def __init__(self, harness: Harness, record: Record, options: argparse.Namespace):
         self._harness, self._record = harness, record
+        self._only_lists, self._only_member = options.list, options.member
         self._edge = 0 if options.every else EDGE
         self._most = sys.maxsize if options.all or options.every else options.points
 
     def run(self, wanted: list[Point | str]) -> None:
-        """Tries single points, also those that are known, and then whole operations."""
+        """Tries single points, also those that are known, and then whole operations; or only says what there is to try."""
+        if self._only_lists:
+            for name in wanted:
+                self._list(BY_NAME[name.operation if isinstance(name, Point) else name])
+            return
         self._harness.run([point for point in wanted if isinstance(point, Point)])
         for operation in [BY_NAME[name] for name in wanted if isinstance(name, str)]:
             reference = self._harness.reference(operation)
             print(f"{operation.name}: {len(reference.changes)} changes", flush=True)
-            first = self._results(self._first_points(operation, reference))
-            self._results(self._second_points(operation, first))
+            if not self._only_member:
+                first = self._results(self._first_points(operation, reference))
+                self._results(self._second_points(operation, first))
+            self._results(self._member_points(operation, reference))
+
+    def _list(self, operation: Operation) -> None:
+        reference = self._harness.reference(operation)
+        for step in reference.steps:
+            print(f"{operation.name}:s{step.number:<4} {'member' * step.there:6} {step.name}")
+        for change in reference.changes:
+            member = "member" if change.facts["there"] else ""
+            print(f"{operation.name}:{change.number:<5} {member:6} {change.facts['took']:5} ms  {change}")
+        for point in self._member_points(operation, reference):
+            print(point)
 
     def _results(self, points: list[Point]) -> list[Result]:
         known = [result for point in points if (result := self._record.has(point))]
@@ -123,6 +143,15 @@ class Run:
         return strided(points, max(1, self._most // 4))
 
 
+    def _member_points(self, operation: Operation, reference: Reference) -> list[Point]:
+        """What happens to the member."""
+        if not operation.has_member:
+            return []
+        few = max(1, self._most // 4)
+        return [*kills_of_member(operation.name, reference.changes, few, self._edge),
+                *absences(operation.name, reference.steps, few, every_step=self._edge == 0)]  # fmt: skip
+
+
 def report(result: Result, verbose: bool) -> None:
     """A line for the point; more of what is wrong."""
     print(f"{str(result.point):26} {result.verdict.outcome:9} {result.seconds:5.1f} s  {result.where}", flush=True)
@@ -137,7 +166,7 @@ def summary(record: Record, lanes: int) -> str:
     failed = table.failed(results)
     minutes = sum(result.seconds for result in results) / lanes / 60
     parts = [table.table(results),
-             f"{len(own)} kill points of easy_cluster's operations, {len(failed)} of them lost or stuck; "
+             f"{len(own)} points of easy_cluster's operations, {len(failed)} of them lost or stuck; "
              f"{len(results) - len(own)} of the baseline. {minutes:.0f} minutes, {lanes} pairs of nodes side by side. {_tried_on(record)}"]  # fmt: skip
     if len(own) < len(results):
         parts.append("What `ejabberdctl join_cluster` leaves when it is killed, and how often:\n\n" + table.losses(results))

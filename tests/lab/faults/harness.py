@@ -1,4 +1,4 @@
-"""Goes through kill points: begins with the scene, kills, starts again as the service would, judges."""
+"""Goes through points: begins with the scene, kills or has the member be away, starts again as the service would, judges."""
 
 import contextlib
 import time
@@ -10,13 +10,31 @@ from subprocess import TimeoutExpired
 from lab import ErlangError, Lab, Late, XmppError, wait_until
 
 from . import power
-from .judge import COMPLETED, RESTORED, STUCK, Before, Killed, Verdict, fences, is_settled, journals, judged, judged_baseline, view
+from .judge import (
+    COMPLETED,
+    RESTORED,
+    STUCK,
+    Before,
+    Killed,
+    Verdict,
+    facts,
+    fences,
+    is_settled,
+    journals,
+    judged,
+    judged_baseline,
+    synced_file,
+    view,
+)
 from .killing import compiled, load
+from .member import happening
 from .operations import BY_NAME, Operation
-from .points import Change, Point, chosen, halves
+from .points import MEMBER_IS, Change, Point, Step, chosen, halves, steps, there_half
 from .scenes import BEREFT, World
 
 _OPERATION_TIMEOUT = 60
+#: Of an operation whose member is killed or away. It may wait for it more than once.
+_BESIDE_TIMEOUT = 240
 _START_TIMEOUT = 40
 
 
@@ -29,6 +47,8 @@ class Reference:
     changes: list[Change]
     #: Whether it ends with its last change: nobody can be killed between that and the answer.
     ends_itself: bool = False
+    #: The steps that have begun.
+    steps: list[Step] = field(default_factory=list)
 
     def chosen(self, edge: int = 0) -> list[int]:
         """The numbers of the changes to kill at; see `points.chosen`."""
@@ -83,32 +103,36 @@ class Lane:
         if ended not in (True, "ok"):
             raise RuntimeError(f"{operation.name} without an interruption: {ended!r}\n{here.log_tail()}")
         world.other.eval("lab_numbers:stop()", 20)
-        reference = Reference(former, view(world), [change for change in world.killer.changes() if change.number], operation.renames)
+        changes = world.killer.changes()
+        reference = Reference(former, view(world), [change for change in changes if change.number], operation.renames, steps(changes))
         self._tidy(operation, reference, Verdict(COMPLETED))
         return reference
 
-    def _begin(self, operation: Operation) -> None:
-        wanted = (operation.scene, operation.baseline)
-        if self._clean != wanted:
-            self.world.begin(*wanted)
+    def _begin(self, operation: Operation, equipped: bool) -> None:
+        if equipped or self._clean != (operation.scene, operation.baseline):
+            self.world.begin(operation.scene, operation.baseline, equipped=equipped)
         self._clean = None
 
     def run(self, point: Point) -> Result:
-        """Kills at the point, starts the node again, and judges."""
+        """Kills at the point, starts the node again, and judges; or has the member killed or away there."""
         operation = BY_NAME[point.operation]
         reference = self.reference(operation)
-        if point.number > len(reference.changes) + 1:
-            raise ValueError(f"{point}: {operation.name} makes {len(reference.changes)} changes")
+        most, what = (len(reference.steps), "has {} steps") if point.away else (len(reference.changes) + 1, "makes {} changes")
+        if point.number > most or (point.member and not operation.has_member):
+            raise ValueError(f"{point}: {operation.name} {what.format(most)}, and {'a' if operation.has_member else 'no'} member")
         begun = time.monotonic()
-        self._begin(operation)
+        self._begin(operation, point.equipped)
         result = Result(point, "", Verdict(STUCK), len(reference.changes))
         try:
-            self._kill_and_judge(operation, reference, point, result)
+            (self._harm_and_judge if point.member else self._kill_and_judge)(operation, reference, point, result)
         except (ErlangError, Late, RuntimeError, TimeoutExpired, XmppError) as error:
-            result.verdict = Verdict(STUCK, [f"{type(error).__name__}: {error}", self.world.here.log_tail(12)])
+            said = [*result.verdict.wrong, *facts(self.world), self.world.other.log_tail(12)] if point.member else []
+            result.verdict = Verdict(STUCK, [f"{type(error).__name__}: {error}", *said, self.world.here.log_tail(12)])
         finally:
             self.world.killer.forget_start()
-        self._tidy(operation, reference, result.verdict)
+        # The member has been through something, too.
+        if not point.member:
+            self._tidy(operation, reference, result.verdict)
         result.seconds = time.monotonic() - begun
         return result
 
@@ -143,6 +167,34 @@ class Lane:
         if operation.again and (answer := world.here.eval(operation.on(world), _OPERATION_TIMEOUT)) != "ok":
             raise RuntimeError(f"{operation.name} once more: {answer!r}")
         result.verdict = judged(world, operation, reference.former, reference.end, killed, before)
+
+    def _harm_and_judge(self, operation: Operation, reference: Reference, point: Point, result: Result) -> None:
+        world, killer = self.world, self.world.killer
+        acknowledged = world.other.eval(f'lab_numbers:start("{synced_file(world)}")')
+        before = Before(journals(world), acknowledged, fences(world) if operation.scene is BEREFT else [])
+        change, step = (0, point.number) if point.away else (point.number, 0)
+        after = there_half(reference.changes).get(point.number, 0) if point.half else None
+        try:
+            answer = killer.run_beside(operation.on(world), _BESIDE_TIMEOUT, happening(world, point), change, step, after)
+        finally:
+            killed = Killed(killer.changes(), member=point.member)
+            result.where = _where_beside(killed.changes, point)
+        world.go_on()
+        said = f"{operation.name} has answered {_short(answer)}"
+        # What is told with whatever goes wrong from now on.
+        result.verdict.wrong = [said]
+        if not world.here.is_up():
+            world.here.destroy()
+            self._start(operation)
+            load(world.here, "lab_view", "lab_numbers")
+        if point.member == "m":
+            load(world.other, "lab_view", "lab_numbers")
+        wait_until(lambda: is_settled(world), 40, "the nodes to settle")
+        if operation.forward and answer != "ok" and (answer := world.here.eval(operation.on(world), _OPERATION_TIMEOUT)) != "ok":
+            raise RuntimeError(f"{operation.name} once more: {answer!r}")
+        result.verdict = judged(world, operation, reference.former, reference.end, killed, before)
+        if result.verdict.wrong:
+            result.verdict.wrong.append(said)
 
     def _start(self, operation: Operation) -> None:
         """Starts the node again, under the name whose database it is."""
@@ -224,6 +276,19 @@ class Harness:
             for lane in self._lanes:
                 lane.close()
             self._pool.shutdown(cancel_futures=True)
+
+
+def _short(answer: object) -> str:
+    return str(answer)[:600]
+
+
+def _where_beside(changes: list[Change], point: Point) -> str:
+    what = f"member {MEMBER_IS[point.member]}"
+    if point.away:
+        names = [step.name for step in steps(changes) if step.number == point.number]
+        return f"{what} for {point.away} s from {', '.join(names) or 'a step that has not begun'} on"
+    found = [str(change) for change in changes if change.number == point.number]
+    return f"{what} {'in' if point.half else 'before'} {', '.join(found) or 'the end'}"
 
 
 def _where(changes: list[Change]) -> str:

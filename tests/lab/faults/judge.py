@@ -1,13 +1,16 @@
-"""Whether a node that was killed and started again is what the uninterrupted operation makes of it, or what it was before."""
+"""Whether the nodes are what the uninterrupted operation makes of them, or what they were before: after one of them was killed and
+started again, or was away."""
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cluster import call
 from lab import ErlangError, Late, LoginRefused, XmppError, wait_until
 
 from .killing import load
 from .operations import Operation
+from .points import steps
 from .scenes import ACCOUNTS, PASSWORD, World
 
 COMPLETED, RESTORED, LOST, STUCK = "completed", "restored", "LOST", "stuck"
@@ -18,6 +21,7 @@ _HISTORY = {COMPLETED: "done", RESTORED: "undone", STOPPED: "stopped"}
 #: What easy_cluster has in its folder for good, and what is empty when nothing is under way.
 _LASTING, _PASSING = {"journal", "kept", "archive"}, {"staging", "restoring", "backup"}
 _IN_MEMORY_HERE = [("ram_copies", ["here"]), ("disc_copies", []), ("disc_only_copies", [])]
+_IN_MEMORY_THERE = [("ram_copies", ["other"]), ("disc_copies", []), ("disc_only_copies", [])]
 _MNESIA_LEFTOVERS = re.compile(r".*(\.new|\.TMP|\.RET|\.DMP|\.BUP)|\.easy_cluster-.*")
 
 
@@ -50,6 +54,8 @@ class Killed:
 
     changes: list
     recovery: list = field(default_factory=list)
+    #: What happened to the member, where nothing has happened to this node; see `points.MEMBER_IS`.
+    member: str = ""
 
     def events(self) -> list[bytes]:
         """What had come into the journal."""
@@ -68,12 +74,29 @@ class Killed:
         """Whether the journal is closed."""
         return any(event.startswith(b"outcome") for event in self.events())
 
+    def has_come_to_its_check(self) -> bool:
+        """Whether nothing was left but the look at what it has reached."""
+        begun = steps(self.changes)
+        return bool(begun) and begun[-1].name == "verify"
+
     def memory_is_gone(self, outcome: str) -> bool:
         """Whether rows that are in the memory of the killed node only are lost as they are by any kill: easy_cluster does not have them on
         disc yet, or no longer."""
+        if self.member:
+            return False
         if outcome == RESTORED:
             return self.has_an_outcome() or not self.has_done("archive_rows")
         return self.has_an_outcome() or any(event.endswith((b"drop_back_up", b"keep_in_memory")) for event in self.events())
+
+
+def synced_file(world: World) -> Path:
+    """Where the writer of the other node says how many records are on its disc."""
+    return world.killer.folder / "synced"
+
+
+def synced(world: World) -> int:
+    """How many records a kill of the other node may not take."""
+    return int(synced_file(world).read_text())
 
 
 def view(world: World) -> dict:
@@ -105,6 +128,30 @@ def is_settled(world: World) -> bool:
     return status["unfinished"] == "undefined" and status["operation"] == "none" and status["pending"] == []
 
 
+_MEMBERS = "{mnesia:system_info(is_running), mnesia:system_info(db_nodes), mnesia:system_info(running_db_nodes)}"
+_OPERATION = "maps:with([unfinished, operation, pending], element(2, easy_cluster:status()))"
+#: What waits in Mnesia: the calls of each process that is inside of it, and is none of its servers at rest.
+_WAITING = """
+    Inside = [mnesia_schema, mnesia_loader, mnesia_dumper, mnesia_recover, mnesia_locker, mnesia_tm, mnesia_controller],
+    [[{Module, Function} || {Module, Function, _, _} <- Stack]
+     || Pid <- processes(), {_, Stack} <- [process_info(Pid, current_stacktrace)],
+        lists:any(fun({Module, Function, _, _}) ->
+                          lists:member(Module, Inside) andalso not lists:member(Function, [doit_loop, loop, loop2])
+                  end, Stack)]"""
+
+
+def facts(world: World) -> list[str]:
+    """What both nodes say of themselves where there is no view to compare."""
+    said = []
+    asked = [(world.here, [_MEMBERS, _OPERATION, _WAITING]), (world.other, [_MEMBERS, _WAITING])]
+    for node, text in [(node, text) for node, texts in asked for text in texts]:
+        try:
+            said.append(f"{node.name}: {node.printed(text)}")
+        except ErlangError as error:
+            said.append(f"{node.name}: {error}"[:200])
+    return said
+
+
 def journals(world: World) -> set[bytes]:
     """The ids of the operations that have a journal."""
     return {path.stem.encode() for path in (world.here.spool / "easy_cluster" / "journal").glob("*.journal")}
@@ -114,20 +161,23 @@ def judged(world: World, operation: Operation, former: dict, end: dict, killed: 
     """The verdict on a node that has been started again, and whose recovery has ended."""
     states = {COMPLETED: end, RESTORED: former}
     seen, outcome = _settled_view(world, states, killed)
-    acknowledged = world.other.eval("lab_numbers:stop()", 20)
+    acknowledged = synced(world) if killed.member == "m" else world.other.eval("lab_numbers:stop()", 20)
     if outcome:
         went_back = outcome == RESTORED and operation.forward and killed.has_begun()
         verdict = Verdict(outcome, ["it went back, and had no way back"] if went_back else [])
     else:
-        from_end, from_former = _differences(seen, end), _differences(seen, former)
+        from_end, from_former = (_differences(*_comparable(seen, state, killed, former)) for state in (end, former))
         nearer = ("uninterrupted end", from_end) if len(from_end) <= len(from_former) else ("former state", from_former)
         verdict = Verdict(LOST, [f"not the {nearer[0]}: {difference}" for difference in nearer[1]])
     verdict.wrong += _records(world, acknowledged, seen, before.records)
     verdict.wrong += _accounts(world, seen, former, end)
     verdict.wrong += _leftovers(world)
     verdict.wrong += _checkpoints(world)
-    verdict.wrong += _history(world, operation, verdict.outcome, killed, before.journals)
-    verdict.wrong += _log(world, killed, before.log_size)
+    if killed.member:
+        verdict.wrong += _history_beside(world, operation, verdict.outcome, killed, before.journals)
+    else:
+        verdict.wrong += _history(world, operation, verdict.outcome, killed, before.journals)
+        verdict.wrong += _log(world, killed, before.log_size)
     if before.fences:
         verdict.wrong += _fenced(world, verdict.outcome, before.fences)
     if verdict.wrong:
@@ -174,7 +224,7 @@ def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, 
             seen = view(world)
         except ErlangError:
             return False
-        outcome = next((name for name, state in states.items() if _is(seen, state, name, killed)), None)
+        outcome = end_of(seen, states, killed)
         return outcome is not None
 
     try:
@@ -184,9 +234,17 @@ def _settled_view(world: World, states: dict[str, dict], killed: Killed | None, 
     return seen, outcome
 
 
-def _is(seen: dict, state: dict, outcome: str, killed: Killed | None) -> bool:
+def end_of(seen: dict, states: dict[str, dict], killed: Killed | None) -> str | None:
+    """Which of the states it is, if it is one of them."""
+    return next((name for name, state in states.items() if _is(seen, state, name, killed, states[RESTORED])), None)
+
+
+def _is(seen: dict, state: dict, outcome: str, killed: Killed | None, former: dict) -> bool:
     if seen == state:
         return True
+    if killed and killed.member:
+        seen, state = _comparable(seen, state, killed, former)
+        return seen == state
     # A VM that is killed loses its memory, unless that was on disc at the moment.
     if killed and not killed.memory_is_gone(outcome):
         return False
@@ -198,6 +256,22 @@ def _without_memory(of: dict) -> dict:
     tables = {name: {**table, "rows": 0} if table["copies"] == _IN_MEMORY_HERE else table
               for name, table in of["here"]["tables"].items()}  # fmt: skip
     return {**of, "here": {**of["here"], "tables": tables}}
+
+
+def _comparable(seen: dict, state: dict, killed: Killed, former: dict) -> tuple[dict, dict]:
+    """Both without the rows that went with the member's memory."""
+    gone = _in_memory_there(former) | _in_memory_there(state) if killed.member == "m" else set()
+    return _without_rows(seen, gone), _without_rows(state, gone)
+
+
+def _in_memory_there(state: dict) -> set[str]:
+    """The tables whose only copy is in the memory of the other node: its kill takes their rows."""
+    return {name for name, table in state["other"]["tables"].items() if table["copies"] == _IN_MEMORY_THERE}
+
+
+def _without_rows(of: dict, names: set[str]) -> dict:
+    return {node: {**state, "tables": {name: {**table, "rows": 0} if name in names else table for name, table in state["tables"].items()}}
+            for node, state in of.items()}  # fmt: skip
 
 
 def _differences(seen: dict, expected: dict) -> list[str]:
@@ -301,6 +375,18 @@ def _history(world: World, operation: Operation, outcome: str, killed: Killed, e
         return [*wrong, "history() knows nothing of it"]
     said = past[-1]["outcome"]
     return wrong + ([] if said == _HISTORY.get(outcome, said) else [f"{outcome}, and history() says {said}"])
+
+
+def _history_beside(world: World, operation: Operation, outcome: str, killed: Killed, earlier: set[bytes]) -> list[str]:
+    """history() says how it ended; of what can only be asked for anew, how that ended."""
+    past = [each["outcome"] for each in call(world.here, "history()")[1] if each["id"] not in earlier]
+    if not past:
+        return ["history() knows nothing of it"] if killed.has_begun() else []
+    if outcome == COMPLETED and past[-1] == STOPPED and killed.has_come_to_its_check():
+        # Everything is done, and the member was not there to be asked.
+        return []
+    wanted = COMPLETED if operation.forward else outcome
+    return [] if past[-1] == _HISTORY.get(wanted, past[-1]) else [f"{outcome}, and history() says {', '.join(past)}"]
 
 
 def _log(world: World, killed: Killed, log_from: int) -> list[str]:

@@ -1,12 +1,14 @@
-"""Kills a node just before the change that was asked for; see `erlang/lab_faults.erl` for how."""
+"""Kills a node just before the change that was asked for, or has something happen to another one there; see `erlang/lab_faults.erl`."""
 
 import functools
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import EjabberdNode, Lab
+from lab import EjabberdNode, Lab, wait_until
 from lab.etf import decode
 from lab.node import REPOSITORY
 
@@ -66,6 +68,31 @@ class Killer:
         self.node.eval_until_it_dies(text, timeout)
         return None
 
+    def run_beside(self, expression: str, timeout: float, happens: Callable[[Callable[[], None], Callable[[], bool]], None],
+                   change: int = 0, step: int = 0, after: int | None = None) -> object:  # fmt: skip
+        """The answer of the expression, or the error in which it ended, while something happens at a moment of it.
+
+        The moment is before the change or the step, which waits; or so many milliseconds `after` the change has begun, which goes on.
+        `happens` gets what lets it go on, and what says whether it has ended.
+        """
+        moment = self.folder / "moment"
+        over = self.folder / "moment.over"
+        for path in (moment, over):
+            path.unlink(missing_ok=True)
+        plan = self._plan("operation", change, after, node=self.node.name, step=step, moment=moment)
+        text = f"ok = lab_faults:arm({plan}), lab_faults:finished(begin {expression} end)"
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(self.node.eval, text, timeout)
+            try:
+                wait_until(lambda: moment.exists() or running.done(), timeout, "the moment", every=0.002)
+                if moment.exists():
+                    happens(over.touch, running.done)
+            finally:
+                over.touch()
+        if not moment.exists():
+            raise RuntimeError(f"it has ended without the moment: {running.result()!r}")
+        return running.exception() or running.result()
+
     def run_rename(self, old: str, new: str, kill_at: int, timeout: float, early: int | None = None, power: bool = False) -> bool:
         """`easy-cluster rename` to its end, or until the VM that does the work is killed; whether it has come to its end."""
         (self._installed / _PLAN).write_text(self._plan("operation", kill_at, early, power, old) + ".\n")
@@ -88,14 +115,17 @@ class Killer:
         """Later starts neither count nor are killed."""
         (self._installed / _PLAN).unlink(missing_ok=True)
 
-    def _plan(self, name: str, kill_at: int, early: int | None = None, power: bool = False, node: str = "") -> str:
+    def _plan(self, name: str, kill_at: int, early: int | None = None, power: bool = False, node: str = "", step: int = 0,
+              moment: Path | None = None) -> str:  # fmt: skip
         trace = self.folder / name
         trace.unlink(missing_ok=True)
         for path in self.shadow.iterdir():
             path.unlink()
         shadow = f'"{self.shadow}"' if power else "none"
-        moment = "infinity" if early is None else early
-        return f'#{{node => \'{node}\', kill_at => {kill_at}, early => {moment}, trace => "{trace}", shadow => {shadow}}}'
+        when = "infinity" if early is None else early
+        file = f'"{moment}"' if moment else "none"
+        return (f'#{{node => \'{node}\', kill_at => {kill_at}, early => {when}, step => {step}, moment => {file}, '
+                f'trace => "{trace}", shadow => {shadow}}}')  # fmt: skip
 
     def changes(self, name: str = "operation") -> list[Change]:
         """What the operation, or the recovery, has changed and synced, in order. Paths in the spool are relative to it."""

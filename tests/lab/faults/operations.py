@@ -25,6 +25,11 @@ class Operation:
     renames: bool = False
 
     @property
+    def has_member(self) -> bool:
+        """Whether it has another node do something."""
+        return not self.baseline and (not self.scene.strangers or "{other}" in self.expression)
+
+    @property
     def prepare(self) -> str:
         """What is done before the counting begins."""
         return _COUNT_CALLS if self.baseline else ""
@@ -42,13 +47,14 @@ _COUNT_CALLS = """
                                       ++ [{mnesia, Function} || Function <- [delete_schema, change_config, change_table_copy_type,
                                                                              add_table_copy, wait_for_tables]]),"""
 
-#: Adds copies, takes one away, has one stored otherwise, on both nodes.
+#: Adds copies, takes one away, has one stored otherwise, on both nodes. The one that goes is of no module of ejabberd's, as that would make
+#: itself another copy when it starts again.
 _REPAIR = """
     application:set_env(easy_cluster, policy, <<"
 copies: all
 tables:
   lab_log: {{storage: disc_copies}}
-  roster: {{copies: 1, pins: {here}}}
+  lab_spare: {{copies: 1, pins: {here}}}
 ">>),
     easy_cluster:repair()"""
 

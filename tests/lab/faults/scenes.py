@@ -15,6 +15,7 @@ from .killing import Killer, load
 _WITHOUT = ("mod_blocking", "mod_bosh", "mod_carboncopy", "mod_last", "mod_mam", "mod_ping", "mod_pubsub", "mod_push",
             "mod_shared_roster", "mod_stream_mgmt", "mod_vcard", "mod_version")  # fmt: skip
 PASSWORD = "secret"
+LARGE_ROWS = 200_000
 #: Accounts of the node that is killed, and of the other one. The first of each logs in, the second has messages waiting.
 ACCOUNTS = {"here": ("alice", "arthur"), "other": ("bob", "beatrix")}
 
@@ -62,7 +63,8 @@ def _with_data(here: EjabberdNode, other: EjabberdNode) -> None:
             until_kept = f"length(mnesia:dirty_read(offline_msg, {{<<\"{away}\">>, <<\"{node.domain}\">>}})) =:= 1"
             wait_until(lambda node=node, text=until_kept: node.eval(text), 10, "the offline message")
     load(other, "lab_numbers")
-    other.eval("lab_numbers:make_table()")
+    other.eval("lab_numbers:make_table(), {atomic, ok} = mnesia:create_table(lab_spare, [{disc_only_copies, [node()]}]), "
+               "[ok = mnesia:dirty_write({lab_spare, Key, Key}) || Key <- lists:seq(1, 5)]")  # fmt: skip
 
 
 def _as_slave(here: EjabberdNode, other: EjabberdNode) -> None:
@@ -72,6 +74,13 @@ def _as_slave(here: EjabberdNode, other: EjabberdNode) -> None:
 def _as_master(here: EjabberdNode, other: EjabberdNode) -> None:
     assert here.eval(f"easy_cluster:join_as_master('{other.name}')", 60) == "ok"
     assert here.eval(_MIXED.format(here=here.name, other=other.name)) == "ok"
+
+
+def _with_a_large_table(_here: EjabberdNode, other: EjabberdNode) -> None:
+    other.eval(f"""
+        {{atomic, ok}} = mnesia:create_table(lab_large, [{{disc_copies, [node()]}}]),
+        mnesia:async_dirty(fun() -> [ok = mnesia:write({{lab_large, Key, {{Key, <<"a text that makes the row longer">>}}}})
+                                     || Key <- lists:seq(1, {LARGE_ROWS})], ok end)""", 60)  # fmt: skip
 
 
 def _bereft(here: EjabberdNode, other: EjabberdNode, third: EjabberdNode) -> None:
@@ -121,6 +130,9 @@ BACKED_UP = Scene("backed-up", STRANGERS, _backed_up, strangers=True)
 #: Strangers; the node that is killed is not running.
 STOPPED = Scene("stopped", STRANGERS, _nothing_more, strangers=True, stopped=True)
 
+#: Strangers; the other node has a table that takes a while to be copied.
+LARGE = Scene("large", STRANGERS, _with_a_large_table, strangers=True)
+
 #: Hosts are made one at a time.
 _making = threading.Lock()
 
@@ -137,7 +149,9 @@ class World:
         self.own_name, self.new_name = self.here.name, f"renamed@{here.name}"
         self.third_name = f"ejabberd@{third}"
         self._third_host = third
-        self._off = self.here.spool / ".ejabberd-modules.off"
+        self._equipped = False
+        #: Set when nothing more is to be waited for.
+        self.closed = threading.Event()
         lab.start(*self.nodes)
         self.here.install_easy_cluster()
         self.killer.instrument_installed()
@@ -149,11 +163,13 @@ class World:
         """What the nodes are called where worlds are compared."""
         return {self.own_name: "here", self.new_name: "renamed", self.other.name: "other", self.third_name: "third"}
 
-    def begin(self, scene: Scene, baseline: bool = False, running: bool = False) -> None:
+    def begin(self, scene: Scene, baseline: bool = False, running: bool = False, equipped: bool = False) -> None:
         """Both nodes are in the scene, as if nothing had ever happened. Without easy_cluster for the baseline; `running` also where
-        the scene has a stopped node."""
+        the scene has a stopped node; `equipped` with easy_cluster on the other node as well."""
+        if equipped:
+            self._equip()
         self._make(scene)
-        self._copy_back(scene, self.nodes, baseline, running)
+        self._copy_back(scene, self.nodes, baseline, running, equipped)
 
     def begin_here(self, scene: Scene, baseline: bool = False) -> None:
         """As `begin`, when the other node has nothing too much but the name of this one, and the fence that it was given."""
@@ -171,7 +187,7 @@ class World:
         if saved.exists():
             shutil.copytree(saved, own)
             _owned(own)
-        self._fill_memory(scene)
+        self.fill_memory(scene)
 
     def call_here(self, name: str) -> None:
         """The node that is killed gets another name, from its next start on."""
@@ -198,6 +214,14 @@ class World:
         for node in self.nodes:
             shutil.copytree(node.spool, self._folder(scene, node), ignore=_ignored)
 
+    def _equip(self) -> None:
+        if self._equipped:
+            return
+        self._end(self.other)
+        self.other.start()
+        self.other.install_easy_cluster()
+        self._equipped = True
+
     def _third(self) -> EjabberdNode:
         with _making:
             return self.lab.host(self._third_host).ejabberd(without=_WITHOUT)
@@ -205,7 +229,7 @@ class World:
     def _folder(self, scene: Scene, node: EjabberdNode) -> Path:
         return node.host.folder / f"scene-{scene.name}"
 
-    def _copy_back(self, scene: Scene, nodes, baseline: bool, running: bool = False) -> None:
+    def _copy_back(self, scene: Scene, nodes, baseline: bool, running: bool = False, equipped: bool = False) -> None:
         for node in nodes:
             self._end(node)
         self.call_here(self.own_name)
@@ -215,7 +239,9 @@ class World:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             shutil.copytree(self._folder(scene, node), node.spool, dirs_exist_ok=True)
             _owned(node.spool)
-        self._set_aside(baseline)
+        _set_aside(self.here, baseline)
+        if self.other in nodes:
+            _set_aside(self.other, not equipped)
         started = [node for node in nodes if running or not (scene.stopped and node is self.here)]
         if started:
             self.lab.start(*started)
@@ -223,28 +249,38 @@ class World:
             load(node, "lab_view", "lab_numbers")
         if baseline:
             load(self.here, "lab_faults")
-        self._fill_memory(scene)
+        self.fill_memory(scene)
 
-    def _fill_memory(self, scene: Scene) -> None:
+    def fill_memory(self, scene: Scene) -> None:
+        """Writes the rows of the scene that are in no file."""
         owners = [(self.other, "other")] + [(self.here, "here")] * (scene.strangers and not scene.stopped)
         for node, owner in owners:
             assert node.eval(_IN_MEMORY.format(owner=owner)) == "ok"
-
-    def _set_aside(self, baseline: bool) -> None:
-        if baseline and not self._off.exists():
-            self.here.modules.rename(self._off)
-        if not baseline and self._off.exists():
-            self._off.rename(self.here.modules)
 
     def _end(self, node: EjabberdNode) -> None:
         with contextlib.suppress(RuntimeError, ProcessLookupError):
             node.kill()
         node.destroy()
 
+    def go_on(self) -> None:
+        """Ends what nobody waits for any more, before it starts nodes again."""
+        if self.closed.is_set():
+            raise RuntimeError("the laboratory is being closed")
+
     def close(self) -> None:
         """Ends both nodes."""
+        self.closed.set()
         for node in self.nodes:
             node.destroy()
+
+
+def _set_aside(node: EjabberdNode, aside: bool) -> None:
+    """The modules that are installed there, which are then not found by its next start; or back."""
+    off = node.spool / ".ejabberd-modules.off"
+    if aside and not off.exists() and node.modules.exists():
+        node.modules.rename(off)
+    if not aside and off.exists():
+        off.rename(node.modules)
 
 
 def _is_lasting(name: str) -> bool:

@@ -9,11 +9,14 @@ from .judge import COMPLETED, LOST, RESTORED, STUCK
 from .operations import BY_NAME, OPERATIONS
 
 _OUTCOMES = [COMPLETED, RESTORED, LOST, STUCK]
-_VARIANTS = {"killed": "killed", "power": "power lost", "twice": "killed again in its recovery"}
+_VARIANTS = {"killed": "killed", "power": "power lost", "twice": "killed again in its recovery", "member": "member killed",
+             "away": "member away"}  # fmt: skip
 
 
 def variant(result: Result) -> str:
     """What was done at the point."""
+    if result.point.member:
+        return "away" if result.point.away else "member"
     if result.point.recovery is not None:
         return "twice"
     return "power" if result.point.power else "killed"

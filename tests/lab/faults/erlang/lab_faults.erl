@@ -3,6 +3,8 @@
 %% A change is a call by a module of easy_cluster that does more than look: of `file', of Mnesia, of applications, or of these on another
 %% node; or any call that the caller of instrument_loaded/2 names. The modules' own code is compiled once more with these calls going through call/3; nothing else in them
 %% differs. Each change that was made, and each sync, is written to a trace, from which a power loss can be made.
+%%
+%% Where something else is to happen to another node, this VM says when the moment has come, by a file, and waits for a second one.
 -module(lab_faults).
 
 %% Before
@@ -16,10 +18,15 @@
 -type plan() :: #{%% Who counts; VMs of other names have the same file to read.
                   node := node(),
                   trace := file:filename(),
-                  %% The change that is not made any more; 0 for none.
+                  %% The change that is not made any more; 0 for none. With a moment, that change is the one before which it comes.
                   kill_at := non_neg_integer(),
-                  %% How long after the change before it the VM is ended, if that is not later; milliseconds.
+                  %% How long after the change before it the VM is ended, if that is not later; milliseconds. With a moment, how long
+                  %% after the change has begun that comes.
                   early := non_neg_integer() | infinity,
+                  %% The step before which the moment comes; 0 for none.
+                  step := non_neg_integer(),
+                  %% The file that says that the moment has come; none where it is this VM that is ended.
+                  moment := file:filename() | none,
                   %% Where files that lose their name get another one; none when nobody will ask.
                   shadow := file:filename() | none}.
 
@@ -34,7 +41,9 @@
                  erlang => [set_cookie],
                  easy_cluster_schema => [add_copies, delete_copy],
                  %% Those that ask for one of the above.
-                 easy_cluster_rpc => [batch, call]}).
+                 easy_cluster_rpc => [batch, call],
+                 %% No change of its own.
+                 easy_cluster_step => [run]}).
 %% They start and stop what has nothing to do with an operation.
 -define(NO_CALLS, ["easy_cluster_app", "easy_cluster_configuration"]).
 %% Files that are made and deleted to see whether that is possible; see easy_cluster_directory:writable/1.
@@ -95,8 +104,8 @@ through(Line, Module, Function, Args) ->
     {call, Line, {remote, Line, {atom, Line, ?MODULE}, {atom, Line, call}}, [{atom, Line, Module}, {atom, Line, Function}, List]}.
 
 -spec arm(plan()) -> ok.
-arm(#{node := Node, kill_at := KillAt, early := _, trace := _, shadow := _} = Plan) when Node =:= node() ->
-    ok = persistent_term:put(?MODULE, Plan#{count => counters:new(1, [])}),
+arm(#{node := Node, kill_at := KillAt, early := _, step := _, moment := _, trace := _, shadow := _} = Plan) when Node =:= node() ->
+    ok = persistent_term:put(?MODULE, Plan#{count => counters:new(1, []), steps => counters:new(1, [])}),
     ok = end_early(Plan, KillAt =:= 1).
 
 -spec disarm() -> ok.
@@ -126,11 +135,16 @@ call(Module, Function, Args) ->
         {off, _, _} -> done(Function, Args, apply(Module, Function, Args));
         {_, _, true} -> done(Function, Args, apply(Module, Function, Args));
         {_, look, _} -> done(Function, Args, apply(Module, Function, Args));
+        {Plan, step, _} ->
+            begun(Plan, Args),
+            apply(Module, Function, Args);
         {Plan, sync, _} -> traced(Plan, 0, file, Function, Paths, #{}, Args, apply(Module, Function, Args));
         {Plan, change, _} ->
             Number = next(Plan),
             Known = before(Plan, Number, Module, Function, Args, Paths),
-            traced(Plan, Number, Module, Function, Paths, Known, Args, apply(Module, Function, Args))
+            {Took, Result} = timer:tc(Module, Function, Args),
+            Facts = Known#{there => is_there(Module, Function, Args), took => Took div 1000},
+            traced(Plan, Number, Module, Function, Paths, Facts, Args, Result)
     end.
 
 kind(file, open, [_Path, Modes]) ->
@@ -147,6 +161,13 @@ kind(easy_cluster_rpc, call, [_Node, Module, Function | _]) ->
     kind_there([{Module, Function}]);
 kind(easy_cluster_rpc, batch, [_Node, Calls | _]) ->
     kind_there([{Module, Function} || {Module, Function, _Args} <- Calls]);
+%% Neither the connections before the first step nor the way back are steps of the plan.
+kind(easy_cluster_step, run, [_Action, #{undoing := true}]) ->
+    look;
+kind(easy_cluster_step, run, [_Action, #{id := _}]) ->
+    step;
+kind(easy_cluster_step, run, _Args) ->
+    look;
 kind(_Module, _Function, _Args) ->
     change.
 
@@ -156,12 +177,50 @@ kind_there(Calls) ->
         _Changes -> change
     end.
 
-next(#{count := Count, kill_at := KillAt}) ->
+next(#{count := Count} = Plan) ->
     ok = counters:add(Count, 1, 1),
-    case counters:get(Count, 1) of
-        KillAt -> halted();
-        Number -> Number
+    Number = counters:get(Count, 1),
+    ok = reached(Plan, Number),
+    Number.
+
+reached(#{kill_at := Number, moment := none}, Number) -> halted();
+reached(#{kill_at := Number, early := infinity} = Plan, Number) -> held(Plan);
+reached(#{kill_at := Number, early := Early} = Plan, Number) ->
+    _ = spawn(fun() -> receive after Early -> come(Plan) end end),
+    ok;
+reached(_Plan, _Number) -> ok.
+
+begun(#{steps := Steps, trace := Trace} = Plan, [Action | _]) ->
+    ok = counters:add(Steps, 1, 1),
+    Number = counters:get(Steps, 1),
+    ok = written(Trace, {0, {easy_cluster_step, run}, [text(action(Action))], #{step => Number, ok => true}}),
+    case Plan of
+        #{step := Number} -> held(Plan);
+        #{} -> ok
     end.
+
+action({Name, _Args}) -> atom_to_list(Name);
+action(Name) -> atom_to_list(Name).
+
+held(#{moment := File} = Plan) ->
+    ok = come(Plan),
+    wait_for(File ++ ".over").
+
+come(#{moment := File}) ->
+    file:write_file(File, <<>>, [raw]).
+
+wait_for(File) ->
+    case filelib:is_file(File) of
+        true -> ok;
+        false -> receive after 5 -> wait_for(File) end
+    end.
+
+%% Whether other members take part in a change. A Mnesia that starts or stops here does so with theirs.
+is_there(file, _Function, _Args) -> false;
+is_there(erlang, _Function, _Args) -> false;
+is_there(mnesia, dump_log, _Args) -> false;
+is_there(application, _Function, [App | _]) -> App =:= mnesia;
+is_there(_Module, _Function, _Args) -> true.
 
 paths(file, Function, [From, To]) when Function =:= rename; Function =:= make_link; Function =:= copy -> [text(From), text(To)];
 paths(file, Function, [File | _]) when Function =:= pwrite; Function =:= write; Function =:= truncate; Function =:= sync;
@@ -219,12 +278,15 @@ name(Event) -> io_lib:format("~0P", [Event, 5]).
 
 traced(#{trace := Trace, kill_at := KillAt} = Plan, Number, Module, Function, Paths, Known, Args, Result) ->
     Facts = Known#{ok => is_ok(Result), at => erlang:monotonic_time(millisecond)},
-    Entry = term_to_binary({Number, {Module, Function}, Paths, Facts}),
-    ok = file:write_file(Trace, [<<(byte_size(Entry)):32>>, Entry], [append, raw]),
+    ok = written(Trace, {Number, {Module, Function}, Paths, Facts}),
     ok = end_early(Plan, Number > 0 andalso Number =:= KillAt - 1),
     done(Function, Args, Result).
 
-end_early(#{early := Early}, true) when is_integer(Early) ->
+written(Trace, Term) ->
+    Entry = term_to_binary(Term),
+    file:write_file(Trace, [<<(byte_size(Entry)):32>>, Entry], [append, raw]).
+
+end_early(#{early := Early, moment := none}, true) when is_integer(Early) ->
     _ = spawn(fun() -> receive after Early -> halted() end end),
     ok;
 end_early(_Plan, _IsLastChange) ->
