@@ -7,7 +7,7 @@
 -export([unfinished/1, plan_of/2, plans/1]).
 -export([history/1, history/2]).
 -export([drop_kept/2, drop_archive/2, finish_drops/1]).
--export([pending/1, forgotten/3]).
+-export([pending/1, forgotten/3, unfenced/1]).
 -export([copied/1]).
 
 %% In the journal: an interrupted operation goes forward, and what needs a stopped Mnesia for that is done.
@@ -609,6 +609,17 @@ pending_in({ok, #{events := Entries}}) ->
     Left -- [Node || {_, _, {forgotten, Node}} <- Entries];
 pending_in({error, _Damaged}) ->
     [].
+
+%% Whether an operation here has left the cluster without its fence, as a member was down.
+-spec unfenced(file:filename()) -> boolean().
+unfenced(Directory) ->
+    case easy_cluster_journal:list(Directory) of
+        {error, _Unreadable} -> false;
+        Ids -> lists:any(fun(Id) -> is_unfenced(easy_cluster_journal:read(Directory, Id)) end, Ids)
+    end.
+
+is_unfenced({ok, #{events := Entries}}) -> [left || {_, _, {done, _, #{not_fenced := _}}} <- Entries] =/= [];
+is_unfenced({error, _Damaged}) -> false.
 
 %% Notes that a member has forgotten this node after all.
 -spec forgotten(file:filename(), binary(), node()) -> ok | {error, term()}.

@@ -5,7 +5,7 @@
 %% before its cluster had the fence does not know it; the schema itself gets a new cookie then, with the same effect.
 -module(easy_cluster_fence).
 
--export([ensure/0]).
+-export([ensure/1, complete/0]).
 -export([renew/2]).
 -export([renew_schema/2]).
 -export([forget/2]).
@@ -15,16 +15,42 @@
 -type result() :: {ok, map()} | {error, term()}.
 
 %% Gives every member that runs the fence. Its rows, of which there are none, belong to each node alone, so that it is
-%% loaded whoever is down. It is not made while a member is down: that one would know of a table which it can never load.
--spec ensure() -> result().
-ensure() ->
-    Down = mnesia:system_info(db_nodes) -- mnesia:system_info(running_db_nodes),
+%% loaded whoever is down. It is not made while a member is down: that one would know of a table which it can never load. One that
+%% goes down just now is waited for until Mnesia counts it so.
+-spec ensure(timeout()) -> result().
+ensure(Timeout) ->
+    _ = easy_cluster_gather:until(fun() -> element(1, ensure_now()) =:= ok end, Timeout),
+    ensure_now().
+
+ensure_now() ->
+    Down = down(mnesia:system_info(db_nodes)),
     case {on_disc(mnesia:system_info(running_db_nodes)), lists:member(?TABLE, mnesia:system_info(tables)), Down} of
         {[], _, _} -> {ok, #{}};
         {Nodes, true, _} -> add_copies(Nodes -- mnesia:table_info(?TABLE, disc_copies));
         {Nodes, false, []} -> created(mnesia:create_table(?TABLE, definition(Nodes)));
         {_Nodes, false, Down} -> {ok, #{not_fenced => Down}}
     end.
+
+%% Makes the fence that could not be made while a member was down, under the lock of the cluster. Whether there is nothing left to do.
+-spec complete() -> boolean().
+complete() ->
+    case mnesia:system_info(is_running) =:= yes andalso mnesia:system_info(db_nodes) of
+        false -> false;
+        [_Alone] -> true;
+        Members -> complete(Members, down(Members))
+    end.
+
+complete(Members, []) ->
+    case easy_cluster_lock:take(Members) of
+        ok ->
+            try ensure_now() =:= {ok, #{}}
+            after easy_cluster_lock:release(Members)
+            end;
+        {error, _Held} ->
+            false
+    end;
+complete(_Members, _Down) ->
+    false.
 
 %% A node with its schema in memory has no old directory to come back with.
 on_disc(Nodes) ->
@@ -36,7 +62,7 @@ definition(Nodes) ->
 
 created({atomic, ok}) -> {ok, #{}};
 %% Another member was faster.
-created({aborted, {already_exists, ?TABLE}}) -> ensure();
+created({aborted, {already_exists, ?TABLE}}) -> ensure_now();
 created({aborted, Reason}) -> {error, Reason}.
 
 add_copies([]) ->

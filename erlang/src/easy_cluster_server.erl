@@ -8,7 +8,7 @@
 
 -export([start_link/0]).
 -export([run/2, backup/3]).
--export([pending/2]).
+-export([pending/2, unfenced/0]).
 -export([resume/0, resume/1]).
 -export([drop_kept/2, drop_archive/2]).
 -export([state/0, executor/0]).
@@ -92,6 +92,11 @@ outlived(Monitor) ->
 pending(Id, Nodes) ->
     gen_server:cast(?MODULE, {pending, [{Id, Node} || Node <- Nodes]}).
 
+%% The cluster has no fence yet, as a member is down.
+-spec unfenced() -> ok.
+unfenced() ->
+    gen_server:cast(?MODULE, unfenced).
+
 %% The operation that has just failed goes on in a while.
 -spec resume() -> ok.
 resume() ->
@@ -127,6 +132,7 @@ take_up(#state{pending = Known} = State) ->
     Pending = lists:usort(easy_cluster_executor:pending(Directory) ++ Known),
     ok = easy_cluster_bar:here(nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
+    _ = [fence_later() || easy_cluster_executor:unfenced(Directory)],
     State#state{pending = Pending}.
 
 %% Mnesia may have its directory elsewhere meanwhile, and a journal is being written. Nobody waits for the result.
@@ -188,6 +194,9 @@ handle_cast(resume, State) ->
 handle_cast({event, Tag, Event}, #state{operation = #{tag := Tag, owner := Owner, progress := Progress} = Operation} = State) ->
     [Owner ! {Tag, event, Event} || is_pid(Owner), Owner =/= self()],
     {noreply, State#state{operation = Operation#{step := last_step(Event, Operation), progress := easy_cluster_progress:event(Event, Progress)}}};
+handle_cast(unfenced, State) ->
+    fence_later(),
+    {noreply, State};
 handle_cast({pending, []}, State) ->
     {noreply, State};
 handle_cast({pending, More}, #state{pending = Pending} = State) ->
@@ -221,6 +230,20 @@ handle_info(retry, #state{operation = none, pending = Pending} = State) ->
     {noreply, State};
 handle_info(retry, State) ->
     retry_later(),
+    {noreply, State};
+%% Not while an operation runs, which has the lock or may want it.
+handle_info(fence, #state{operation = none} = State) ->
+    Server = self(),
+    Complete = fun(fence) -> easy_cluster_fence:complete() end,
+    _ = spawn_link(fun() -> Server ! {fenced, easy_cluster_rpc:parallel(Complete, [fence], infinity) =:= [{fence, {ok, true}}]} end),
+    {noreply, State};
+handle_info(fence, State) ->
+    fence_later(),
+    {noreply, State};
+handle_info({fenced, true}, State) ->
+    {noreply, State};
+handle_info({fenced, false}, State) ->
+    fence_later(),
     {noreply, State};
 handle_info({retried, Answers}, #state{pending = Pending} = State) ->
     Left = easy_cluster_forget:left_behind(Answers),
@@ -305,6 +328,10 @@ retry_all(Pending) ->
 
 retry_later() ->
     _ = erlang:send_after(?RETRY_INTERVAL, self(), retry),
+    ok.
+
+fence_later() ->
+    _ = erlang:send_after(?RETRY_INTERVAL, self(), fence),
     ok.
 
 note_forgotten({Id, Node}) ->

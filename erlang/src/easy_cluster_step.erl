@@ -24,6 +24,9 @@
 -define(RECONNECT_TIMEOUT, 2000).
 -define(TABLES_INTERVAL, 500).
 -define(PROGRESS_INTERVAL, 200).
+%% How long Mnesia may take to end a change in which a member was lost. One that is back within a second may never be missed there,
+%% and waits for the lock that the change has.
+-define(LOST_TIMEOUT, 30000).
 
 -spec run(action(), context()) -> {ok, evidence()} | {error, term()}.
 run({connect, #{nodes := Nodes}}, _Context) ->
@@ -106,8 +109,8 @@ run({renew_schema, Arguments}, #{timeout := Timeout}) ->
     unless_mnesia_stops(fun() -> easy_cluster_fence:renew_schema(Arguments, Timeout) end);
 run({unbar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_bar:off(Nodes, Members, Timeout);
-run(ensure_fence, _Context) ->
-    unless_mnesia_stops(fun easy_cluster_fence:ensure/0);
+run(ensure_fence, #{timeout := Timeout}) ->
+    fenced(unless_mnesia_stops(fun() -> easy_cluster_fence:ensure(Timeout) end));
 run({archive_drift, Args}, Context) ->
     easy_cluster_mend:archive(Args, Context);
 run({mend_rows, Args}, Context) ->
@@ -145,6 +148,13 @@ directory_step(Function, #{directory := Directory, id := Id}) ->
 archive_file(Table, #{directory := Directory, id := Id}) ->
     #{archive := Folder} = easy_cluster_directory:paths(Directory, Id),
     filename:join(Folder, easy_cluster_rows:file_name(Table)).
+
+%% It is made as soon as all run.
+fenced({ok, #{not_fenced := _}} = Result) ->
+    easy_cluster_server:unfenced(),
+    Result;
+fenced(Result) ->
+    Result.
 
 %%% The distribution
 
@@ -328,17 +338,24 @@ unmonitor_node(Node) ->
 
 %% When a member is lost, Mnesia goes on: it ends the change, and not because of who asked for it, but for reasons of its own. It
 %% aborts it at once where the member had the only copy to read from, and carries it out otherwise (each seen on OTP 25). So it has
-%% failed when Mnesia has ended with it, and not before: whoever has the lock of the cluster next would find it under way.
+%% failed when Mnesia has ended with it, and not before: whoever has the lock of the cluster next would find it under way. A change that
+%% hangs is given up.
 answer(#{pid := Pid, asked := Asked, mnesia := Mnesia, every := Every, report := Report} = Waiting, Lost) ->
     receive
         {'DOWN', Asked, process, Pid, {answer, Given}} -> unless_lost(Lost, Given);
         {'DOWN', Asked, process, Pid, Reason} -> unless_lost(Lost, {aborted, Reason});
         {'DOWN', Mnesia, process, _, Reason} -> {aborted, {mnesia_stopped, Reason}};
-        {nodedown, Node} -> answer(Waiting, [Node | Lost])
+        {nodedown, Node} -> answer(Waiting#{until => erlang:monotonic_time(millisecond) + ?LOST_TIMEOUT}, [Node | Lost])
     after Every ->
         Report(),
-        answer(Waiting, Lost)
+        case Waiting of
+            #{until := Until} -> answer_until(erlang:monotonic_time(millisecond) >= Until, Waiting, Lost);
+            #{} -> answer(Waiting, Lost)
+        end
     end.
+
+answer_until(true, _Waiting, Lost) -> unless_lost(Lost, ok);
+answer_until(false, Waiting, Lost) -> answer(Waiting, Lost).
 
 unless_lost([], Answer) -> Answer;
 unless_lost(Lost, _Answer) -> {aborted, {nodedown, lists:last(Lost)}}.

@@ -11,7 +11,7 @@ who_waits_for_all_tables_while_the_fence_is_made_anew_waits_no_longer_test_() ->
         try
             ok = easy_cluster_peers:start_cluster(Peers, Dir),
             Members = [Node || {_, Node} <- Peers],
-            {ok, #{}} = easy_cluster_peers:call(Here, easy_cluster_fence, ensure, []),
+            {ok, #{}} = easy_cluster_peers:call(Here, easy_cluster_fence, ensure, [5000]),
             Cookie = mnesia(Here, table_info, [?FENCE, cookie]),
             {atomic, ok} = mnesia(Here, delete_table, [?FENCE]),
             Waiting = [wait_on(Peer) || Peer <- Peers],

@@ -203,7 +203,7 @@ def test_who_waits_for_a_fence_that_is_made_anew_is_told(nodes_of, release):
     node.load_easy_cluster()
     # As an ejabberd that starts while it is made anew.
     node.eval("""
-        {ok, #{}} = easy_cluster_fence:ensure(), {atomic, ok} = mnesia:delete_table(easy_cluster_fence),
+        {ok, #{}} = easy_cluster_fence:ensure(5000), {atomic, ok} = mnesia:delete_table(easy_cluster_fence),
         Wait = fun() -> ok = mnesia:wait_for_tables([schema, easy_cluster_fence], infinity), application:set_env(lab, waited, true) end,
         spawn(Wait)""")
     until(node, "lists:keymember({sync_tab, easy_cluster_fence}, 1, element(2, process_info(whereis(mnesia_controller), dictionary)))")
