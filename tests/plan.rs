@@ -854,3 +854,72 @@ fn only_a_member_of_a_whole_cluster_leaves() {
     fallback.facts(HERE).unfinished = Some("1".into());
     assert_eq!(codes(&fallback.inputs(Operation::Leave)), ["unfinished_operation", "fallback_installed"]);
 }
+
+/// What keeps the node from leaving, or the joiner from joining.
+fn blocked_by_majority(lab: &Lab, operation: Operation) -> Option<(String, String)> {
+    let problems = plan::make(&lab.inputs(operation)).err()?;
+    let found = problems.iter().find(|problem| problem.code() == "majority_blocks")?;
+    Some((found.to_string(), found.fix()))
+}
+
+#[test]
+fn who_would_take_a_majority_along_is_told_so_before_anything_stops() {
+    let both = [HERE, THERE];
+    let all = [HERE, THERE, THIRD];
+    let mut two = Lab::joined(&[THERE]);
+    two.table("m", Storage::DiscCopies, &both, &both, 5).majority = true;
+    two.table("t", Storage::DiscCopies, &both, &both, 5);
+    let back = Operation::Rollback(Rollback {
+        id: "20260101T000000.000000Z-join".into(),
+        way: Way::Kept { bytes: 1, rows: Vec::new(), merged: Vec::new() },
+    });
+    for operation in [Operation::Leave, back] {
+        let (evidence, fix) = blocked_by_majority(&two, operation).expect("a problem");
+        assert!(evidence.starts_with("1 table (m) ") && evidence.contains(HERE), "{evidence}");
+        assert!(fix.contains("mnesia:change_table_majority(m, false)"), "{fix}");
+    }
+
+    let mut three = Lab::joined(&[THERE, THIRD]);
+    three.table("m", Storage::DiscCopies, &all, &all, 5).majority = true;
+    three.table("elsewhere", Storage::DiscCopies, &all, &[THERE, THIRD], 5).majority = true;
+    three.table("sessions", Storage::RamCopies, &all, &all, 5).majority = true;
+    assert_eq!(blocked_by_majority(&three, Operation::Leave), None, "two of three copies are left");
+    three.table("it's", Storage::DiscCopies, &all, &[HERE, THIRD], 5).majority = true;
+    let (_, fix) = blocked_by_majority(&three, Operation::Leave).expect("one of two copies is left");
+    assert!(fix.contains(r"mnesia:change_table_majority('it\'s', false)"), "{fix}");
+}
+
+#[test]
+fn a_table_that_is_handed_over_has_no_majority_without_this_node() {
+    let both = [HERE, THERE];
+    let mut lab = Lab::joined(&[THERE]);
+    lab.table("only", Storage::DiscCopies, &both, &[HERE], 5).majority = true;
+    assert!(blocked_by_majority(&lab, Operation::Leave).is_some());
+}
+
+#[test]
+fn a_join_that_the_members_could_not_take_back_is_refused() {
+    let mut one = Lab::new(&[THERE]);
+    one.table("m", Storage::DiscCopies, &[THERE], &[THERE], 5).majority = true;
+    let (_, fix) = blocked_by_majority(&one, join_as_master()).expect("a problem");
+    assert!(fix.starts_with(&format!("on {THERE} first: mnesia:change_table_majority(m, false)")), "{fix}");
+    assert!(fix.ends_with("mnesia:change_table_majority(m, true)"), "{fix}");
+    assert_eq!(blocked_by_majority(&one, Operation::Join(THERE.into())), None, "a slave holds no copy");
+
+    let mut two = Lab::new(&[THERE, THIRD]);
+    two.table("m", Storage::DiscCopies, &[THERE, THIRD], &[THERE, THIRD], 5).majority = true;
+    assert_eq!(blocked_by_majority(&two, join_as_master()), None, "two of three copies would be left");
+}
+
+#[test]
+fn fragments_have_their_majority_changed_by_their_base_table() {
+    let both = [HERE, THERE];
+    let mut lab = Lab::joined(&[THERE]);
+    for name in ["f", "f_frag2"] {
+        let table = lab.table(name, Storage::DiscCopies, &both, &both, 5);
+        table.majority = true;
+        table.properties = "[[],[],[{base_table,f},{n_fragments,2}]]".into();
+    }
+    let (_, fix) = blocked_by_majority(&lab, Operation::Leave).expect("a problem");
+    assert!(fix.contains("first: mnesia:change_table_majority(f, false); afterwards"), "{fix}");
+}

@@ -164,8 +164,12 @@ forget_copies([], _Node, Timeout) ->
 forget_copies([Table | Tables], Node, Timeout) ->
     case mnesia:del_table_copy(Table, Node) of
         {atomic, ok} -> forget_copies(Tables, Node, Timeout);
+        {aborted, {no_majority, _}} -> forgotten(easy_cluster_schema:delete_dead_copies([Table], [Node]), Tables, Node, Timeout);
         {aborted, Reason} -> {error, {Table, Reason}}
     end.
+
+forgotten(ok, Tables, Node, Timeout) -> forget_copies(Tables, Node, Timeout);
+forgotten({error, Reason}, _Tables, _Node, _Timeout) -> {error, Reason}.
 
 %% Has the members refuse connections of these nodes; to them, the nodes are just down.
 -spec bar([node()], [node()], timeout()) -> result().

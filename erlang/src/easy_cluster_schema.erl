@@ -3,6 +3,7 @@
 
 -export([add_copies/1]).
 -export([delete_copy/3, deletable/3]).
+-export([delete_dead_copies/2]).
 -export([renew_cookie/0]).
 -export([missing/0]).
 
@@ -67,10 +68,15 @@ holders(Table) ->
     end.
 
 deletion(Table, Node) ->
-    Definition = next_definition(Table),
+    {Operation, _Definition} = deletion_of(Node, next_definition(Table)),
+    Operation.
+
+%% With the definition that it leads to, which the next deletion of the same transaction goes on from.
+deletion_of(Node, Definition) ->
     [{Storage, Holders}] = [Stored || {Storage, Holders} = Stored <- Definition, lists:member(Storage, ?STORAGES),
                                       lists:member(Node, Holders)],
-    {op, del_table_copy, Storage, Node, lists:keyreplace(Storage, 1, Definition, {Storage, lists:delete(Node, Holders)})}.
+    Without = lists:keyreplace(Storage, 1, Definition, {Storage, lists:delete(Node, Holders)}),
+    {{op, del_table_copy, Storage, Node, Without}, Without}.
 
 deleted({atomic, ok}, Table, Node) ->
     case lists:member(Node, holders(Table)) of
@@ -78,6 +84,38 @@ deleted({atomic, ok}, Table, Node) ->
         true -> {error, {still_held, Table, Node}}
     end;
 deleted({aborted, Reason}, _Table, _Node) ->
+    {error, Reason}.
+
+%% Takes nodes whose Mnesia does not run out of the holders of tables, in one transaction. Mnesia itself does so only for a table
+%% that it can lock, and it locks none whose `majority' is down; nor does it turn off that property while a copy is down. No lock is
+%% needed: a node that is down takes part in no transaction. A table that is gone, or not held by any of them, is success.
+%% Source: mnesia_schema:make_del_table_copy/2 and remove_node_from_tabs/2, which are not exported.
+-spec delete_dead_copies([atom()], [node()]) -> ok | {error, term()}.
+delete_dead_copies(Tables, Nodes) ->
+    without_copies(changed(missing(), fun() -> insert_dead_deletions(Tables, Nodes) end), Tables, Nodes).
+
+insert_dead_deletions(Tables, Nodes) ->
+    Transaction = mnesia_schema:get_tid_ts_and_lock(schema, write),
+    case [Node || Node <- Nodes, lists:member(Node, mnesia:system_info(running_db_nodes))] of
+        [] -> mnesia_schema:insert_schema_ops(Transaction, lists:append([dead_deletions(Table, Held) || {Table, Held} <- held(Tables, Nodes)]));
+        Alive -> mnesia:abort({not_down, Alive})
+    end.
+
+dead_deletions(Table, Nodes) ->
+    {Operations, _Definition} = lists:mapfoldl(fun deletion_of/2, next_definition(Table), Nodes),
+    Operations.
+
+%% The tables that any of the nodes holds, each with those.
+held(Tables, Nodes) ->
+    [{Table, Held} || Table <- Tables, Holders <- [holders(Table)],
+                      Held <- [[Node || Node <- Nodes, lists:member(Node, Holders)]], Held =/= []].
+
+without_copies({atomic, ok}, Tables, Nodes) ->
+    case held(Tables, Nodes) of
+        [] -> ok;
+        Held -> {error, {still_held, Held}}
+    end;
+without_copies({aborted, Reason}, _Tables, _Nodes) ->
     {error, Reason}.
 
 %% Gives the schema another cookie on all members at once, and changes nothing else: the cookie is a part of its definition, and

@@ -98,6 +98,8 @@ run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_fence:bar(Nodes, Members, Timeout);
 run({force_load, #{tables := Tables}}, Context) ->
     force_load(Tables, Context);
+run({delete_dead_copies, #{tables := Tables, nodes := Nodes}}, _Context) ->
+    evidence(unless_mnesia_stops(fun() -> easy_cluster_schema:delete_dead_copies(Tables, Nodes) end));
 run({forget_node, #{node := Node}}, #{timeout := Timeout}) ->
     unless_mnesia_stops(fun() -> easy_cluster_fence:forget(Node, Timeout) end);
 run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->

@@ -8,6 +8,7 @@ pub mod durability;
 pub mod forget;
 pub mod handover;
 pub mod machine;
+pub mod majority;
 pub mod membership;
 pub mod node_name;
 pub mod operation;

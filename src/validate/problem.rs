@@ -721,6 +721,11 @@ problems! {
     evidence "the only loaded copy of {table} is on this node: {reason}"
     fix "bring a copy to a member, mnesia:add_table_copy({table}, Member, disc_copies), or have the copy that is there load"
 
+    /// A table with `{majority, true}` of which no majority would be left: Mnesia would refuse to take the node out of the schema.
+    Tables Error MajorityBlocks = "majority_blocks" { node: NodeName, member: NodeName, tables: Tables, change: String, change_back: String }
+    evidence "{tables} have majority => true: without the copy on {node}, half of their copies or fewer are left, and Mnesia refuses to take {node} out of the schema"
+    fix "on {member} first: {change}; afterwards again: {change_back}"
+
     /// A table of a backend that easy_cluster does not copy.
     Tables Warning ExternalTable = "external_table" { table: TableName }
     evidence "table {table} is stored by an external backend and is left alone"

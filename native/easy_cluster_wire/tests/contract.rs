@@ -427,6 +427,7 @@ fn action() -> impl Strategy<Value = Action> {
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Bar { nodes, members }),
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Unbar { nodes, members }),
         node().prop_map(|node| Action::ForgetNode { node }),
+        (table_names(), nodes()).prop_map(|(tables, nodes)| Action::DeleteDeadCopies { tables, nodes }),
         (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
         (nodes(), nodes(), option::of(any::<String>()), vec((node(), nodes()), 0..3))
             .prop_map(|(nodes, members, old, masters)| Action::RenewSchema { nodes, members, old, masters }),
