@@ -6,7 +6,7 @@ use easy_cluster::explain;
 use easy_cluster::model::reach::ReachFailure;
 use easy_cluster::model::request::{Lose, Operation};
 use easy_cluster::model::snapshot::Running;
-use easy_cluster::model::table::Storage;
+use easy_cluster::model::table::{AccessMode, Storage};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
@@ -311,12 +311,15 @@ fn a_plan_to_forget_is_refused_when_the_node_is_back() {
 }
 
 #[test]
-fn copies_whose_majority_is_dead_go_before_their_node() {
+fn copies_of_tables_that_mnesia_does_not_lock_go_before_their_node() {
     let mut lab = lab();
     lab.table("two", Storage::DiscCopies, &[HERE, THERE], &[HERE, THIRD], 5).majority = true;
     lab.table("three", Storage::DiscCopies, &[HERE, THERE], &ALL, 5).majority = true;
     lab.table("other", Storage::DiscCopies, &[HERE, THERE], &[HERE, THIRD], 5);
     lab.table("here", Storage::DiscCopies, &[HERE, THERE], &[HERE], 5).majority = true;
+    lab.table("read", Storage::DiscCopies, &[HERE, THERE], &ALL, 5).access_mode = AccessMode::ReadOnly;
+    lab.table("here_read", Storage::DiscCopies, &[HERE, THERE], &[HERE], 5).access_mode =
+        AccessMode::ReadOnly;
     let plan = planned(&forget(&lab));
     let deleted: Vec<_> = plan
         .steps
@@ -326,11 +329,11 @@ fn copies_whose_majority_is_dead_go_before_their_node() {
             Some((tables.clone(), nodes.clone()))
         })
         .collect();
-    assert_eq!(deleted, [(vec!["two".into()], vec![THIRD.into()])], "two of three are left of the other");
+    assert_eq!(deleted, [(vec!["two".into(), "read".into()], vec![THIRD.into()])]);
     let expected = ["connect", "bar", "delete_dead_copies", "forget_node", "renew_fence", "unbar", "verify"];
     assert_eq!(actions(&plan), expected);
     let words = explain::plan::plan(&plan);
-    assert!(words.contains(&format!("delete the copies of two on {THIRD}")), "{words}");
+    assert!(words.contains(&format!("delete the copies of two, read on {THIRD}")), "{words}");
 }
 
 #[test]

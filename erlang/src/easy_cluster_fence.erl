@@ -164,7 +164,9 @@ forget_copies([], _Node, Timeout) ->
 forget_copies([Table | Tables], Node, Timeout) ->
     case mnesia:del_table_copy(Table, Node) of
         {atomic, ok} -> forget_copies(Tables, Node, Timeout);
-        {aborted, {no_majority, _}} -> forgotten(easy_cluster_schema:delete_dead_copies([Table], [Node]), Tables, Node, Timeout);
+        %% What Mnesia says of a read-only table, which it does not lock.
+        {aborted, {Refusal, Table}} when Refusal =:= no_majority; Refusal =:= no_exists ->
+            forgotten(easy_cluster_schema:delete_dead_copies([Table], [Node]), Tables, Node, Timeout);
         {aborted, Reason} -> {error, {Table, Reason}}
     end.
 

@@ -45,16 +45,26 @@ insert_deletion(Table, Node, Least) ->
     case deletable(Table, Node, Least) of
         {yes, _Others} ->
             _ = mnesia_schema:ensure_active(mnesia:table_info(Table, cstruct)),
-            _ = mnesia_schema:get_tid_ts_and_lock(Table, write),
+            lock(mnesia:table_info(Table, access_mode), Table, Transaction),
             mnesia_schema:insert_schema_ops(Transaction, [deletion(Table, Node)]);
         gone -> ok;
         {no, Problem} -> mnesia:abort(Problem)
     end.
 
+%% A lock to write is taken on nodes that take writes, of which a read-only table has none.
+%% Source: mnesia_schema:do_change_table_access_mode/2.
+lock(read_write, Table, _Transaction) ->
+    _ = mnesia_schema:get_tid_ts_and_lock(Table, write),
+    ok;
+lock(read_only, Table, {_Module, Id, State}) ->
+    Store = element(2, State),
+    _ = mnesia_locker:wlock_no_exist(Id, Store, Table, mnesia:table_info(Table, active_replicas)),
+    ok.
+
 %% Whether a copy can go as it is now, with those who have another one that is loaded.
 -spec deletable(atom(), node(), non_neg_integer()) -> {yes, [node()]} | gone | {no, {too_few_other_copies, map()}}.
 deletable(Table, Node, Least) ->
-    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, where_to_write) -- [Node] of
+    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, active_replicas) -- [Node] of
         false -> gone;
         Others when length(Others) >= Least -> {yes, Others};
         Others -> {no, {too_few_other_copies, #{table => Table, node => Node, others => Others, wanted => Least}}}

@@ -312,7 +312,7 @@ pub fn action(action: &Action) -> String {
         Action::DeleteDeadCopies { tables, nodes } => {
             let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
             format!(
-                "delete the copies of {} on {}, whose majority is dead",
+                "delete the copies of {} on {}, which Mnesia would not lock",
                 names.join(", "),
                 Nodes(nodes.clone())
             )

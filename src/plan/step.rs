@@ -192,8 +192,8 @@ pub enum Action {
         /// The tables, each with the member whose copy is taken.
         tables: Vec<(TableName, NodeName)>,
     },
-    /// Take the copies of dead nodes out of the definitions of tables with `{majority, true}` whose majority is dead: Mnesia would not lock
-    /// them, and so not forget the nodes. One schema transaction for all of them, built of functions that Mnesia exports and does
+    /// Take the copies of dead nodes out of the definitions of tables that Mnesia would not lock, and so not forget the nodes: those with
+    /// `{majority, true}` whose majority is dead, and those that are read-only. One schema transaction for all of them, built of functions that Mnesia exports and does
     /// not document. A copy that is gone is success. Check: none of the nodes is among the holders. Undo: nothing, a node that
     /// is not forgotten and returns gets its copies back when Mnesia merges the schemas.
     DeleteDeadCopies {
