@@ -1,29 +1,14 @@
 """Tables with properties for which Mnesia refuses what others are open to, and dets tables beside Mnesia's."""
 
-import re
-
 import pytest
 from cluster import call, code, db_nodes, join, until
 from lab import wait_until
-
-#: What no operation changes about a table.
-PROPERTIES = """
-    [{{Item, mnesia:table_info({table}, Item)}} || Item <- [access_mode, majority, load_order, index, snmp, type, attributes]]"""
-
-
-def fix(node, error: str) -> str:
-    """What the report of an error says that helps."""
-    return re.search(r"fix +(.*)", node.text(f"easy_cluster:format_error({error})")).group(1)
 
 
 def forgets(node, other) -> None:
     other.kill()
     until(node, f"not lists:member('{other.name}', mnesia:system_info(running_db_nodes))")
     assert call(node, f"forget('{other.name}', #{{quorum => false}})") == "ok"
-
-
-def properties(node, table: str):
-    return node.printed(PROPERTIES.format(table=table))
 
 
 @pytest.fixture
@@ -51,6 +36,11 @@ def test_a_majority_that_would_go_is_told_before_anything_stops_and_a_dead_one_c
         assert code(call(two, operation)) == "majority_blocks"
     assert call(two, "history()") == journals
     assert one.members() == two.members() == {one.name, two.name}
+
+    one.eval("{atomic, ok} = mnesia:change_table_majority(m, false)")
+    assert call(two, "leave()") == "ok" and db_nodes(one) == {one.name}
+    join(two, one)
+    one.eval("{atomic, ok} = mnesia:change_table_majority(m, true)")
 
     forgets(one, two)
     assert db_nodes(one) == {one.name}
