@@ -12,7 +12,7 @@ use divan::{Bencher, black_box};
 use easy_cluster::model::name::{AtomName, NodeName};
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
-use easy_cluster::model::table::{Table, TableType};
+use easy_cluster::model::table::{AccessMode, Table, TableType};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
@@ -147,6 +147,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
             ("easy_cluster".into(), "0.1.0".into()),
         ]),
         applications: if is_here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
+        running_applications: Vec::new(),
         mnesia: Running::Yes,
         awaits: Vec::new(),
         use_dir: true,
@@ -186,6 +187,7 @@ fn table(name: &str, seen_by: SetIndex, holders: SetIndex, none: SetIndex) -> Ta
         index: "[]".into(),
         local_content: false,
         majority: false,
+        access_mode: AccessMode::ReadWrite,
         load_order: 0,
         cookie: "{{1719233843987654321,-576460752303423485,1},'ejabberd@node-00000.chat.example.org'}".into(),
         version: "{{12,3},{'ejabberd@node-00000.chat.example.org',{1719,233843,987654}}}".into(),

@@ -15,7 +15,7 @@ use divan::{Bencher, black_box};
 use easy_cluster::model::name::{AtomName, NodeName};
 use easy_cluster::model::policy::Policy;
 use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
-use easy_cluster::model::table::{Table, TableType};
+use easy_cluster::model::table::{AccessMode, Table, TableType};
 use easy_cluster::plan::topology::{self, Quality, Topology};
 use easy_cluster::validate::policy;
 use support::{Random, Sets, Size};
@@ -253,6 +253,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         otp_release: "27".into(),
         versions: BTreeMap::new(),
         applications: Vec::new(),
+        running_applications: Vec::new(),
         mnesia: Running::Yes,
         awaits: Vec::new(),
         use_dir: true,
@@ -292,6 +293,7 @@ fn table(name: &str, seen_by: SetIndex, holders: SetIndex, none: SetIndex, bytes
         index: "[]".into(),
         local_content: false,
         majority: false,
+        access_mode: AccessMode::ReadWrite,
         load_order: 0,
         cookie: "{{1719233843987654321,-576460752303423485,1},'ejabberd@node-00000.chat.example.org'}".into(),
         version: "{{2,0},[]}".into(),

@@ -6,7 +6,7 @@ use easy_cluster::explain;
 use easy_cluster::model::reach::ReachFailure;
 use easy_cluster::model::request::{Lose, Operation};
 use easy_cluster::model::snapshot::Running;
-use easy_cluster::model::table::Storage;
+use easy_cluster::model::table::{AccessMode, Storage};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::plan::{self, Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
@@ -308,4 +308,52 @@ fn a_plan_to_forget_is_refused_when_the_node_is_back() {
     assert_eq!(plan::recheck(&plan, &same.snapshot(), None), Ok(()));
     let back = Lab::joined(&[THERE, THIRD]);
     assert!(plan::recheck(&plan, &back.snapshot(), None).is_err());
+}
+
+#[test]
+fn copies_of_tables_that_mnesia_does_not_lock_go_before_their_node() {
+    let mut lab = lab();
+    lab.table("two", Storage::DiscCopies, &[HERE, THERE], &[HERE, THIRD], 5).majority = true;
+    lab.table("three", Storage::DiscCopies, &[HERE, THERE], &ALL, 5).majority = true;
+    lab.table("other", Storage::DiscCopies, &[HERE, THERE], &[HERE, THIRD], 5);
+    lab.table("here", Storage::DiscCopies, &[HERE, THERE], &[HERE], 5).majority = true;
+    lab.table("read", Storage::DiscCopies, &[HERE, THERE], &ALL, 5).access_mode = AccessMode::ReadOnly;
+    lab.table("here_read", Storage::DiscCopies, &[HERE, THERE], &[HERE], 5).access_mode =
+        AccessMode::ReadOnly;
+    let plan = planned(&forget(&lab));
+    let deleted: Vec<_> = plan
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let Action::DeleteDeadCopies { tables, nodes } = &step.action else { return None };
+            Some((tables.clone(), nodes.clone()))
+        })
+        .collect();
+    assert_eq!(deleted, [(vec!["two".into(), "read".into()], vec![THIRD.into()])]);
+    let expected = ["connect", "bar", "delete_dead_copies", "forget_node", "renew_fence", "unbar", "verify"];
+    assert_eq!(actions(&plan), expected);
+    let words = explain::plan::plan(&plan);
+    assert!(words.contains(&format!("delete the copies of two, read on {THIRD}")), "{words}");
+}
+
+#[test]
+fn a_copy_that_is_loaded_first_counts_for_the_majority_and_is_one() {
+    let mut lab = lab();
+    let nobody = lab.set(&[]);
+    let table = lab.table("waits", Storage::DiscCopies, &[HERE, THERE], &ALL, 5);
+    (table.majority, table.active) = (true, nobody);
+    let mut inputs = forget(&lab);
+    inputs.options.yes = true;
+    let plan = planned(&inputs);
+    let expected = [
+        "connect",
+        "bar",
+        "force_load",
+        "delete_dead_copies",
+        "forget_node",
+        "renew_fence",
+        "unbar",
+        "verify",
+    ];
+    assert_eq!(actions(&plan), expected, "one of three copies is loaded");
 }

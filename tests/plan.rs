@@ -3,9 +3,10 @@
 mod support;
 
 use easy_cluster::explain;
+use easy_cluster::model::name::AtomName;
 use easy_cluster::model::request::{Data, LocalRows, Operation, Rollback, Way};
 use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
-use easy_cluster::model::table::{Storage, TableType};
+use easy_cluster::model::table::{AccessMode, Storage, TableType};
 use easy_cluster::plan::rollback::{self, Kept as KeptState, Outcome, Past};
 use easy_cluster::plan::step::{Action, OnFailure, Step};
 use easy_cluster::plan::{self, Inputs, Plan};
@@ -855,4 +856,166 @@ fn only_a_member_of_a_whole_cluster_leaves() {
     fallback.facts(THERE).fallback = true;
     fallback.facts(HERE).unfinished = Some("1".into());
     assert_eq!(codes(&fallback.inputs(Operation::Leave)), ["unfinished_operation", "fallback_installed"]);
+}
+
+/// What keeps the node from leaving, or the joiner from joining.
+fn blocked_by_majority(lab: &Lab, operation: Operation) -> Option<(String, String)> {
+    let problems = plan::make(&lab.inputs(operation)).err()?;
+    let found = problems.iter().find(|problem| problem.code() == "majority_blocks")?;
+    Some((found.to_string(), found.fix()))
+}
+
+#[test]
+fn who_would_take_a_majority_along_is_told_so_before_anything_stops() {
+    let both = [HERE, THERE];
+    let all = [HERE, THERE, THIRD];
+    let mut two = Lab::joined(&[THERE]);
+    two.table("m", Storage::DiscCopies, &both, &both, 5).majority = true;
+    two.table("t", Storage::DiscCopies, &both, &both, 5);
+    let back = Operation::Rollback(Rollback {
+        id: "20260101T000000.000000Z-join".into(),
+        way: Way::Kept { bytes: 1, rows: Vec::new(), merged: Vec::new() },
+    });
+    for operation in [Operation::Leave, back] {
+        let (evidence, fix) = blocked_by_majority(&two, operation).expect("a problem");
+        assert!(evidence.contains("1 table (m)") && evidence.contains(HERE), "{evidence}");
+        assert!(fix.contains("mnesia:change_table_majority(m, false)"), "{fix}");
+    }
+
+    let mut three = Lab::joined(&[THERE, THIRD]);
+    three.table("m", Storage::DiscCopies, &all, &all, 5).majority = true;
+    three.table("elsewhere", Storage::DiscCopies, &all, &[THERE, THIRD], 5).majority = true;
+    three.table("sessions", Storage::RamCopies, &all, &all, 5).majority = true;
+    assert_eq!(blocked_by_majority(&three, Operation::Leave), None, "two of three copies are left");
+    three.table("it's", Storage::DiscCopies, &all, &[HERE, THIRD], 5).majority = true;
+    let (_, fix) = blocked_by_majority(&three, Operation::Leave).expect("one of two copies is left");
+    assert!(fix.contains(r"mnesia:change_table_majority('it\'s', false)"), "{fix}");
+}
+
+#[test]
+fn a_table_that_is_handed_over_has_no_majority_without_this_node() {
+    let both = [HERE, THERE];
+    let mut lab = Lab::joined(&[THERE]);
+    lab.table("only", Storage::DiscCopies, &both, &[HERE], 5).majority = true;
+    assert!(blocked_by_majority(&lab, Operation::Leave).is_some());
+}
+
+#[test]
+fn a_join_that_the_members_could_not_take_back_is_refused() {
+    let mut one = Lab::new(&[THERE]);
+    one.table("m", Storage::DiscCopies, &[THERE], &[THERE], 5).majority = true;
+    let (_, fix) = blocked_by_majority(&one, join_as_master()).expect("a problem");
+    assert!(fix.starts_with(&format!("on {THERE} first: mnesia:change_table_majority(m, false)")), "{fix}");
+    assert!(fix.ends_with("mnesia:change_table_majority(m, true)"), "{fix}");
+    assert_eq!(blocked_by_majority(&one, Operation::Join(THERE.into())), None, "a slave holds no copy");
+
+    let mut two = Lab::new(&[THERE, THIRD]);
+    two.table("m", Storage::DiscCopies, &[THERE, THIRD], &[THERE, THIRD], 5).majority = true;
+    assert_eq!(blocked_by_majority(&two, join_as_master()), None, "two of three copies would be left");
+}
+
+#[test]
+fn fragments_have_their_majority_changed_by_their_base_table() {
+    let both = [HERE, THERE];
+    let mut lab = Lab::joined(&[THERE]);
+    for name in ["f", "f_frag2"] {
+        let table = lab.table(name, Storage::DiscCopies, &both, &both, 5);
+        table.majority = true;
+        table.properties = "[[],[],[{base_table,f},{n_fragments,2}]]".into();
+    }
+    let (_, fix) = blocked_by_majority(&lab, Operation::Leave).expect("a problem");
+    assert!(fix.contains("first: mnesia:change_table_majority(f, false); afterwards"), "{fix}");
+}
+
+/// The problem with a read-only table, if there is one.
+fn blocked_as_read_only(inputs: &Inputs) -> Option<(String, String)> {
+    let problems = plan::make(inputs).err()?;
+    let found = problems.iter().find(|problem| problem.code() == "read_only_tables")?;
+    Some((found.to_string(), found.fix()))
+}
+
+#[test]
+fn a_read_only_table_gets_no_second_copy_and_loses_none() {
+    let both = [HERE, THERE];
+    let mut apart = Lab::new(&[THERE]);
+    apart.table("ro", Storage::DiscCopies, &[THERE], &[THERE], 5).access_mode = AccessMode::ReadOnly;
+    let (evidence, fix) = blocked_as_read_only(&apart.inputs(join_as_master())).expect("a problem");
+    assert!(evidence.contains("Loader crashed"), "{evidence}");
+    assert!(
+        fix.starts_with(&format!("on {THERE}: mnesia:change_table_access_mode(ro, read_write)")),
+        "{fix}"
+    );
+    assert_eq!(blocked_as_read_only(&apart.inputs(Operation::Join(THERE.into()))), None);
+
+    let mut local = Lab::new(&[THERE]);
+    let table = local.table("own", Storage::DiscCopies, &[THERE], &[THERE], 5);
+    (table.access_mode, table.local_content) = (AccessMode::ReadOnly, true);
+    let (evidence, _) = blocked_as_read_only(&local.inputs(join_as_master())).expect("a problem");
+    assert!(evidence.contains("out of the schema"), "each node loads its own: {evidence}");
+
+    let mut there = Lab::joined(&[THERE]);
+    there.table("ro", Storage::DiscCopies, &both, &[THERE], 5).access_mode = AccessMode::ReadOnly;
+    assert!(blocked_as_read_only(&there.inputs(Operation::SyncNode(THERE.into()))).is_some());
+    assert_eq!(blocked_as_read_only(&there.inputs(Operation::Leave)), None, "this node has no copy");
+
+    for holders in [&both[..], &[HERE]] {
+        let mut lab = Lab::joined(&[THERE]);
+        lab.table("ro", Storage::DiscCopies, &both, holders, 5).access_mode = AccessMode::ReadOnly;
+        let (evidence, _) = blocked_as_read_only(&lab.inputs(Operation::Leave)).expect("a problem");
+        assert!(evidence.contains("out of the schema"), "{evidence}");
+    }
+}
+
+#[test]
+fn no_rows_are_merged_into_a_read_only_table() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.facts(HERE).applications.clear();
+    lab.table("ro", Storage::DiscCopies, &[HERE], &[HERE], 5);
+    lab.table("ro", Storage::DiscCopies, &[THERE], &[THERE], 5).access_mode = AccessMode::ReadOnly;
+    let mut inputs = lab.inputs(Operation::Join(THERE.into()));
+    inputs.rows = vec![only_here("ro", 1)];
+    assert_eq!(blocked_as_read_only(&inputs), None, "they are archived");
+    inputs.options.local_rows = LocalRows::Merge;
+    let (evidence, _) = blocked_as_read_only(&inputs).expect("a problem");
+    assert!(evidence.contains("refuse to write"), "{evidence}");
+}
+
+#[test]
+fn a_program_with_cluster_tools_of_its_own_is_named_and_its_tools_are_the_fix() {
+    let owned = |lab: &mut Lab| {
+        lab.facts(HERE).running_applications =
+            ["mria", "kernel", "emqx", "mnesia"].map(AtomName::from).to_vec();
+    };
+    let (mut apart, mut member, mut alone) = (Lab::new(&[THERE]), Lab::joined(&[THERE]), Lab::new(&[]));
+    [&mut apart, &mut member, &mut alone].into_iter().for_each(owned);
+    let back = Operation::Rollback(Rollback {
+        id: "20260101T000000.000000Z-join".into(),
+        way: Way::Kept { bytes: 1, rows: Vec::new(), merged: Vec::new() },
+    });
+    for (lab, operation, tool) in [
+        (&apart, join_as_master(), "emqx ctl cluster join ejabberd@foo.bar"),
+        (&apart, Operation::Join(THERE.into()), "emqx ctl cluster join ejabberd@foo.bar"),
+        (&member, Operation::Leave, "emqx ctl cluster leave"),
+        (&member, back, "emqx ctl cluster leave"),
+        (&alone, Operation::Reset, "emqx ctl cluster leave"),
+    ] {
+        let mut inputs = lab.inputs(operation);
+        let problems = plan::make(&inputs).expect_err("a refusal");
+        let [problem] = problems.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.code(), "own_cluster_tools");
+        assert!(problem.fix().starts_with(&format!("use these: {tool};")), "{}", problem.fix());
+        inputs.options.yes = true;
+        let words = explain::plan::plan(&plan::make(&inputs).expect("a plan with consent"));
+        assert!(words.contains("warning     emqx runs on"), "{words}");
+    }
+    let inputs = member.inputs(Operation::SyncNode(THERE.into()));
+    assert!(plan::make(&inputs).is_ok(), "a copy more is nothing that it would not know of");
+}
+
+#[test]
+fn a_file_that_would_stay_open_is_told_before_mnesia_is_stopped() {
+    let mut lab = Lab::new(&[THERE]);
+    lab.facts(HERE).obstacles =
+        vec![Obstacle::InUse { path: "/m/users.DAT".into(), users: vec!["<0.99.0>".into()] }];
+    assert_eq!(codes(&lab.inputs(join_as_master())), ["file_in_use"]);
 }

@@ -9,7 +9,7 @@ use easy_cluster::explain::status::Drifted;
 use easy_cluster::model::policy::Policy;
 use easy_cluster::model::request::{CopyDrift, Drift, Operation, TableRepair};
 use easy_cluster::model::snapshot::Running;
-use easy_cluster::model::table::Storage;
+use easy_cluster::model::table::{AccessMode, Storage};
 use easy_cluster::plan::diff::{Turn, scrub};
 use easy_cluster::plan::recover::{self, Direction, Interrupted};
 use easy_cluster::plan::rollback::{Kept, Outcome, Past, takes_back};
@@ -65,7 +65,9 @@ fn the_copies_of_one_table_are_compared_whatever_its_name_is() {
 
 #[test]
 fn what_need_not_be_the_same_or_has_no_second_copy_is_refused() {
-    let lab = lab();
+    let mut lab = lab();
+    lab.table("read", Storage::DiscCopies, &ALL, &ALL, 10).access_mode = AccessMode::ReadOnly;
+    assert_eq!(refused(&lab, "read", THERE), ["read_only_tables"]);
     assert_eq!(refused(&lab, "own", THERE), ["not_repairable"]);
     assert_eq!(refused(&lab, "session", THERE), ["not_repairable"]);
     assert_eq!(refused(&lab, "lonely", THERE), ["no_other_copy"]);

@@ -13,7 +13,7 @@ use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::policy::{Policy, Role};
 use easy_cluster::model::request::{Operation, Repair};
 use easy_cluster::model::snapshot::Snapshot;
-use easy_cluster::model::table::{Storage, Table, TableType};
+use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
 use easy_cluster::plan::topology::{self, Action, Topology, Waits};
 use easy_cluster::plan::{self, verify};
 use easy_cluster::validate::policy::{lines, parse};
@@ -1118,4 +1118,13 @@ fn the_plan_reads_as_it_is_done() {
     ] {
         assert!(text.contains(&line), "no {line:?} in\n{text}");
     }
+}
+
+#[test]
+fn a_read_only_table_stays_where_it_is() {
+    let mut lab = cluster(&NODES[..2]);
+    table(&mut lab, &NODES[..2], "passwd", &[HERE], 10).access_mode = AccessMode::ReadOnly;
+    let topology = planned("copies: 2\n", &lab.snapshot());
+    assert_eq!(told(&topology), [""; 0]);
+    assert!(topology.warnings.iter().any(|warning| warning.code() == "policy_not_movable"));
 }

@@ -189,5 +189,11 @@ forget_copies([], _Node, Timeout) ->
 forget_copies([Table | Tables], Node, Timeout) ->
     case mnesia:del_table_copy(Table, Node) of
         {atomic, ok} -> forget_copies(Tables, Node, Timeout);
+        %% What Mnesia says of a read-only table, which it does not lock.
+        {aborted, {Refusal, Table}} when Refusal =:= no_majority; Refusal =:= no_exists ->
+            forgotten(easy_cluster_schema:delete_dead_copies([Table], [Node]), Tables, Node, Timeout);
         {aborted, Reason} -> {error, {Table, Reason}}
     end.
+
+forgotten(ok, Tables, Node, Timeout) -> forget_copies(Tables, Node, Timeout);
+forgotten({error, Reason}, _Tables, _Node, _Timeout) -> {error, Reason}.

@@ -14,11 +14,12 @@
 -type snapshot() :: map().
 -export_type([snapshot/0]).
 
-%% Definitions are equal when all of these are; where_to_write differs from node to node and is joined instead.
+%% Definitions are equal when all of these are; active_replicas differ from node to node and are joined instead.
 -define(DEFINITION, [type, ram_copies, disc_copies, disc_only_copies, external_copies, attributes, record_name, index,
                      local_content, majority, load_order, cookie, version, user_properties, storage_properties,
-                     frag_properties]).
--define(DYNAMIC, [where_to_write, size, memory]).
+                     frag_properties, access_mode]).
+%% Of a read-only table, where_to_write is always empty.
+-define(DYNAMIC, [active_replicas, size, memory]).
 
 %% What this node is given at least to answer itself, however little the others are given.
 -define(OWN_TIMEOUT, 5000).
@@ -130,6 +131,7 @@ facts(Node, Timeout) ->
             Common = #{otp_release => list_to_binary(Release),
                        versions => versions(Loaded),
                        applications => dependents(Node, Running),
+                       running_applications => running(Node, Running),
                        mnesia => Mnesia,
                        connected => Connected,
                        tick_time => tick_time(TickTime),
@@ -153,6 +155,9 @@ dependents(Node, _Running) when Node =/= node() ->
     [];
 dependents(_Here, Running) ->
     [App || {App, _, _} <- Running, App =/= easy_cluster, App =:= ejabberd orelse needs_mnesia(App)].
+
+running(Node, _Running) when Node =/= node() -> [];
+running(_Here, Running) -> [App || {App, _Description, _Version} <- Running].
 
 needs_mnesia(App) ->
     {ok, Needs} = application:get_key(App, applications),
@@ -214,9 +219,9 @@ sizes(Node, Definitions, WordSize, Timeout) ->
     end.
 
 %% One that waits for another holder at the start is not there yet.
-size([Writers, undefined, _], _Storage, _WordSize, _RowBytes) -> {Writers, 0, 0};
-size([Writers, Size, Bytes], disc_only_copies, _WordSize, _RowBytes) -> {Writers, Size, Bytes};
-size([Writers, Size, Words], _Ets, WordSize, RowBytes) -> {Writers, Size, max(Words * WordSize, Size * RowBytes)}.
+size([Active, undefined, _], _Storage, _WordSize, _RowBytes) -> {Active, 0, 0};
+size([Active, Size, Bytes], disc_only_copies, _WordSize, _RowBytes) -> {Active, Size, Bytes};
+size([Active, Size, Words], _Ets, WordSize, RowBytes) -> {Active, Size, max(Words * WordSize, Size * RowBytes)}.
 
 %% Bytes of a row, by the first twenty: ets does not count binaries of more than 64 bytes, which lie outside its tables.
 %% Evaluated over there by erl_eval, which every node has, so that the rows stay where they are.
@@ -266,7 +271,7 @@ chunks(Values, Size) ->
 on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
       directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
-      obstacles => obstacles(Directory),
+      obstacles => obstacles(Directory) ++ shared(easy_cluster_mnesia:shared()),
       unfinished => easy_cluster_executor:unfinished(Directory),
       beside => #{damaged => easy_cluster_salvage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
                   archives => archives(easy_cluster_directory:archives(Directory)),
@@ -294,6 +299,9 @@ kept_quota({ok, Odd}) ->
 -spec obstacles(file:filename()) -> [{atom(), map()}].
 obstacles(Directory) ->
     [obstacle(Obstacle) || Obstacle <- easy_cluster_directory:obstacles(Directory)].
+
+shared(Shared) ->
+    [{in_use, #{path => unicode:characters_to_binary(File), users => [print(User) || User <- Users]}} || {File, Users} <- Shared].
 
 %% A path need not be text in the file system's encoding.
 obstacle({Kind, Details}) ->
@@ -393,9 +401,9 @@ merge_table({Node, {Name, Definition, Size}}, Merged) ->
 
 counted(none, _Node, Table) ->
     Table;
-counted({Writers, Size, Bytes}, Node, #{active := Active, counted := Counted} = Table) ->
-    Joined = Table#{active := lists:usort(Writers ++ Active)},
-    case lists:member(Node, Writers) andalso not Counted of
+counted({Loaded, Size, Bytes}, Node, #{active := Active, counted := Counted} = Table) ->
+    Joined = Table#{active := lists:usort(Loaded ++ Active)},
+    case lists:member(Node, Loaded) andalso not Counted of
         true -> Joined#{size := Size, memory := Bytes, counted := true};
         false -> Joined
     end.

@@ -2,15 +2,17 @@
 -module(easy_cluster_mnesia).
 
 -export([stop/0]).
+-export([shared/0]).
 
 -define(DEADLINE, 60000).
 
 %% Stops Mnesia; its files are whole when this returns. mnesia:stop/0 alone leaves it to dets to notice that its tables have lost
 %% their owner, and rows of disc_only_copies are in the caches of dets until then, also those that mnesia:dump_log/0 has taken
-%% out of the log: a VM that ends at once loses them (seen on OTP 25). It stops also when a file cannot be written, and says so.
+%% out of the log: a VM that ends at once loses them (seen on OTP 25). It stops also when a file cannot be written, and says so. Dets tables of
+%% others are none of Mnesia's.
 -spec stop() -> ok | {error, term()}.
 stop() ->
-    Open = dets:all(),
+    Open = open(),
     Written = [sync(Table) || Table <- Open],
     easy_cluster_files:in_order([
         fun() -> stopped(application:stop(mnesia)) end,
@@ -30,4 +32,24 @@ stopped({error, {not_started, mnesia}}) -> ok;
 stopped(Result) -> Result.
 
 closed(ok) -> ok;
-closed(timeout) -> {error, {still_open, dets:all()}}.
+closed(timeout) -> {error, {still_open, open()}}.
+
+%% Dets tables in a file of Mnesia's directory with a name such as Mnesia gives them.
+%% Source: mnesia_lib:tab2dat/1 and tab2tmp/1, mnesia_index:tab2filename/2, mnesia_checkpoint:retainer_fname/2.
+open() ->
+    Directory = filename:absname(mnesia:system_info(directory)),
+    [Table || Table <- dets:all(), is_mnesias(dets:info(Table, filename), Directory)].
+
+is_mnesias(File, Directory) when is_list(File) ->
+    filename:dirname(filename:absname(File)) =:= Directory andalso lists:member(filename:extension(File), [".DAT", ".TMP", ".RET"]);
+is_mnesias(_ClosedMeanwhile, _Directory) ->
+    false.
+
+%% Files of Mnesia's that another process has open as well, and would keep open when Mnesia stops.
+-spec shared() -> [{file:filename(), [pid()]}].
+shared() ->
+    [{File, Others} || Table <- open(), File <- [dets:info(Table, filename)], is_list(File),
+                       Others <- [others(dets:info(Table, users))], Others =/= []].
+
+others(Users) when is_list(Users) -> [User || User <- Users, application:get_application(User) =/= {ok, mnesia}];
+others(_ClosedMeanwhile) -> [].

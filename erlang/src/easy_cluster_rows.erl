@@ -23,7 +23,7 @@
 -export([open_reader/1, next_rows/1, close_reader/1]).
 -export([definition/1, file_name/1]).
 -export([merge/2]).
--export([restore/1]).
+-export([restore/1, put_back/2]).
 -export_type([difference/0, options/0, description/0, head/0, writer/0, reader/0, merged/0, restored/0, problem/0]).
 
 -define(KIND, <<"ecarchiv">>).
@@ -614,9 +614,46 @@ bag_fate(false) -> new.
 restore(File) ->
     case read_archive(File) of
         {ok, #{table := Table, definition := Definition}} ->
-            restore_checked(here(local_copy(Table), same_definition(Table, Definition)), Table, File);
+            Restore = fun() -> restore_checked(here(local_copy(Table), same_definition(Table, Definition)), Table, File) end,
+            while_writable(Table, Definition, Restore);
         {error, _} = Error ->
             Error
+    end.
+
+%% The same by merge/2, for rows that another operation has archived.
+-spec put_back(file:filename(), file:filename()) -> {ok, merged()} | {error, problem()}.
+put_back(File, ConflictFile) ->
+    case read_archive(File) of
+        {ok, #{table := Table, definition := Definition}} ->
+            while_writable(Table, Definition, fun() -> merge(File, ConflictFile) end);
+        {error, _} = Error ->
+            Error
+    end.
+
+%% A read-only table takes rows only while it is not. It becomes again what it was when the archive was written, also when an earlier
+%% try has been killed meanwhile.
+while_writable(Table, Definition, Write) ->
+    case change_mode(Table, read_write) of
+        ok -> closed(Write(), change_mode(Table, proplists:get_value(access_mode, Definition, read_write)));
+        {error, _} = Error -> Error
+    end.
+
+closed({ok, _} = Written, ok) -> Written;
+closed({ok, _}, {error, _} = Error) -> Error;
+closed({error, _} = Error, _Closed) -> Error.
+
+change_mode(Table, Mode) ->
+    case local_copy(Table) of
+        {ok, _Type, _Storage} -> change_mode(mnesia:table_info(Table, access_mode), Mode, Table);
+        {error, _Gone} -> ok
+    end.
+
+change_mode(Mode, Mode, _Table) ->
+    ok;
+change_mode(_Other, Mode, Table) ->
+    case mnesia:change_table_access_mode(Table, Mode) of
+        {atomic, ok} -> ok;
+        {aborted, Reason} -> {error, {merge_aborted, #{table => Table, reason => Reason}}}
     end.
 
 here({ok, _Type, _Storage}, {ok, Type}) -> {ok, Type};

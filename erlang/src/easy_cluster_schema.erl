@@ -4,6 +4,7 @@
 -export([add_copies/1]).
 -export([delete_copy/3, deletable/3]).
 -export([schema_to_disc/0]).
+-export([delete_dead_copies/2]).
 -export([renew_cookie/0]).
 -export([missing/0]).
 
@@ -45,16 +46,26 @@ insert_deletion(Table, Node, Least) ->
     case deletable(Table, Node, Least) of
         {yes, _Others} ->
             _ = mnesia_schema:ensure_active(mnesia:table_info(Table, cstruct)),
-            _ = mnesia_schema:get_tid_ts_and_lock(Table, write),
+            lock(mnesia:table_info(Table, access_mode), Table, Transaction),
             mnesia_schema:insert_schema_ops(Transaction, [deletion(Table, Node)]);
         gone -> ok;
         {no, Problem} -> mnesia:abort(Problem)
     end.
 
+%% A lock to write is taken on nodes that take writes, of which a read-only table has none.
+%% Source: mnesia_schema:do_change_table_access_mode/2.
+lock(read_write, Table, _Transaction) ->
+    _ = mnesia_schema:get_tid_ts_and_lock(Table, write),
+    ok;
+lock(read_only, Table, {_Module, Id, State}) ->
+    Store = element(2, State),
+    _ = mnesia_locker:wlock_no_exist(Id, Store, Table, mnesia:table_info(Table, active_replicas)),
+    ok.
+
 %% Whether a copy can go as it is now, with those who have another one that is loaded.
 -spec deletable(atom(), node(), non_neg_integer()) -> {yes, [node()]} | gone | {no, {too_few_other_copies, map()}}.
 deletable(Table, Node, Least) ->
-    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, where_to_write) -- [Node] of
+    case lists:member(Node, holders(Table)) andalso mnesia:table_info(Table, active_replicas) -- [Node] of
         false -> gone;
         Others when length(Others) >= Least -> {yes, Others};
         Others -> {no, {too_few_other_copies, #{table => Table, node => Node, others => Others, wanted => Least}}}
@@ -68,10 +79,15 @@ holders(Table) ->
     end.
 
 deletion(Table, Node) ->
-    Definition = next_definition(Table),
+    {Operation, _Definition} = deletion_of(Node, next_definition(Table)),
+    Operation.
+
+%% With the definition that it leads to, which the next deletion of the same transaction goes on from.
+deletion_of(Node, Definition) ->
     [{Storage, Holders}] = [Stored || {Storage, Holders} = Stored <- Definition, lists:member(Storage, ?STORAGES),
                                       lists:member(Node, Holders)],
-    {op, del_table_copy, Storage, Node, lists:keyreplace(Storage, 1, Definition, {Storage, lists:delete(Node, Holders)})}.
+    Without = lists:keyreplace(Storage, 1, Definition, {Storage, lists:delete(Node, Holders)}),
+    {{op, del_table_copy, Storage, Node, Without}, Without}.
 
 deleted({atomic, ok}, Table, Node) ->
     case lists:member(Node, holders(Table)) of
@@ -99,6 +115,38 @@ insert_schema_to_disc() ->
 
 if_all_run([]) -> mnesia:change_table_copy_type(schema, node(), disc_copies);
 if_all_run(Down) -> {aborted, {not_active, schema, Down}}.
+
+%% Takes nodes whose Mnesia does not run out of the holders of tables, in one transaction. Mnesia itself does so only for a table
+%% that it can lock, and it locks none whose `majority' is down; nor does it turn off that property while a copy is down. No lock is
+%% needed: a node that is down takes part in no transaction. A table that is gone, or not held by any of them, is success.
+%% Source: mnesia_schema:make_del_table_copy/2 and remove_node_from_tabs/2, which are not exported.
+-spec delete_dead_copies([atom()], [node()]) -> ok | {error, term()}.
+delete_dead_copies(Tables, Nodes) ->
+    without_copies(changed(missing(), fun() -> insert_dead_deletions(Tables, Nodes) end), Tables, Nodes).
+
+insert_dead_deletions(Tables, Nodes) ->
+    Transaction = mnesia_schema:get_tid_ts_and_lock(schema, write),
+    case [Node || Node <- Nodes, lists:member(Node, mnesia:system_info(running_db_nodes))] of
+        [] -> mnesia_schema:insert_schema_ops(Transaction, lists:append([dead_deletions(Table, Held) || {Table, Held} <- held(Tables, Nodes)]));
+        Alive -> mnesia:abort({not_down, Alive})
+    end.
+
+dead_deletions(Table, Nodes) ->
+    {Operations, _Definition} = lists:mapfoldl(fun deletion_of/2, next_definition(Table), Nodes),
+    Operations.
+
+%% The tables that any of the nodes holds, each with those.
+held(Tables, Nodes) ->
+    [{Table, Held} || Table <- Tables, Holders <- [holders(Table)],
+                      Held <- [[Node || Node <- Nodes, lists:member(Node, Holders)]], Held =/= []].
+
+without_copies({atomic, ok}, Tables, Nodes) ->
+    case held(Tables, Nodes) of
+        [] -> ok;
+        Held -> {error, {still_held, Held}}
+    end;
+without_copies({aborted, Reason}, _Tables, _Nodes) ->
+    {error, Reason}.
 
 %% Gives the schema another cookie on all members at once, and changes nothing else: the cookie is a part of its definition, and
 %% Mnesia never merges a schema on disc with one of another cookie. Aborts while a member that has it on disc is down. The

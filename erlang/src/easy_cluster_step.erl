@@ -101,6 +101,8 @@ run({bar, #{nodes := Nodes, members := Members}}, #{timeout := Timeout}) ->
     easy_cluster_bar:on(Nodes, Members, Timeout);
 run({force_load, #{tables := Tables}}, Context) ->
     force_load(Tables, Context);
+run({delete_dead_copies, #{tables := Tables, nodes := Nodes}}, _Context) ->
+    evidence(unless_mnesia_stops(fun() -> easy_cluster_schema:delete_dead_copies(Tables, Nodes) end));
 run({forget_node, #{node := Node}}, #{timeout := Timeout}) ->
     unless_mnesia_stops(fun() -> easy_cluster_fence:forget(Node, Timeout) end);
 run({renew_fence, #{members := Members}}, #{timeout := Timeout}) ->
@@ -465,10 +467,10 @@ answered({_AbortedOrError, Reason}) -> {error, Reason}.
 
 %% By what the member itself says.
 is_held(Table, Node, Storage, Timeout) ->
-    Calls = [{mnesia, table_info, [Table, Item]} || Item <- [storage_type, where_to_write]],
+    Calls = [{mnesia, table_info, [Table, Item]} || Item <- [storage_type, active_replicas]],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [Storage, Writers]} -> is_loaded(lists:member(Node, Writers), Table);
-        {ok, [Other, _Writers]} -> {error, {stored_as, Table, Other}};
+        {ok, [Storage, Loaded]} -> is_loaded(lists:member(Node, Loaded), Table);
+        {ok, [Other, _Loaded]} -> {error, {stored_as, Table, Other}};
         {error, Reason} -> {error, Reason}
     end.
 
@@ -502,7 +504,7 @@ is_stored(#{table := Table, storage := Storage}) ->
     is_stored(mnesia:table_info(Table, storage_type), Table, Storage).
 
 is_stored(Storage, Table, Storage) ->
-    case lists:member(node(), mnesia:table_info(Table, where_to_write)) of
+    case lists:member(node(), mnesia:table_info(Table, active_replicas)) of
         true -> {ok, #{rows => mnesia:table_info(Table, size)}};
         false -> {error, {not_loaded, Table}}
     end;
@@ -512,7 +514,7 @@ is_stored(Other, Table, _Storage) ->
 %% Keys that somebody has written since the switch stay as they are.
 restore_archive(Table, Context) ->
     File = archive_file(Table, Context),
-    easy_cluster_rows:merge(File, conflict_file(File)).
+    easy_cluster_rows:put_back(File, conflict_file(File)).
 
 wait_for_tables(Tables, #{timeout := Timeout}) ->
     case mnesia:wait_for_tables(Tables, loading(Timeout)) of

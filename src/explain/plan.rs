@@ -309,6 +309,14 @@ pub fn action(action: &Action) -> String {
                 tables.iter().map(|(table, node)| format!("{table} from {node}")).collect();
             format!("load as it is, newer or not: {}", names.join(", "))
         }
+        Action::DeleteDeadCopies { tables, nodes } => {
+            let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+            format!(
+                "delete the copies of {} on {}, which Mnesia would not lock",
+                names.join(", "),
+                Nodes(nodes.clone())
+            )
+        }
         Action::ForgetNode { node } => format!("take {node} out of the schema"),
         Action::RenewFence { .. } => {
             "make the fence anew, so that Mnesia turns away who has the old one".into()

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod machine;
 pub mod name;
+pub mod owners;
 pub mod pair;
 pub mod policy;
 pub mod reach;

@@ -125,6 +125,13 @@ pub enum Obstacle {
         /// In the words of the file system.
         reason: String,
     },
+    /// A dets file of Mnesia's that other processes have open, so that it would stay open when Mnesia stops.
+    InUse {
+        /// Where.
+        path: String,
+        /// The processes, as Erlang prints them.
+        users: Vec<String>,
+    },
     /// A folder in which the directory's files cannot have second names.
     NoHardLinks {
         /// The folder.
@@ -163,6 +170,9 @@ pub struct Facts {
     pub versions: BTreeMap<String, String>,
     /// Running applications that depend on Mnesia and have to stop before it does, dependents first.
     pub applications: Vec<AtomName>,
+    /// All running applications. Asked on this node only.
+    #[serde(default)]
+    pub running_applications: Vec<AtomName>,
     /// Whether Mnesia runs.
     pub mnesia: Running,
     /// Where Mnesia is starting: the nodes that it waits for, as only they know how a transaction ended in which it was killed.

@@ -29,6 +29,17 @@ impl Storage {
     }
 }
 
+/// Whether a table takes writes (`mnesia:table_info(Tab, access_mode)`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessMode {
+    /// It does.
+    #[default]
+    ReadWrite,
+    /// It does not, until the mode is changed.
+    ReadOnly,
+}
+
 /// What keys may repeat and how they are ordered (`mnesia:table_info(Tab, type)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -62,7 +73,7 @@ pub struct Table {
     pub disc_only_copies: SetIndex,
     /// Holders of a copy of an external backend type; easy_cluster leaves such tables alone.
     pub external_copies: SetIndex,
-    /// Holders whose copy is loaded and takes writes (`where_to_write`).
+    /// Holders whose copy is loaded (`active_replicas`). Unlike `where_to_write` it has those of read-only tables, too.
     pub active: SetIndex,
     /// The record's fields.
     pub attributes: Vec<AtomName>,
@@ -74,6 +85,9 @@ pub struct Table {
     pub local_content: bool,
     /// Whether transactions need a majority of the copies.
     pub majority: bool,
+    /// Whether it takes writes.
+    #[serde(default)]
+    pub access_mode: AccessMode,
     /// Higher is loaded first.
     pub load_order: i64,
     /// Made when the table was created; differs when it was created twice independently.

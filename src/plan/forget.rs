@@ -14,6 +14,7 @@ use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
 use crate::validate::forget as validate_forget;
 use crate::validate::problem::Problem;
+use crate::validate::refused;
 use crate::validate::view::View;
 
 /// A table that is deleted with a forgotten node.
@@ -80,12 +81,17 @@ fn steps(view: &View<'_>, nodes: &[NodeName], members: &[NodeName]) -> (Vec<Step
     let on_disc = |member: &&NodeName| view.facts(member).is_some_and(|facts| facts.use_dir);
     let unfenced = validate_forget::unfenced(view, &nodes);
     let to_load = validate_forget::to_load(view, &nodes);
+    let loaded: Vec<TableName> = to_load.iter().map(|(table, _)| table.clone()).collect();
+    let not_locked = refused::of_forgotten(view, &nodes, &loaded);
     let load = (!to_load.is_empty()).then_some(Action::ForceLoad { tables: to_load });
     let mut actions = vec![
         (Action::Connect { nodes: others }, OnFailure::Undo),
         (Action::Bar { nodes: nodes.clone(), members: members.clone() }, OnFailure::Undo),
     ];
     actions.extend(load.map(|load| (load, OnFailure::Undo)));
+    let dead = (!not_locked.is_empty())
+        .then(|| Action::DeleteDeadCopies { tables: not_locked, nodes: nodes.clone() });
+    actions.extend(dead.map(|dead| (dead, OnFailure::Undo)));
     actions.extend(nodes.iter().enumerate().map(|(number, node)| {
         let on_failure = if number == 0 { OnFailure::Undo } else { OnFailure::Resume };
         (Action::ForgetNode { node: node.clone() }, on_failure)

@@ -39,7 +39,7 @@ use crate::model::table::Table;
 use crate::validate::copies::{self, WantedCopy};
 use crate::validate::problem::{Bytes, Milliseconds, Problem};
 use crate::validate::view::View;
-use crate::validate::{beside, membership, operation as validate, restart};
+use crate::validate::{beside, membership, operation as validate, owned, refused, restart};
 use alone::Alone;
 use copy::Shape;
 use estimate::{Estimate, Learned};
@@ -264,6 +264,10 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let archived =
         if inputs.operation.replaces_database() { archive::bytes(&view, &rows, &inputs.options) } else { 0 };
     let wanted = wanted(&view, &inputs.operation, &inputs.options, archived)?;
+    let unwritten = refused::of_writes(&view, target, &archive::merged(&rows, &inputs.options));
+    if let Some(problem) = unwritten {
+        return Err(vec![problem]);
+    }
     let members = members(&view, target);
     let backed_up = backed_up(&view, inputs);
     let alone = |source, archived| {
@@ -303,6 +307,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
     let id = format!("{}-{}", inputs.at, inputs.operation.name());
     let mut warnings = membership::warnings(&view, target);
     warnings.extend(restart::warnings(&view));
+    warnings.extend(owned::warning(&view, &inputs.operation));
     warnings.extend(copies::external(&view, target));
     warnings.extend(beside::quota(&view));
     let at_start = match inputs.operation {
@@ -461,7 +466,7 @@ fn ask(plan: &Plan, stalls: &[(TableName, u64)]) -> Result<(), Vec<Problem>> {
     let joins = matches!(plan.operation, Operation::Join(_) | Operation::JoinAsMaster(_));
     let asked = |warning: &&Problem| {
         matches!(warning, Problem::EjabberdReleasesDiffer { .. }) && joins
-            || matches!(warning, Problem::MergedRowsStay { .. })
+            || matches!(warning, Problem::MergedRowsStay { .. } | Problem::OwnClusterTools { .. })
     };
     let problems: Vec<Problem> = plan.warnings.iter().filter(asked).cloned().chain(stalled).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }

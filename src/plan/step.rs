@@ -192,6 +192,16 @@ pub enum Action {
         /// The tables, each with the member whose copy is taken.
         tables: Vec<(TableName, NodeName)>,
     },
+    /// Take the copies of dead nodes out of the definitions of tables that Mnesia would not lock, and so not forget the nodes: those with
+    /// `{majority, true}` whose majority is dead, and those that are read-only. One schema transaction for all of them, built of functions that Mnesia exports and does
+    /// not document. A copy that is gone is success. Check: none of the nodes is among the holders. Undo: nothing, a node that
+    /// is not forgotten and returns gets its copies back when Mnesia merges the schemas.
+    DeleteDeadCopies {
+        /// The tables.
+        tables: Vec<TableName>,
+        /// The nodes to be forgotten.
+        nodes: Vec<NodeName>,
+    },
     /// Take a node out of the schema of all members (`mnesia:del_table_copy(schema, Node)`). One that is out is success.
     /// Check: it is not in this node's `db_nodes`. Undo: nothing, what was deleted with it is gone.
     ForgetNode {
@@ -364,6 +374,7 @@ impl Action {
             Self::Verify => "verify",
             Self::Bar { .. } => "bar",
             Self::ForceLoad { .. } => "force_load",
+            Self::DeleteDeadCopies { .. } => "delete_dead_copies",
             Self::ForgetNode { .. } => "forget_node",
             Self::RenewFence { .. } => "renew_fence",
             Self::RenewSchema { .. } => "renew_schema",

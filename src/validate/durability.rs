@@ -18,6 +18,7 @@ pub fn of_here(view: &View<'_>) -> Vec<Problem> {
 pub fn obstacle(obstacle: &Obstacle) -> Problem {
     match obstacle.clone() {
         Obstacle::NotAPlainFile { path, kind } => Problem::NotAPlainFile { path, kind },
+        Obstacle::InUse { path, users } => Problem::FileInUse { path, users: users.join(", ") },
         Obstacle::NotUsable { path, reason } => Problem::NotUsable { path, reason },
         Obstacle::NoHardLinks { path, reason } => Problem::NoHardLinks { path, reason },
     }

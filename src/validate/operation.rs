@@ -3,7 +3,7 @@
 use super::copies::{self, WantedCopy};
 use super::problem::{Nodes, Problem};
 use super::view::View;
-use super::{capacity, definitions, durability, handover, membership, restart};
+use super::{capacity, definitions, durability, handover, membership, refused, restart};
 use crate::model::name::NodeName;
 use crate::model::request::Data;
 use crate::model::snapshot::Running;
@@ -17,6 +17,7 @@ pub fn join(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>], archi
     if problems.is_empty() {
         problems.extend(definitions::differences(view, target));
         problems.extend(copies::without_source(view, wanted));
+        problems.extend(refused::of_joiner(view, target, wanted));
         problems.extend(capacity::problems(view, wanted, archived));
     }
     problems.extend(durability::of_here(view));
@@ -39,6 +40,7 @@ pub fn sync(view: &View<'_>, target: &NodeName, wanted: &[WantedCopy<'_>]) -> Ve
     }
     if problems.is_empty() {
         problems.extend(copies::without_source(view, wanted));
+        problems.extend(refused::of_copies(target, wanted));
         problems.extend(capacity::problems(view, wanted, 0));
     }
     problems.extend(durability::of_sync(view, target));
@@ -64,6 +66,7 @@ pub fn alone(view: &View<'_>, members: &[NodeName], bytes: u64) -> Vec<Problem> 
     if problems.is_empty() {
         if !members.is_empty() {
             problems.extend(handover::problems(view, members));
+            problems.extend(refused::of_leaver(view, &handover::handed(view, members)));
         }
         problems.extend(capacity::problems(view, &[], bytes));
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::model::name::{NodeName, TableName};
+use crate::model::name::{AtomName, NodeName, TableName};
 
 /// Nodes, printed with commas between them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -631,6 +631,11 @@ problems! {
     evidence "{application} is {here} here and {there} on {node}"
     fix "run the same version on all members as soon as possible; different ejabberd builds fail at table transforms"
 
+    /// A program that makes clusters with tools of its own owns Mnesia here: it would know nothing of what easy_cluster changes.
+    Membership Warning OwnClusterTools = "own_cluster_tools" { application: AtomName, here: NodeName, tool: String }
+    evidence "{application} runs on {here}, owns Mnesia there and has cluster tools of its own"
+    fix "use these: {tool}; to do it with easy_cluster all the same pass #{{yes => true}}"
+
     /// Different releases of ejabberd: at its start, each brings the rows into a form that the others may die of.
     Membership Warning EjabberdReleasesDiffer = "ejabberd_releases_differ" { here: String, node: NodeName, there: String }
     evidence "ejabberd is {here} here and {there} on {node}"
@@ -724,12 +729,22 @@ problems! {
     /// A table of the cluster that no member has loaded.
     Tables Error TableNotLoaded = "table_not_loaded" { table: TableName, holders: Nodes }
     evidence "no copy of {table} is loaded; it should be on {holders}"
-    fix "see why it waits with mnesia:table_info({table}, where_to_write) there; start the holder that is down, or force_load_table"
+    fix "see why it waits with mnesia:table_info({table}, active_replicas) there; start the holder that is down, or force_load_table"
 
     /// A table that would be lost, as no other copy of it is loaded.
     Tables Error OnlyCopyHere = "only_copy_here" { table: TableName, reason: String }
     evidence "the only loaded copy of {table} is on this node: {reason}"
     fix "bring a copy to a member, mnesia:add_table_copy({table}, Member, disc_copies), or have the copy that is there load"
+
+    /// A table with `{majority, true}` of which no majority would be left: Mnesia would refuse to take the node out of the schema.
+    Tables Error MajorityBlocks = "majority_blocks" { node: NodeName, member: NodeName, tables: Tables, change: String, change_back: String }
+    evidence "majority is true for {tables}: without the copy on {node}, half of the copies or fewer are left, and Mnesia refuses to take {node} out of the schema"
+    fix "on {member} first: {change}; afterwards again: {change_back}"
+
+    /// A read-only table is in the way: Mnesia writes no row of it, deletes no copy of it, and ends on a node that restarts with one of several copies.
+    Tables Error ReadOnlyTables = "read_only_tables" { tables: Tables, member: NodeName, reason: String, change: String }
+    evidence "access_mode is read_only for {tables}: {reason}"
+    fix "on {member}: {change}; set read_only again only where one node holds the table"
 
     /// A table of a backend that easy_cluster does not copy.
     Tables Warning ExternalTable = "external_table" { table: TableName }
@@ -935,6 +950,11 @@ problems! {
     Capacity Error NotUsable = "not_usable" { path: String, reason: String }
     evidence "{path} cannot be used by ejabberd: {reason}"
     fix "give it to the user that ejabberd runs as: `chown -R ejabberd: '{path}'; chmod u+rwX '{path}'`; move away what is there in the place of a folder"
+
+    /// A process outside Mnesia has a dets file of Mnesia's open, which would stay open when Mnesia stops.
+    Operation Error FileInUse = "file_in_use" { path: String, users: String }
+    evidence "{path} is open in {users} as well as in Mnesia"
+    fix "have {users} close it with dets:close/1, or end what owns that process"
 
     /// A file cannot be given a second name, by which a database is kept in no time and without room.
     Capacity Error NoHardLinks = "no_hard_links" { path: String, reason: String }
@@ -1579,7 +1599,7 @@ problems! {
     /// A table whose copies are all of a kind that is not Mnesia's own, or of which none is loaded.
     Tables Warning PolicyNotMovable = "policy_not_movable" { tables: Tables, reason: String }
     evidence "{tables} are left as they are: {reason}"
-    fix "nothing has to be done for those of an external backend; others load when the nodes that hold them run"
+    fix "nothing has to be done for those of an external backend; read-only ones need mnesia:change_table_access_mode(Table, read_write); others load when the nodes that hold them run"
 
     /// The copies of a table cannot be in as many zones as they could be without limits and exclusions.
     Request Warning PolicyFewerZones = "policy_fewer_zones" { tables: Tables, lines: Lines }

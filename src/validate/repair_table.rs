@@ -2,6 +2,7 @@
 
 use super::membership;
 use super::problem::{Nodes, Problem};
+use super::refused;
 use super::view::View;
 use crate::model::catalogue::{self, Class};
 use crate::model::name::NodeName;
@@ -51,6 +52,9 @@ fn of_copies(view: &View<'_>, table: &Table, holders: &[NodeName], winner: &Node
     }
     if let Some(reason) = reason(view, table) {
         return Some(Problem::NotRepairable { table: name(), reason: reason.into() });
+    }
+    if let Some(problem) = refused::of_writes(view, view.here(), std::slice::from_ref(&table.name)) {
+        return Some(problem);
     }
     if !holders.contains(winner) {
         let holders = Nodes(holders.to_vec());

@@ -13,7 +13,12 @@ add_copies_test_() ->
 delete_copy_test_() ->
     [{"a copy of each kind goes, and the last one stays", with(fun the_last_one_stays/1)},
      {"one that is not loaded is none that is left", with(fun loaded_ones_count/1)},
+     {"one of a read-only table goes, too", with(fun of_a_read_only_table/1)},
      {"the same where Mnesia lacks the functions", with(fun the_last_one_stays/1, fun less_exported/1)}].
+
+delete_dead_copies_test_() ->
+    [{"those of a node that is down go where Mnesia locks nothing", with(fun not_locked/1)},
+     {"those of a node that is up stay", with(fun up/1)}].
 
 %% Before a copy goes.
 same_test_() ->
@@ -115,6 +120,37 @@ loaded_ones_count([{_, One} = Here, {_, Two} = There]) ->
     ok = mnesia(There, wait_for_tables, [[a], 5000]),
     ?assertMatch({error, {too_few_other_copies, #{others := [Two], wanted := 2}}}, delete(Here, a, One, 2)),
     ?assertEqual(ok, delete(Here, a, One, 1)).
+
+of_a_read_only_table([{_, One} = Here, {_, Two} = There]) ->
+    {atomic, ok} = mnesia(There, create_table, [a, [{disc_copies, [One, Two]}]]),
+    ok = mnesia(There, sync_dirty, [fun mnesia:write/1, [{a, 1, 1}]]),
+    {atomic, ok} = mnesia(There, change_table_access_mode, [a, read_only]),
+    ?assertEqual(ok, delete(Here, a, One, 1)),
+    ?assertEqual([Two], mnesia(Here, table_info, [a, disc_copies])),
+    ?assertEqual({[{a, 1, 1}], read_only}, {mnesia(Here, dirty_read, [a, 1]), mnesia(Here, table_info, [a, access_mode])}).
+
+not_locked([{_, One} = Here, {_, Two} = There]) ->
+    Both = [One, Two],
+    Tables = [{memory, ram_copies}, {disc, disc_copies}, {file, disc_only_copies}],
+    [{atomic, ok} = mnesia(There, create_table, [Name, [{Storage, Both}, {majority, true}]]) || {Name, Storage} <- Tables],
+    {atomic, ok} = mnesia(There, create_table, [read, [{disc_copies, Both}]]),
+    {atomic, ok} = mnesia(There, change_table_access_mode, [read, read_only]),
+    stopped = mnesia(There, stop, []),
+    ?assertMatch({aborted, _}, mnesia(Here, del_table_copy, [schema, Two])),
+    Before = commits(Here),
+    ?assertEqual(ok, delete_dead(Here, [memory, disc, file, read, nowhere], [Two])),
+    ?assertEqual(1, commits(Here) - Before),
+    [?assertEqual([One], mnesia(Here, table_info, [Name, Storage])) || {Name, Storage} <- [{read, disc_copies} | Tables]],
+    ?assertEqual(ok, delete_dead(Here, [memory, disc, file, read], [Two])),
+    ?assertMatch({atomic, ok}, mnesia(Here, transaction, [fun mnesia:write/1, [{disc, 1, 1}]])),
+    ?assertEqual({atomic, ok}, mnesia(Here, del_table_copy, [schema, Two])).
+
+up([{_, One} = Here, {_, Two} = There]) ->
+    {atomic, ok} = mnesia(There, create_table, [a, [{disc_copies, [One, Two]}]]),
+    ?assertEqual({error, {not_down, [Two]}}, delete_dead(Here, [a], [Two])),
+    ?assertEqual([One, Two], lists:sort(mnesia(Here, table_info, [a, disc_copies]))).
+
+delete_dead(Peer, Tables, Nodes) -> easy_cluster_peers:call(Peer, easy_cluster_schema, delete_dead_copies, [Tables, Nodes]).
 
 %% As a release would be that does not export one of them; nothing in Mnesia calls it from another module.
 less_exported(Peer) ->

@@ -13,7 +13,7 @@ use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::{
     Answer, Beside, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot,
 };
-use easy_cluster::model::table::{Storage, Table, TableType};
+use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
 use easy_cluster::plan::Inputs;
 
 pub const HERE: &str = "ejabberd@hello.world";
@@ -79,6 +79,7 @@ impl Lab {
                 ("ejabberd".into(), "23.01".into()),
             ]),
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
+            running_applications: Vec::new(),
             mnesia: Running::Yes,
             awaits: Vec::new(),
             use_dir: true,
@@ -172,6 +173,7 @@ impl Lab {
             index: "[]".into(),
             local_content: false,
             majority: false,
+            access_mode: AccessMode::ReadWrite,
             load_order: 0,
             cookie: format!("{{{{1,2,3}},'{}'}}", seen_by.first().copied().unwrap_or("nobody")),
             version: "{{2,0},[]}".into(),

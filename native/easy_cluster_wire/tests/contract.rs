@@ -14,7 +14,7 @@ use easy_cluster::model::snapshot::{
     Member, Obstacle, Running, Snapshot,
 };
 use easy_cluster::model::store::Reason;
-use easy_cluster::model::table::{Storage, Table, TableType};
+use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
 use easy_cluster::plan::diff::Comparison;
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
@@ -149,9 +149,10 @@ fn storage() -> impl Strategy<Value = Storage> {
 }
 
 fn obstacle() -> impl Strategy<Value = Obstacle> {
-    (any::<[String; 2]>(), 0..3).prop_map(|([path, reason], which)| match which {
+    (any::<[String; 2]>(), 0..4).prop_map(|([path, reason], which)| match which {
         0 => Obstacle::NotAPlainFile { path, kind: reason },
         1 => Obstacle::NotUsable { path, reason },
+        2 => Obstacle::InUse { path, users: vec![reason] },
         _ => Obstacle::NoHardLinks { path, reason },
     })
 }
@@ -184,7 +185,7 @@ prop_compose! {
     fn facts()(
         texts in [text(), text()],
         versions in btree_map(text(), text(), 0..4),
-        applications in vec(application(), 0..3),
+        [applications, running_applications] in [vec(application(), 0..3), vec(application(), 0..3)],
         mnesia in select(vec![Running::Yes, Running::No, Running::Starting, Running::Stopping]),
         flags in any::<[bool; 2]>(),
         sets in any::<[u32; 5]>(),
@@ -203,7 +204,7 @@ prop_compose! {
         let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
-            otp_release, versions, applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
+            otp_release, versions, applications, running_applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
             directory_writable, obstacles, configuration, unfinished, beside, schema_cookie, awaits,
         }
@@ -235,7 +236,7 @@ prop_compose! {
         let ([local_content, majority], [size, memory]) = (flags, counts);
         Table {
             name, seen_by, table_type, ram_copies, disc_copies, disc_only_copies, external_copies, active,
-            attributes, record_name, index, local_content, majority, load_order, cookie, version, properties,
+            attributes, record_name, index, local_content, majority, access_mode: if counts[0] % 2 == 0 { AccessMode::ReadWrite } else { AccessMode::ReadOnly }, load_order, cookie, version, properties,
             size, memory,
         }
     }
@@ -428,6 +429,7 @@ fn action() -> impl Strategy<Value = Action> {
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Bar { nodes, members }),
         (nodes(), nodes()).prop_map(|(nodes, members)| Action::Unbar { nodes, members }),
         node().prop_map(|node| Action::ForgetNode { node }),
+        (table_names(), nodes()).prop_map(|(tables, nodes)| Action::DeleteDeadCopies { tables, nodes }),
         (nodes(), option::of(any::<String>())).prop_map(|(members, old)| Action::RenewFence { members, old }),
         (nodes(), nodes(), option::of(any::<String>()), vec((node(), nodes()), 0..3))
             .prop_map(|(nodes, members, old, masters)| Action::RenewSchema { nodes, members, old, masters }),

@@ -8,7 +8,7 @@ use crate::model::catalogue::{Class, FENCE};
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Copies, NodeWish, Policy, Role, TableWish};
 use crate::model::snapshot::{Facts, Running};
-use crate::model::table::{Storage, Table, TableType};
+use crate::model::table::{AccessMode, Storage, Table, TableType};
 use crate::validate::capacity::{DETS_LIMIT, DETS_MARGIN};
 use crate::validate::problem::{Bytes, Lines, Nodes, Problem, Tables};
 use crate::validate::view::View;
@@ -122,6 +122,8 @@ impl<'a> Wishes<'a> {
             Some(None)
         } else if !reading.set(table.external_copies).is_empty() {
             Some(Some("their backend is not one of Mnesia's own"))
+        } else if table.access_mode == AccessMode::ReadOnly {
+            Some(Some("they are read-only"))
         } else if loaded.is_empty() && class != Class::Local {
             Some(Some("no copy of them is loaded"))
         } else {
