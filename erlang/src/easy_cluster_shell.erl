@@ -199,9 +199,9 @@ event({step, done, #{action := Action} = Step, Evidence}, Total, Terminal) ->
     Clear = [["\r", clear_to_end()] || Terminal],
     io:put_chars([Clear, position(Step, Total), describe(Action), evidence(Evidence), $\n]);
 event({progress, #{table := Table} = Progress}, _Total, true) ->
-    io:put_chars(["\r", clear_to_end(), io_lib:format("  copying ~ts ", [Table]), bar(Progress), amount(Progress)]);
+    io:put_chars(["\r", clear_to_end(), io_lib:format("  copying ~tw ", [Table]), bar(Progress), amount(Progress)]);
 event({progress, #{table := Table} = Progress}, _Total, false) ->
-    io:put_chars([io_lib:format("          ~ts: ", [Table]), amount(Progress), $\n]);
+    io:put_chars([io_lib:format("          ~tw: ", [Table]), amount(Progress), $\n]);
 event({undo, Action}, _Total, _Terminal) ->
     io:put_chars(["\n  undo: ", describe(Action)]).
 
@@ -215,7 +215,7 @@ describe(Action) ->
 
 evidence(#{rows := Rows}) when Rows > 0 -> io_lib:format(", ~w arrived", [Rows]);
 evidence(#{merged := Merged}) ->
-    [io_lib:format("~n          ~ts: ~w added, ~w the same, ~w different~ts",
+    [io_lib:format("~n          ~tw: ~w added, ~w the same, ~w different~ts",
                    [Table, Added, Same, Conflicts, [[", in ", File] || Conflicts > 0]])
      || {Table, #{added := Added, same := Same, conflicts := Conflicts, conflict_file := File}} <- maps:to_list(Merged)];
 evidence(#{archived := Archived}) ->
@@ -250,7 +250,7 @@ backing_up(Text) ->
 -spec backup_reporter() -> easy_cluster_executor:report().
 backup_reporter() ->
     fun({backed_up, #{name := Name, rows := Rows, bytes := Bytes}}) ->
-            io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [Name, Rows, Bytes / 1.0e6]))
+            io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [io_lib:format("~tw", [Name]), Rows, Bytes / 1.0e6]))
     end.
 
 -spec backed_up(file:filename(), {ok, easy_cluster_backup:manifest()} | {error, {atom(), map()}}) ->

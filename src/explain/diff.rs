@@ -98,7 +98,7 @@ fn is_same(compared: &Compared) -> bool {
 }
 
 fn table(text: &mut String, compared: &Compared) {
-    let name = printable(compared.table.as_str());
+    let name = compared.table.to_string();
     let rows = match &compared.found {
         Found::Failed { node, reason } => {
             let _ = writeln!(text, "  {name}: not compared: {}: {}", shown(node), printable(reason));
@@ -136,7 +136,7 @@ fn table(text: &mut String, compared: &Compared) {
 }
 
 fn versions(key: &Key) -> String {
-    let nodes = |nodes: &[NodeName]| printable(&Nodes(nodes.to_vec()).to_string());
+    let nodes = |nodes: &[NodeName]| Nodes(nodes.to_vec()).to_string();
     let mut parts = Vec::new();
     match key.versions.as_slice() {
         [only] => parts.push(format!("only on {}", nodes(only))),
@@ -149,5 +149,5 @@ fn versions(key: &Key) -> String {
 }
 
 fn shown(node: &NodeName) -> String {
-    printable(node.as_str())
+    node.to_string()
 }

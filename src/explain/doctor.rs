@@ -103,19 +103,15 @@ fn both_ways(view: &View<'_>, examination: &Examination) -> Vec<Pair> {
 
 fn words(view: &View<'_>, examination: &Examination, problems: &[Problem]) -> String {
     let mut text = String::new();
-    let width = examination.snapshot.members.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
+    let width = examination.snapshot.members.iter().map(|m| m.node.to_string().len()).max().unwrap_or(0);
     let _ = writeln!(text, "{} looks at the cluster of {}", view.here(), examination.node);
     for member in &examination.snapshot.members {
         let way = examination.reaches.iter().find(|reach| reach.node == member.node);
         let says = view
             .facts(&member.node)
             .map_or_else(|| view.silence(&member.node), |facts| facts_in_words(view, facts));
-        let _ = writeln!(
-            text,
-            "  {:<width$}  {}{says}",
-            member.node.as_str(),
-            way.map_or_else(String::new, way_in_words)
-        );
+        let _ =
+            writeln!(text, "  {:<width$}  {}{says}", member.node, way.map_or_else(String::new, way_in_words));
     }
     if !examination.pairs.is_empty() {
         let whole = examination.pairs.iter().filter(|pair| pair.failure.is_none()).count();

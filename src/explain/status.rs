@@ -123,7 +123,7 @@ pub fn status(snapshot: &Snapshot, drift: &[Drifted]) -> Result<Status, Problem>
 fn render(status: &Status) -> String {
     let tables = counted(status.tables, "table");
     let mut text = format!("{tables}, seen from {}\n", status.node);
-    let width = status.members.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
+    let width = status.members.iter().map(|m| m.node.to_string().len()).max().unwrap_or(0);
     for member in &status.members {
         let role = match member.role {
             Role::Alone => "alone",
@@ -134,7 +134,7 @@ fn render(status: &Status) -> String {
         let _ = writeln!(
             text,
             "  {:<width$}  {role:<6}  {:>10}  replicates with {}",
-            member.node.as_str(),
+            member.node,
             if member.tables == 1 { "1 copy".into() } else { format!("{} copies", member.tables) },
             Nodes(member.sees.clone())
         );

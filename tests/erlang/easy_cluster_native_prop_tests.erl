@@ -29,8 +29,8 @@ prop_bytes() ->
 prop_term() ->
     proper:forall({proper_types:term(), proper_types:term()}, fun({Term, Args}) ->
         is_bad_request(easy_cluster_nif:call(term_to_binary(Term))) andalso
-            lists:all(fun(Name) -> is_answer(easy_cluster_nif:call(term_to_binary({Name, #{options => Args}}))) end,
-                      requests())
+            lists:all(fun({Name, Given}) -> is_answer(easy_cluster_nif:call(term_to_binary({Name, Given}))) end,
+                      [{Name, Given} || Name <- requests(), Given <- [#{options => Args}, #{options => [Args | Term]}, [Args | improper]]])
     end).
 
 prop_changed() ->
