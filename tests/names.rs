@@ -50,8 +50,11 @@ fn reports_show_them() {
         more: false,
     };
     let compared = |found| Compared { table: NAME.into(), nodes: vec![HERE.into(), THERE.into()], found };
-    shown(&explain::diff::words(&[compared(Found::Rows(Box::new(rows)))]));
-    shown(&explain::diff::words(&[compared(Found::Failed { node: HERE.into(), reason: "a\x1bb".into() })]));
+    shown(&explain::diff::words(&[compared(Found::Rows(Box::new(rows)))], true));
+    shown(&explain::diff::words(
+        &[compared(Found::Failed { node: HERE.into(), reason: "a\x1bb".into() })],
+        false,
+    ));
     let folder = Folder { path: "/backups".into(), found: None, free: None };
     let mut left_out = backup::make(&lab.snapshot(), &folder).unwrap();
     left_out.left_out.push(backup::LeftOut { name: NAME.into(), reason: backup::Reason::External });

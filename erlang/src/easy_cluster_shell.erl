@@ -6,7 +6,7 @@
 -export([matrix/1]).
 -export([paused/1]).
 -export([backing_up/1, backup_reporter/0, backed_up/2]).
--export([compared/1]).
+-export([compared/2]).
 -export([explained/1]).
 -export([failed/1, problems/2, rendered/2]).
 
@@ -108,10 +108,18 @@ diagnosed({ok, #{text := Text} = Diagnosis}) ->
 diagnosed({error, Reason}) ->
     failed(Reason).
 
--spec compared([Compared]) -> {ok, [Compared]}.
-compared(Compared) ->
-    io:put_chars(words(render_diff, #{compared => [found(Each) || Each <- Compared]})),
-    {ok, Compared}.
+-spec compared([Compared], [{atom(), map()}]) -> {ok, [Compared]} | easy_cluster_planner:error().
+compared(Compared, NotCompared) ->
+    case easy_cluster_native:call(differences, #{compared => [found(Each) || Each <- Compared], not_compared => NotCompared}) of
+        {ok, #{text := Text, problems := []}} ->
+            io:put_chars(Text),
+            {ok, Compared};
+        {ok, #{text := Text, problems := [{Code, Details} | _] = All}} ->
+            io:put_chars(Text),
+            failed({Code, Details#{problems => All, compared => Compared}});
+        {error, Reason} ->
+            failed(Reason)
+    end.
 
 %% Keys are any terms, and the core gets the first of them as text.
 found(#{reason := Reason, node := Node} = Compared) ->

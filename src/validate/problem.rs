@@ -761,6 +761,11 @@ problems! {
     evidence "the copies of {table} could not be compared: {node}: {reason}"
     fix "see that {node} runs this version of easy_cluster and that {table} can be read there, and try again"
 
+    /// A member could not be asked what it holds: it is frozen, cut off or down, or its copies are not loaded.
+    Tables Error NodeNotCompared = "node_not_compared" { node: NodeName, tables: Tables, reason: String }
+    evidence "the copies on {node} were not compared ({reason}): {tables}"
+    fix "see what is wrong there: easy_cluster:doctor('{node}'); then compare its copies: easy_cluster:diff('{node}')"
+
     /// A copy that was to be deleted, or stored in another way, has other rows than those that would stay: what only it has would be lost.
     Tables Error CopyDiffers = "copy_differs" { table: TableName, node: NodeName, other: NodeName, keys: u64, more: bool, only_there: u64, missing_there: u64 }
     evidence "the copy of {table} on {node} is not that on {other}: {keys} keys differ ({only_there} of them only on {node}, {missing_there} only on {other}; more than were looked at: {more})"

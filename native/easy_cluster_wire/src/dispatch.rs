@@ -16,7 +16,7 @@ use easy_cluster::model::request::{Drift, ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
-use easy_cluster::plan::diff::{self, Comparison, Leaving, Turn};
+use easy_cluster::plan::diff::{self, Chosen, Comparison, Leaving, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
@@ -159,8 +159,9 @@ enum Request {
         backup: Backup,
         path: String,
     },
-    RenderDiff {
+    Differences {
         compared: Vec<Compared>,
+        not_compared: Vec<Problem>,
     },
     RenderProblems {
         problems: Vec<Problem>,
@@ -199,7 +200,7 @@ enum Answer {
     Backup(Backup),
     Waiting(ForceBoot),
     Overridden(Overridden),
-    Comparisons(Vec<Comparison>),
+    Comparisons(Chosen),
     BeforeDeletion(Option<Comparison>),
     Repairable {
         table: TableName,
@@ -209,6 +210,11 @@ enum Answer {
     Nothing {},
     TestNode {
         text: String,
+    },
+    /// What was found, and whose copies were not compared.
+    Differences {
+        text: String,
+        problems: Vec<Problem>,
     },
     Status(explain::status::Status),
     Policy(Box<Policy>),
@@ -344,7 +350,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Text(explain::history::operation(&past, plan.as_ref(), &events))
         }
         Request::RenderBackup { backup, path } => Answer::Text(explain::backup::words(&backup, &path)),
-        Request::RenderDiff { compared } => Answer::Text(explain::diff::words(&compared)),
+        Request::Differences { compared, not_compared } => {
+            let problems = explain::diff::problems(&compared, not_compared);
+            Answer::Differences { text: explain::diff::words(&compared, problems.is_empty()), problems }
+        }
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {
