@@ -279,7 +279,12 @@ reach(Node, Timeout) ->
     case is_connected(Node) orelse easy_cluster_reach:check(Node, Timeout) of
         true -> ok;
         {ok, _Layers} -> ok;
-        {error, Reason} -> {error, Reason}
+        %% It may have connected meanwhile.
+        {error, Reason} ->
+            case is_connected(Node) of
+                true -> ok;
+                false -> {error, Reason}
+            end
     end.
 
 is_connected(Node) ->

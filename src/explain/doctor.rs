@@ -13,7 +13,9 @@ use crate::model::request::Awaited;
 use crate::model::snapshot::{Facts, Snapshot};
 use crate::validate::problem::{Problem, Severity};
 use crate::validate::view::View;
-use crate::validate::{beside, durability, machine as of_machine, membership, pairs, reach, waiting};
+use crate::validate::{
+    beside, durability, machine as of_machine, membership, operating, pairs, reach, waiting,
+};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,7 @@ pub fn diagnose(examination: &Examination, machine: Option<&Machine>) -> Result<
     );
     problems.extend(waiting::problems(&view, &examination.waiting, &examination.awaited));
     problems.extend(machine.map_or_else(Vec::new, of_machine::problems));
+    problems = operating::explained(&examination.snapshot, problems);
     problems.sort_by_key(|problem| (problem.severity(), problem.layer()));
     let text =
         machine.map_or_else(String::new, super::machine::facts) + &words(&view, examination, &problems);

@@ -163,6 +163,9 @@ pub struct Facts {
     pub versions: BTreeMap<String, String>,
     /// Running applications that depend on Mnesia and have to stop before it does, dependents first.
     pub applications: Vec<AtomName>,
+    /// Whether an operation of easy_cluster's is under way there.
+    #[serde(default)]
+    pub operating: bool,
     /// Whether Mnesia runs.
     pub mnesia: Running,
     /// Whether the schema is on disc (`use_dir`).

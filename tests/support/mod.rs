@@ -79,6 +79,7 @@ impl Lab {
                 ("ejabberd".into(), "23.01".into()),
             ]),
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
+            operating: false,
             mnesia: Running::Yes,
             use_dir: true,
             fallback: false,

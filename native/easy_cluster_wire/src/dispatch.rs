@@ -27,7 +27,7 @@ use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
-use easy_cluster::validate::{self, beside, node_name, options, policy, reach};
+use easy_cluster::validate::{self, beside, node_name, operating, options, policy, reach};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{self, MemberLogs, Overridden};
@@ -272,9 +272,13 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Reaches { reaches, problems, texts }
         }
         Request::RowsToCompare { operation, snapshot } => {
-            Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
+            let tables = plan::rows_to_compare(&operation, &snapshot);
+            Answer::Tables(tables.map_err(|problems| operating::explained(&snapshot, problems))?)
         }
-        Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
+        Request::Plan(inputs) => {
+            let plan = plan::make(&inputs);
+            Answer::Plan(Box::new(plan.map_err(|problems| operating::explained(&inputs.snapshot, problems))?))
+        }
         Request::Recheck { plan, snapshot, rows, history, drift } => {
             history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
             drift.map_or(Ok(()), |drift| repair_table::recheck(&plan, &drift)).map_err(one)?;
