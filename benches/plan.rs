@@ -147,6 +147,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
             ("easy_cluster".into(), "0.1.0".into()),
         ]),
         applications: if is_here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
+        operating: false,
         mnesia: Running::Yes,
         use_dir: true,
         fallback: false,

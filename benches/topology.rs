@@ -253,6 +253,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         otp_release: "27".into(),
         versions: BTreeMap::new(),
         applications: Vec::new(),
+        operating: false,
         mnesia: Running::Yes,
         use_dir: true,
         fallback: false,

@@ -23,14 +23,17 @@ pub fn explained(snapshot: &Snapshot, problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 fn is_passing(problem: &Problem, operating: &[&NodeName]) -> bool {
-    match problem {
-        Problem::MnesiaNotRunning { node, .. }
-        | Problem::RamSchema { node }
-        | Problem::MemberDown { node, .. }
-        | Problem::OtherMemberDown { node, .. } => operating.contains(&node),
-        Problem::TableNotLoaded { holders, .. } => holders.0.iter().any(|node| operating.contains(&node)),
-        of_two => is_of_two(of_two) && !operating.is_empty(),
+    if let Problem::MnesiaNotRunning { node, .. }
+    | Problem::RamSchema { node }
+    | Problem::MemberDown { node, .. }
+    | Problem::OtherMemberDown { node, .. } = problem
+    {
+        return operating.contains(&node);
     }
+    if let Problem::TableNotLoaded { holders, .. } = problem {
+        return holders.0.iter().any(|node| operating.contains(&node));
+    }
+    is_of_two(problem) && !operating.is_empty()
 }
 
 /// What two nodes say of each other: one of them may have gone on, or have stopped.
