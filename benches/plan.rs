@@ -148,6 +148,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         ]),
         applications: if is_here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
         running_applications: Vec::new(),
+        operating: false,
         mnesia: Running::Yes,
         awaits: Vec::new(),
         use_dir: true,

@@ -254,6 +254,7 @@ fn member(node: NodeName, cluster: SetIndex, none: SetIndex) -> Member {
         versions: BTreeMap::new(),
         applications: Vec::new(),
         running_applications: Vec::new(),
+        operating: false,
         mnesia: Running::Yes,
         awaits: Vec::new(),
         use_dir: true,

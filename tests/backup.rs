@@ -99,6 +99,15 @@ fn a_node_whose_mnesia_is_stopped_has_nothing_to_back_up() {
     assert_eq!(codes(lab, &folder()), ["mnesia_not_running"]);
 }
 
+#[test]
+fn a_cluster_without_tables_has_nothing_to_back_up_whatever_the_disk() {
+    let mut lab = Lab::joined(&[THERE]);
+    lab.table("session", RamCopies, &[HERE, THERE], &[HERE], 9);
+    let problems = make(&lab.snapshot(), &folder()).unwrap_err();
+    assert_eq!(problems, [Problem::NothingToBackUp { here: HERE.into(), left_out: 1 }]);
+    assert!(!explain::errors::problems(&problems).contains("disk"));
+}
+
 fn table(name: &str, rows: u64) -> BackedUp {
     BackedUp {
         name: name.into(),

@@ -1035,7 +1035,7 @@ fn the_picture_is_well_formed_whatever_the_names_are() {
         .collect();
     let has =
         |words: &str| assert!(titles.iter().any(|title| title.contains(words)), "no {words:?} in {titles:?}");
-    has("<b>&\"'?[2J (durable): disc_copies");
+    has("<b>&\"'\\x{1b}[2J (durable): disc_copies");
     has("archive (durable): disc_only_copies, 900000 rows, 90.0 MB; comes");
     has("archive (durable): disc_only_copies, 900000 rows, 90.0 MB; is stored in another way");
     has("small tables of");

@@ -127,7 +127,8 @@ doctor(Node, Opts) ->
     easy_cluster_shell:diagnosed(easy_cluster_planner:doctor(Node, Opts)).
 
 %% Compares all copies of all durable tables, which every holder hashes by itself: nothing is locked, and little is sent. Prints
-%% and returns the keys whose rows are not the same everywhere, at two looks.
+%% and returns the keys whose rows are not the same everywhere, at two looks. A member whose copies cannot be compared is an error, which
+%% has the other copies under `compared'.
 -spec diff() -> {ok, [easy_cluster_diff:compared()]} | error().
 diff() ->
     differences(all, #{}).
@@ -144,7 +145,8 @@ diff(Node, Opts) ->
 
 differences(With, Opts) ->
     case with_application(fun() -> easy_cluster_planner:comparisons(With, Opts) end) of
-        {ok, Comparisons, Timeout} -> easy_cluster_shell:compared(easy_cluster_diff:compare(Comparisons, #{timeout => Timeout}));
+        {ok, #{comparisons := Comparisons, not_compared := NotCompared}, Timeout} ->
+            easy_cluster_shell:compared(easy_cluster_diff:compare(Comparisons, #{timeout => Timeout}), NotCompared);
         {error, Reason} -> easy_cluster_shell:failed(Reason)
     end.
 

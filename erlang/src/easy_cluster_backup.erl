@@ -13,7 +13,7 @@
 %% Making
 -export([write/2]).
 %% Reading
--export([manifest/1, verify/1, archive/2]).
+-export([manifest/1, verify/1, archive/2, is_filled_in_memory/1]).
 -export_type([manifest/0, wanted/0, problem/0]).
 
 -define(FORMAT, 1).
@@ -246,6 +246,14 @@ damaged(Path, Table, Reason) ->
 -spec archive(file:filename_all(), table()) -> file:filename_all().
 archive(Folder, #{file := File}) ->
     filename:join(Folder, File).
+
+%% Mnesia fills a table in memory from a file of the table's name, when it starts from a backup. Any atom may be a table's name: one that may
+%% make no file, or one that is not found again, is filled when Mnesia runs.
+-spec is_filled_in_memory(#{name := atom(), storage := atom(), _ => _}) -> boolean().
+is_filled_in_memory(#{name := Name, storage := ram_copies}) ->
+    re:run(atom_to_binary(Name), "\\A[A-Za-z0-9_][ -.0-~]{0,199}\\z", [{capture, none}]) =:= nomatch;
+is_filled_in_memory(_OnDisc) ->
+    false.
 
 %% Reads everything: each table has its rows, and they have its digest.
 -spec verify(file:filename_all()) -> {ok, manifest()} | {error, problem()}.

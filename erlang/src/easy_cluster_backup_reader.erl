@@ -5,18 +5,18 @@
 %% the backup is of refuses to merge with them, instead of bringing the old tables back.
 -module(easy_cluster_backup_reader).
 
--export([new/2]).
+-export([new/3]).
 -export([open_read/1, read/1, close_read/1]).
 
 -define(COPIES, [ram_copies, disc_copies, disc_only_copies]).
 
--type state() :: #{schema := [tuple()], archives := [file:filename_all()], next := schema | rows,
+-type state() :: #{schema := [tuple()], defined := [file:filename_all()], archives := [file:filename_all()], next := schema | rows,
                    open := none | {atom(), easy_cluster_rows:reader()}}.
 
-%% `Schema' is what a backup of an empty database begins with.
--spec new([tuple()], [file:filename_all()]) -> state().
-new(Schema, Archives) ->
-    #{schema => Schema, archives => Archives, next => schema, open => none}.
+%% `Schema' is what a backup of an empty database begins with. All tables in `Archives' are made, and those in `Filled' get their rows.
+-spec new([tuple()], Archives :: [file:filename_all()], Filled :: [file:filename_all()]) -> state().
+new(Schema, Archives, Filled) ->
+    #{schema => Schema, defined => Archives, archives => Filled, next => schema, open => none}.
 
 -spec open_read(state()) -> {ok, state()}.
 open_read(State) ->
@@ -24,7 +24,7 @@ open_read(State) ->
 
 %% Everything that is about definitions comes first.
 -spec read(state()) -> {ok, state(), [tuple()]} | {error, term()}.
-read(#{next := schema, schema := Schema, archives := Archives} = State) ->
+read(#{next := schema, schema := Schema, defined := Archives} = State) ->
     case definitions(Archives, []) of
         {ok, Definitions} -> {ok, State#{next := rows}, Schema ++ Definitions};
         {error, _} = Error -> Error

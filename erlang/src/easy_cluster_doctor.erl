@@ -52,6 +52,8 @@
     [receive {'DOWN', Monitor, process, _, {way, Failure}} -> {Node, Failure} end || {Node, {_, Monitor}} <- Walkers].").
 %% Each of at most this many steps on a way gets its share of the time.
 -define(STEPS, 3).
+%% So often the question is asked whose connection goes.
+-define(LOOKS, 4).
 
 %% What is wrong with the cluster of Node, as this node, the members and their views of each other tell.
 -spec examine(node(), pos_integer()) -> {ok, diagnosis()} | easy_cluster_planner:error().
@@ -128,7 +130,19 @@ ask(#{from := From, to := To}, Timeout) ->
     Others = [{Node, Alive, Host} || Node <- To, [Alive, Host] <- [string:split(atom_to_list(Node), "@")]],
     Bindings = orddict:from_list([{'Timeout', max(1, Timeout div ?STEPS)}, {'EpmdPort', easy_cluster_reach:epmd_port()},
                                   {'Others', Others}]),
-    case easy_cluster_rpc:call(From, erl_eval, exprs, [Exprs, Bindings], Timeout + Timeout div 2) of
+    asked(From, [Exprs, Bindings], Timeout, ?LOOKS).
+
+%% A look of the other one's that ends closes the connection of both.
+asked(From, Args, Timeout, Left) ->
+    case easy_cluster_rpc:call(From, erl_eval, exprs, Args, Timeout + Timeout div 2) of
         {ok, {value, Ways, _Bindings}} -> {ok, Ways};
+        {error, noconnection} when Left > 1 -> reconnected(easy_cluster_rpc:connect_hidden(From, Timeout), From, Args, Timeout, Left - 1);
         {error, Reason} -> {error, Reason}
     end.
+
+reconnected({ok, opened}, From, Args, Timeout, Left) ->
+    Answer = asked(From, Args, Timeout, Left),
+    ok = easy_cluster_rpc:disconnect_hidden(From),
+    Answer;
+reconnected(_ThereOrNot, From, Args, Timeout, Left) ->
+    asked(From, Args, Timeout, Left).

@@ -17,8 +17,8 @@
 
 %% So many operations that copied something are looked at for what copies took.
 -define(LEARN_FROM, 20).
-%% So many repairs that have ended stay in the history.
--define(KEEP_REPAIRS, 20).
+%% So many repairs that have ended stay in the history, and so many other operations.
+-define(KEEP_ENDED, 20).
 
 -type report() :: fun((event()) -> ok).
 %% What an operation tells while it runs.
@@ -74,7 +74,7 @@ checked({error, Reason}, _Plan, _Report) ->
 %% Carries out a plan that is about nobody but the database in Directory.
 -spec commit_offline(easy_cluster_planner:plan(), file:filename(), report()) -> {ok, map()} | easy_cluster_planner:error().
 commit_offline(#{id := Id} = Plan, Directory, Report) ->
-    ok = delete_old(Plan, Directory),
+    ok = delete_old(Directory),
     case easy_cluster_journal:create(Directory, Id, {begun, Plan}) of
         {ok, Journal} -> run(maps:get(steps, Plan), Journal, [], context(Plan, Directory, Report));
         {error, Reason} -> {error, Reason}
@@ -695,31 +695,37 @@ finish_drops(Directory) ->
 dropped_at_start(ok, Id) -> logger:notice(#{what => easy_cluster_drop_kept, operation => Id});
 dropped_at_start({error, Reason}, Id) -> logger:error(#{what => easy_cluster_drop_kept, operation => Id, reason => Reason}).
 
-%%% Giving up the history of repairs
+%%% Giving up the history of what cannot be had back
 
-%% A policy that is followed makes repairs by itself for years, and each look reads all journals. What can be had back, what has not
-%% ended, and the copies that estimates are learned from stay.
-delete_old(#{operation := {repair, _}}, Directory) ->
+%% A policy that is followed makes repairs for years, operators leave and take it back, and each look reads all journals. What can be had
+%% back, what has not ended, members that still have to forget this node, and the copies that estimates are learned from stay.
+delete_old(Directory) ->
     case {easy_cluster_journal:list(Directory), stored(Directory)} of
         {[_ | _] = Ids, #{kept := Kept, archives := Archives}} ->
             Stored = [Id || #{id := Id} <- Kept ++ Archives],
             Newest = [told(Id, easy_cluster_journal:read(Directory, Id)) || Id <- lists:reverse(Ids)],
             Teaching = lists:sublist([Id || #{id := Id, teaches := true} <- Newest], ?LEARN_FROM),
-            Ended = [Id || #{id := Id, ended := true} <- Newest],
-            delete_each(lists:nthtail(min(?KEEP_REPAIRS, length(Ended)), Ended) -- (Teaching ++ Stored), Directory);
+            Old = lists:append([beyond_newest([Id || #{id := Id, ended := Kind} <- Newest, Kind =:= Wanted]) || Wanted <- [repair, other]]),
+            delete_each(Old -- (Teaching ++ Stored), Directory);
         {_NoneOrUnreadable, _} ->
             ok
-    end;
-delete_old(_Plan, _Directory) ->
-    ok.
+    end.
+
+beyond_newest(Ids) ->
+    lists:nthtail(min(?KEEP_ENDED, length(Ids)), Ids).
 
 told(Id, Read) ->
-    #{id => Id, teaches => copies_of(Read) =/= [], ended => is_ended_repair(Read)}.
+    #{id => Id, teaches => copies_of(Read) =/= [], ended => ended(Read)}.
 
-is_ended_repair({ok, #{events := [{_, _, {begun, #{operation := {repair, _}}}} | Entries]}}) ->
-    lists:member(element(1, outcome(Entries)), [done, stopped]);
-is_ended_repair(_OtherOrDamaged) ->
-    false.
+%% Repairs are many, and push no other operation out.
+ended({ok, #{events := [{_, _, {begun, #{operation := Operation}}} | Entries]}} = Read) ->
+    case lists:member(element(1, outcome(Entries)), [done, stopped, undone]) andalso pending_in(Read) =:= [] of
+        true when element(1, Operation) =:= repair -> repair;
+        true -> other;
+        false -> no
+    end;
+ended(_OtherOrDamaged) ->
+    no.
 
 %% One that stays is deleted the next time.
 delete_each(Ids, Directory) ->

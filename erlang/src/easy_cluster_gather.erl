@@ -21,6 +21,10 @@
 %% Of a read-only table, where_to_write is always empty.
 -define(DYNAMIC, [active_replicas, size, memory]).
 
+%% So often a look is begun whose connection goes, and milliseconds before the next.
+-define(LOOKS, 6).
+-define(BEFORE_LOOK, 30).
+
 %% What this node is given at least to answer itself, however little the others are given.
 -define(OWN_TIMEOUT, 5000).
 
@@ -104,8 +108,30 @@ ask_each({Nodes, Timeout}) ->
 flatten({ok, Answer}) -> Answer;
 flatten({error, Reason}) -> #{silent => Reason}.
 
+%% Who is looked at may look at this node just now: its probe holds up a connection that is being made, and its look closes the connection
+%% of both when it ends. Mnesia may stop between two questions. Another look finds what is true.
 ask(Node, Timeout) ->
-    maybe_connected(easy_cluster_rpc:connect_hidden(Node, Timeout), Node, Timeout).
+    ask_again(Node, Timeout, ?LOOKS).
+
+ask_again(Node, Timeout, Left) ->
+    case maybe_connected(easy_cluster_rpc:connect_hidden(Node, Timeout), Node, Timeout) of
+        #{silent := Reason} = Answer when Left > 1 ->
+            case is_passing(Reason) of
+                true ->
+                    receive after ?BEFORE_LOOK -> ok end,
+                    keep_opened(Answer, ask_again(Node, Timeout, Left - 1));
+                false -> Answer
+            end;
+        Answer -> Answer
+    end.
+
+%% What was opened is closed in the end, whichever look opened it.
+keep_opened(#{connection := opened}, #{connection := _} = Answer) -> Answer#{connection := opened};
+keep_opened(_Before, Answer) -> Answer.
+
+%% Mnesia's functions fail in many ways while it stops. Who was silent for the whole time has had it.
+is_passing(timeout) -> false;
+is_passing(_NoConnectionOrStopped) -> true.
 
 maybe_connected({error, Reason}, _Node, _Timeout) ->
     #{silent => Reason};
@@ -117,18 +143,21 @@ maybe_connected({ok, Connection}, Node, Timeout) ->
 
 facts(Node, Timeout) ->
     Before = erlang:system_time(millisecond),
-    Calls = [{erlang, system_info, [otp_release]},
+    Calls = [{erlang, whereis, [easy_cluster_operation]},
+             {erlang, system_info, [otp_release]},
              {erlang, system_info, [wordsize]},
              {erlang, system_time, [millisecond]},
              {erlang, nodes, []},
              {net_kernel, get_net_ticktime, []},
              {application, which_applications, []},
              {application, loaded_applications, []},
-             {mnesia, system_info, [is_running]}],
+             {mnesia, system_info, [is_running]},
+             {erlang, whereis, [easy_cluster_operation]}],
     case easy_cluster_rpc:batch(Node, Calls, Timeout) of
-        {ok, [Release, WordSize, Clock, Connected, TickTime, Running, Loaded, Mnesia]} ->
+        {ok, [OperatingBefore, Release, WordSize, Clock, Connected, TickTime, Running, Loaded, Mnesia, OperatingAfter]} ->
             After = erlang:system_time(millisecond),
-            Common = #{otp_release => list_to_binary(Release),
+            Common = #{operating => is_pid(OperatingBefore) orelse is_pid(OperatingAfter),
+                       otp_release => list_to_binary(Release),
                        versions => versions(Loaded),
                        applications => dependents(Node, Running),
                        running_applications => running(Node, Running),

@@ -279,7 +279,12 @@ reach(Node, Timeout) ->
     case is_connected(Node) orelse easy_cluster_reach:check(Node, Timeout) of
         true -> ok;
         {ok, _Layers} -> ok;
-        {error, Reason} -> {error, Reason}
+        %% It may have connected meanwhile.
+        {error, Reason} ->
+            case is_connected(Node) of
+                true -> ok;
+                false -> {error, Reason}
+            end
     end.
 
 is_connected(Node) ->
@@ -351,8 +356,8 @@ examined(Node, Opts) when is_map(Opts) ->
 examined(_Node, Opts) ->
     bad_options(Opts).
 
-%% Which copies of which tables diff/0 and diff/1 compare.
--spec comparisons(all | {node, term()}, map()) -> {ok, [map()], Timeout :: pos_integer()} | error().
+%% Which copies of which tables diff/0 and diff/1 compare, and which they cannot.
+-spec comparisons(all | {node, term()}, map()) -> {ok, #{comparisons := [map()], not_compared := [{atom(), map()}]}, Timeout :: pos_integer()} | error().
 comparisons(_With, Opts) when not is_map(Opts) ->
     bad_options(Opts);
 comparisons(With, Opts) ->
@@ -369,7 +374,7 @@ comparisons_with(Node, Timeout) ->
     {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
     easy_cluster_gather:release(Opened),
     case easy_cluster_native:call(comparisons, #{snapshot => Snapshot, node => Node, policy => easy_cluster_policy:current()}) of
-        {ok, Comparisons} -> {ok, Comparisons, Timeout};
+        {ok, Chosen} -> {ok, Chosen, Timeout};
         {error, Reason} -> {error, Reason}
     end.
 

@@ -2,7 +2,7 @@
 -module(easy_cluster_restore).
 
 %% Here
--export([build/3]).
+-export([build/3, fill_memory/1]).
 -export([described/1, compare/3]).
 %% In the other VM
 -export([from_backup/3]).
@@ -35,14 +35,14 @@ from_backup(Backup, Folder, Timeout) ->
     {ok, _} = application:ensure_all_started(crypto),
     case easy_cluster_backup:verify(Backup) of
         {ok, #{tables := Tables}} ->
-            Archives = [easy_cluster_backup:archive(Backup, Table) || Table <- Tables],
+            Filled = [Table || Table <- Tables, not easy_cluster_backup:is_filled_in_memory(Table)],
             easy_cluster_files:in_order([
                 fun() -> easy_cluster_files:delete_folder(Folder) end,
                 fun() -> easy_cluster_files:make_folder(Folder) end,
                 fun() -> mnesia:create_schema([node()]) end,
-                fun() -> install(empty_schema(Folder), Archives) end,
+                fun() -> install(empty_schema(Folder), archives(Backup, Tables), archives(Backup, Filled)) end,
                 fun() -> application:start(mnesia) end,
-                fun() -> filled(Tables, Timeout) end,
+                fun() -> filled(Tables, Filled, Timeout) end,
                 fun easy_cluster_mnesia:stop/0
             ]);
         {error, _} = Error ->
@@ -68,18 +68,21 @@ first_items({ok, Opened, More}, Items, File) ->
 first_items({error, _} = Error, _Items, _File) ->
     Error.
 
-install({ok, Schema}, Archives) ->
-    Reader = easy_cluster_backup_reader:new(Schema, Archives),
+archives(Backup, Tables) ->
+    [easy_cluster_backup:archive(Backup, Table) || Table <- Tables].
+
+install({ok, Schema}, Archives, Filled) ->
+    Reader = easy_cluster_backup_reader:new(Schema, Archives, Filled),
     mnesia:install_fallback(Reader, [{module, easy_cluster_backup_reader}, {scope, local}]);
-install({error, _} = Error, _Archives) ->
+install({error, _} = Error, _Archives, _Filled) ->
     Error.
 
-filled(Tables, Timeout) ->
+filled(Tables, Filled, Timeout) ->
     Names = [Name || #{name := Name} <- Tables],
     easy_cluster_files:in_order([
         fun() -> loaded(mnesia:wait_for_tables(Names, Timeout)) end,
         fun() -> is_alone(mnesia:system_info(use_dir), mnesia:system_info(db_nodes)) end,
-        fun() -> easy_cluster_files:each(fun has_rows/1, Tables) end,
+        fun() -> easy_cluster_files:each(fun has_rows/1, Filled) end,
         fun dump/0
     ]).
 
@@ -99,6 +102,22 @@ has_rows(#{name := Name, digest := Expected}) ->
 dump() ->
     dumped = mnesia:dump_log(),
     ok.
+
+%%% Filling
+
+%% When Mnesia runs on what was built. Rows that are there by now are newer and stay; a backup that is deleted has done its service.
+-spec fill_memory(file:filename_all()) -> ok | {error, term()}.
+fill_memory(Backup) ->
+    case easy_cluster_backup:manifest(Backup) of
+        {ok, #{tables := Tables}} ->
+            easy_cluster_files:each(fun(Table) -> restored(easy_cluster_rows:restore(easy_cluster_backup:archive(Backup, Table))) end,
+                                    [Table || Table <- Tables, easy_cluster_backup:is_filled_in_memory(Table)]);
+        {error, {backup_missing, _}} -> ok;
+        {error, _} = Error -> Error
+    end.
+
+restored({ok, _Counts}) -> ok;
+restored({error, _} = Error) -> Error.
 
 %%% What it would change
 

@@ -6,7 +6,7 @@
 -export([matrix/1]).
 -export([paused/1]).
 -export([backing_up/1, backup_reporter/0, backed_up/2]).
--export([compared/1]).
+-export([compared/2]).
 -export([explained/1]).
 -export([failed/1, problems/2, rendered/2]).
 
@@ -108,10 +108,18 @@ diagnosed({ok, #{text := Text} = Diagnosis}) ->
 diagnosed({error, Reason}) ->
     failed(Reason).
 
--spec compared([Compared]) -> {ok, [Compared]}.
-compared(Compared) ->
-    io:put_chars(words(render_diff, #{compared => [found(Each) || Each <- Compared]})),
-    {ok, Compared}.
+-spec compared([Compared], [{atom(), map()}]) -> {ok, [Compared]} | easy_cluster_planner:error().
+compared(Compared, NotCompared) ->
+    case easy_cluster_native:call(differences, #{compared => [found(Each) || Each <- Compared], not_compared => NotCompared}) of
+        {ok, #{text := Text, problems := []}} ->
+            io:put_chars(Text),
+            {ok, Compared};
+        {ok, #{text := Text, problems := [{Code, Details} | _] = All}} ->
+            io:put_chars(Text),
+            failed({Code, Details#{problems => All, compared => Compared}});
+        {error, Reason} ->
+            failed(Reason)
+    end.
 
 %% Keys are any terms, and the core gets the first of them as text.
 found(#{reason := Reason, node := Node} = Compared) ->
@@ -199,9 +207,9 @@ event({step, done, #{action := Action} = Step, Evidence}, Total, Terminal) ->
     Clear = [["\r", clear_to_end()] || Terminal],
     io:put_chars([Clear, position(Step, Total), describe(Action), evidence(Evidence), $\n]);
 event({progress, #{table := Table} = Progress}, _Total, true) ->
-    io:put_chars(["\r", clear_to_end(), io_lib:format("  copying ~ts ", [Table]), bar(Progress), amount(Progress)]);
+    io:put_chars(["\r", clear_to_end(), io_lib:format("  copying ~tw ", [Table]), bar(Progress), amount(Progress)]);
 event({progress, #{table := Table} = Progress}, _Total, false) ->
-    io:put_chars([io_lib:format("          ~ts: ", [Table]), amount(Progress), $\n]);
+    io:put_chars([io_lib:format("          ~tw: ", [Table]), amount(Progress), $\n]);
 event({undo, Action}, _Total, _Terminal) ->
     io:put_chars(["\n  undo: ", describe(Action)]).
 
@@ -215,7 +223,7 @@ describe(Action) ->
 
 evidence(#{rows := Rows}) when Rows > 0 -> io_lib:format(", ~w arrived", [Rows]);
 evidence(#{merged := Merged}) ->
-    [io_lib:format("~n          ~ts: ~w added, ~w the same, ~w different~ts",
+    [io_lib:format("~n          ~tw: ~w added, ~w the same, ~w different~ts",
                    [Table, Added, Same, Conflicts, [[", in ", File] || Conflicts > 0]])
      || {Table, #{added := Added, same := Same, conflicts := Conflicts, conflict_file := File}} <- maps:to_list(Merged)];
 evidence(#{archived := Archived}) ->
@@ -250,7 +258,7 @@ backing_up(Text) ->
 -spec backup_reporter() -> easy_cluster_executor:report().
 backup_reporter() ->
     fun({backed_up, #{name := Name, rows := Rows, bytes := Bytes}}) ->
-            io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [Name, Rows, Bytes / 1.0e6]))
+            io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [io_lib:format("~tw", [Name]), Rows, Bytes / 1.0e6]))
     end.
 
 -spec backed_up(file:filename(), {ok, easy_cluster_backup:manifest()} | {error, {atom(), map()}}) ->

@@ -128,7 +128,7 @@ run(drop_staging, Context) ->
     directory_step(drop_staging, Context);
 run(reopen_mnesia, Context) ->
     restore_configuration(Context),
-    start_and_load(Context).
+    filled(start_and_load(Context), Context).
 
 all(Fun, Items) ->
     lists:foldl(fun(Item, {ok, Evidence}) ->
@@ -239,6 +239,16 @@ build_database(Source, #{directory := Directory, id := Id, timeout := Timeout} =
     #{staging := Staging} = easy_cluster_directory:paths(Directory, Id),
     evidence(easy_cluster_build:database(source(Source, Context), Staging, Timeout)).
 
+%% Tables in memory that the new database could not have in a file get their rows from its backup; the old one has its own.
+filled({ok, Evidence}, #{plan := #{steps := Steps}} = Context) ->
+    Sources = [source(Source, Context) || #{action := {build_database, #{source := Source}}} <- Steps, not maps:get(undoing, Context, false)],
+    case easy_cluster_files:each(fun easy_cluster_restore:fill_memory/1, [Backup || {backup, Backup} <- Sources]) of
+        ok -> {ok, Evidence};
+        {error, Reason} -> {error, Reason}
+    end;
+filled({error, Reason}, _Context) ->
+    {error, Reason}.
+
 source(empty, _Context) -> empty;
 source({backup, #{path := Path}}, _Context) -> {backup, unicode:characters_to_list(Path)};
 source({renamed, #{from := From, to := To}}, #{directory := Directory}) -> {renamed, Directory, From, To};
@@ -270,7 +280,9 @@ is_on_disc(Table) ->
 
 %% Mnesia has read them, and looks for them again only when it starts. Tables that ejabberd has put on disc meanwhile need theirs.
 keep_in_memory(Tables, #{directory := Directory}) ->
-    Files = [lists:concat([Table, Extension]) || Table <- Tables, not is_on_disc(Table), Extension <- [".DCD", ".DCL"]],
+    InFiles = [Table || Table <- Tables, not is_on_disc(Table),
+                        not easy_cluster_backup:is_filled_in_memory(#{name => Table, storage => ram_copies})],
+    Files = [lists:concat([Table, Extension]) || Table <- InFiles, Extension <- [".DCD", ".DCL"]],
     easy_cluster_files:in_order([
         fun() -> easy_cluster_files:each(fun(File) -> easy_cluster_files:delete(filename:join(Directory, File)) end, Files) end,
         fun() -> easy_cluster_files:sync_folder(Directory) end

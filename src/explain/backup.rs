@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::errors::printable;
 use super::plan::counted;
 use crate::plan::backup::{Backup, Reason};
 use crate::validate::problem::Bytes;
@@ -23,14 +24,14 @@ pub fn words(backup: &Backup, path: &str) -> String {
             .left_out
             .iter()
             .filter(|left| left.reason == reason)
-            .map(|left| left.name.as_str())
+            .map(|left| left.name.to_string())
             .collect();
         if !names.is_empty() {
             let _ = writeln!(text, "  left out    {} ({why})", names.join(", "));
         }
     }
     for warning in &backup.warnings {
-        let _ = writeln!(text, "  warning     {warning}");
+        let _ = writeln!(text, "  warning     {}", printable(&warning.to_string()));
     }
     text
 }

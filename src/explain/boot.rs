@@ -15,10 +15,10 @@ pub fn order(order: &Order) -> String {
         return text;
     }
     let members = Nodes(order.members.clone());
-    let _ = writeln!(text, "the cluster of {}", printable(&members.to_string()));
+    let _ = writeln!(text, "the cluster of {members}");
     if !order.missing.is_empty() {
         let missing = Nodes(order.missing.clone());
-        let _ = writeln!(text, "  not looked at: {}", printable(&missing.to_string()));
+        let _ = writeln!(text, "  not looked at: {missing}");
     }
     let _ = writeln!(text, "start in this order:");
     for (at, start) in order.start.iter().enumerate() {
@@ -42,11 +42,11 @@ pub fn order(order: &Order) -> String {
 }
 
 fn shown(node: &NodeName) -> String {
-    printable(node.as_str())
+    node.to_string()
 }
 
 fn tables(names: &[TableName]) -> String {
-    printable(&Tables(names.to_vec()).to_string())
+    Tables(names.to_vec()).to_string()
 }
 
 fn saw(start: &Start) -> String {
@@ -61,7 +61,7 @@ fn saw(start: &Start) -> String {
 }
 
 fn waits(wait: &Wait) -> String {
-    let nodes = printable(&Nodes(wait.nodes.clone()).to_string());
+    let nodes = Nodes(wait.nodes.clone()).to_string();
     match wait.reason {
         Reason::Newer => format!("waits for {nodes}, which may be newer: {}", tables(&wait.tables)),
         Reason::Memory => format!("waits for a copy on disc, on {nodes}: {}", tables(&wait.tables)),

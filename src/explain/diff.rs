@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::errors::printable;
 use super::plan::counted;
 use crate::model::name::{NodeName, TableName};
-use crate::validate::problem::Nodes;
+use crate::validate::problem::{Nodes, Problem, Tables};
 
 /// Keys of a table that are printed; more are counted.
 const SHOWN: usize = 10;
+/// Why a function of easy_cluster cannot be called.
+const NOT_INSTALLED: &str = "undef";
 
 /// A table whose copies were compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,17 +69,35 @@ pub struct Key {
     pub versions: Vec<Vec<NodeName>>,
 }
 
-/// A line for the whole, and some for each table that is not the same everywhere.
+/// Whose copies were not compared: those that were known not to answer, and those that failed meanwhile.
 #[must_use]
-pub fn words(compared: &[Compared]) -> String {
+pub fn problems(compared: &[Compared], not_compared: Vec<Problem>) -> Vec<Problem> {
+    let mut failed: BTreeMap<&NodeName, (&str, Vec<TableName>)> = BTreeMap::new();
+    for each in compared {
+        if let Found::Failed { node, reason } = &each.found {
+            failed.entry(node).or_insert((reason, Vec::new())).1.push(each.table.clone());
+        }
+    }
+    let failed = failed.into_iter().map(|(node, (reason, tables))| Problem::NodeNotCompared {
+        node: node.clone(),
+        tables: Tables(tables),
+        reason: if reason == NOT_INSTALLED { "it has no easy_cluster".into() } else { reason.into() },
+    });
+    not_compared.into_iter().chain(failed).collect()
+}
+
+/// A line for the whole, and some for each table that is not the same everywhere. `whole`: all copies were compared.
+#[must_use]
+pub fn words(compared: &[Compared], whole: bool) -> String {
     let mut text = String::new();
     let rows: u64 = compared.iter().filter_map(rows_of).map(|rows| rows.rows.values().sum::<u64>()).sum();
     let same = compared.iter().filter(|each| is_same(each)).count() as u64;
     let _ = writeln!(
         text,
-        "{} compared, {}: {same} the same everywhere",
-        counted(compared.len() as u64, "table"),
-        counted(rows, "row")
+        "{} compared, {}: {same} the same {}",
+        counted(compared.iter().filter_map(rows_of).count() as u64, "table"),
+        counted(rows, "row"),
+        if whole { "everywhere" } else { "on the nodes that were compared" }
     );
     for each in compared.iter().filter(|each| !is_same(each)) {
         table(&mut text, each);
@@ -98,7 +118,7 @@ fn is_same(compared: &Compared) -> bool {
 }
 
 fn table(text: &mut String, compared: &Compared) {
-    let name = printable(compared.table.as_str());
+    let name = compared.table.to_string();
     let rows = match &compared.found {
         Found::Failed { node, reason } => {
             let _ = writeln!(text, "  {name}: not compared: {}: {}", shown(node), printable(reason));
@@ -136,7 +156,7 @@ fn table(text: &mut String, compared: &Compared) {
 }
 
 fn versions(key: &Key) -> String {
-    let nodes = |nodes: &[NodeName]| printable(&Nodes(nodes.to_vec()).to_string());
+    let nodes = |nodes: &[NodeName]| Nodes(nodes.to_vec()).to_string();
     let mut parts = Vec::new();
     match key.versions.as_slice() {
         [only] => parts.push(format!("only on {}", nodes(only))),
@@ -149,5 +169,5 @@ fn versions(key: &Key) -> String {
 }
 
 fn shown(node: &NodeName) -> String {
-    printable(node.as_str())
+    node.to_string()
 }

@@ -13,7 +13,9 @@ use crate::model::request::Awaited;
 use crate::model::snapshot::{Facts, Snapshot};
 use crate::validate::problem::{Problem, Severity};
 use crate::validate::view::View;
-use crate::validate::{beside, durability, machine as of_machine, membership, pairs, reach, waiting};
+use crate::validate::{
+    beside, durability, machine as of_machine, membership, operating, pairs, reach, waiting,
+};
 
 /// Everything that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +71,7 @@ pub fn diagnose(examination: &Examination, machine: Option<&Machine>) -> Result<
     );
     problems.extend(waiting::problems(&view, &examination.waiting, &examination.awaited));
     problems.extend(machine.map_or_else(Vec::new, of_machine::problems));
+    problems = operating::explained(&examination.snapshot, problems);
     problems.sort_by_key(|problem| (problem.severity(), problem.layer()));
     let text =
         machine.map_or_else(String::new, super::machine::facts) + &words(&view, examination, &problems);
@@ -103,19 +106,15 @@ fn both_ways(view: &View<'_>, examination: &Examination) -> Vec<Pair> {
 
 fn words(view: &View<'_>, examination: &Examination, problems: &[Problem]) -> String {
     let mut text = String::new();
-    let width = examination.snapshot.members.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
+    let width = examination.snapshot.members.iter().map(|m| m.node.to_string().len()).max().unwrap_or(0);
     let _ = writeln!(text, "{} looks at the cluster of {}", view.here(), examination.node);
     for member in &examination.snapshot.members {
         let way = examination.reaches.iter().find(|reach| reach.node == member.node);
         let says = view
             .facts(&member.node)
             .map_or_else(|| view.silence(&member.node), |facts| facts_in_words(view, facts));
-        let _ = writeln!(
-            text,
-            "  {:<width$}  {}{says}",
-            member.node.as_str(),
-            way.map_or_else(String::new, way_in_words)
-        );
+        let _ =
+            writeln!(text, "  {:<width$}  {}{says}", member.node, way.map_or_else(String::new, way_in_words));
     }
     if !examination.pairs.is_empty() {
         let whole = examination.pairs.iter().filter(|pair| pair.failure.is_none()).count();

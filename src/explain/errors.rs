@@ -100,6 +100,14 @@ mod tests {
     }
 
     #[test]
+    fn no_fix_leads_to_a_command_that_deletes_the_database() {
+        let fixes = Problem::catalogue().into_iter().map(|entry| (entry.code, entry.fix));
+        let bad: Vec<_> =
+            fixes.filter(|(_, fix)| fix.contains("leave_cluster") || fix.contains("join_cluster")).collect();
+        assert_eq!(bad, []);
+    }
+
+    #[test]
     fn the_documentation_is_the_catalogue() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {

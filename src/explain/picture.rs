@@ -148,7 +148,7 @@ fn head(topology: &Topology) -> String {
 
 fn row(body: &mut String, row: &Row<'_>, y: f64, most: u64) {
     let role = if row.node.running { topology::role(row.node.role) } else { "DOWN" };
-    text(body, (MARGIN, y + 9.0), "name", &shortened(row.node.node.as_str(), NAMES));
+    text(body, (MARGIN, y + 9.0), "name", &shortened(&row.node.node.to_string(), NAMES));
     let wanted = row.node.wanted;
     let line =
         format!("{role}, {} copies, {} in memory, {} on disc", wanted.copies, wanted.memory, wanted.disk);
@@ -206,11 +206,11 @@ fn segment(body: &mut String, (x, y): (f64, f64), width: f64, part: &Part<'_>) {
     );
     rectangle(body, (x, y), width, &format!("bar {}{}", class(table.class), outline(part.fate)), &title);
     shade(body, (x, y), width, part.fate);
-    let name = table.table.as_str();
+    let name = table.table.to_string();
     #[expect(clippy::cast_precision_loss, reason = "a picture has few pixels")]
     let fits = (name.chars().count() as f64) * LETTER < width - 6.0;
     if fits {
-        text(body, (x + 3.0, y + 11.5), "label", name);
+        text(body, (x + 3.0, y + 11.5), "label", &name);
     }
 }
 

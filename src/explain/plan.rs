@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::errors::printable;
 use crate::model::request::{BackedUp, CopyDrift, Data, LocalRows, Operation, Way};
 use crate::model::rows::RowDifference;
 use crate::plan::step::{Action, Source, Step, TableCopy};
@@ -38,7 +39,7 @@ pub fn plan(plan: &Plan) -> String {
         let _ = writeln!(text, "  lost        {}", lost);
     }
     for warning in &plan.warnings {
-        let _ = writeln!(text, "  warning     {warning}");
+        let _ = writeln!(text, "  warning     {}", printable(&warning.to_string()));
     }
     text.push_str("  steps\n");
     steps(&mut text, &plan.steps);

@@ -9,7 +9,7 @@ use crate::model::name::{NodeName, TableName};
 use crate::model::snapshot::{Running, Snapshot};
 use crate::validate::problem::{Nodes, Problem};
 use crate::validate::view::View;
-use crate::validate::{beside, durability, membership};
+use crate::validate::{beside, durability, membership, operating};
 
 /// What a member is to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,7 @@ pub fn status(snapshot: &Snapshot, drift: &[Drifted]) -> Result<Status, Problem>
         node: here.clone(),
         members,
         tables: tables.len() as u64,
-        problems: membership::of_cluster(&view, here)
+        problems: operating::explained(snapshot, membership::of_cluster(&view, here))
             .into_iter()
             .chain(drift.iter().map(Problem::from))
             .chain(beside::problems(&view))
@@ -123,7 +123,7 @@ pub fn status(snapshot: &Snapshot, drift: &[Drifted]) -> Result<Status, Problem>
 fn render(status: &Status) -> String {
     let tables = counted(status.tables, "table");
     let mut text = format!("{tables}, seen from {}\n", status.node);
-    let width = status.members.iter().map(|m| m.node.as_str().len()).max().unwrap_or(0);
+    let width = status.members.iter().map(|m| m.node.to_string().len()).max().unwrap_or(0);
     for member in &status.members {
         let role = match member.role {
             Role::Alone => "alone",
@@ -134,7 +134,7 @@ fn render(status: &Status) -> String {
         let _ = writeln!(
             text,
             "  {:<width$}  {role:<6}  {:>10}  replicates with {}",
-            member.node.as_str(),
+            member.node,
             if member.tables == 1 { "1 copy".into() } else { format!("{} copies", member.tables) },
             Nodes(member.sees.clone())
         );
@@ -151,6 +151,7 @@ pub fn test_node(node: &NodeName, snapshot: &Snapshot) -> Result<String, Vec<Pro
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     let mut problems = membership::of_cluster(&view, node);
     problems.extend(durability::of_members(&view, node));
+    let problems = operating::explained(snapshot, problems);
     let Some(facts) = view.facts(node).filter(|_| problems.is_empty()) else {
         return Err(problems);
     };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::errors::{printable, problems};
+use super::errors::problems;
 use super::plan::counted;
 use crate::model::catalogue::Class;
 use crate::model::name::{NodeName, TableName};
@@ -191,7 +191,7 @@ fn headline(matrix: &Matrix) -> String {
 
 fn line(matrix: &Matrix, row: &Row, by_node: bool) -> Vec<String> {
     let mut line = vec![
-        printable(row.table.as_str()),
+        row.table.to_string(),
         row.class.as_str().to_owned(),
         row.rows.to_string(),
         row.bytes.to_string(),

@@ -43,7 +43,7 @@ fn headline(topology: &Topology) -> String {
 }
 
 fn nodes(text: &mut String, nodes: &[NodeTopology]) {
-    let width = nodes.iter().map(|node| node.node.as_str().len()).max().unwrap_or(0);
+    let width = nodes.iter().map(|node| node.node.to_string().len()).max().unwrap_or(0);
     for node in nodes {
         let zone = node.zone.as_ref().map_or_else(String::new, |zone| format!(" in {}", printable(zone)));
         let role = if node.running { role(node.role) } else { "DOWN" };
@@ -57,7 +57,7 @@ fn nodes(text: &mut String, nodes: &[NodeTopology]) {
                 taken(node.wanted.copies, node.wanted.memory, node.wanted.disk)
             )
         };
-        let _ = writeln!(text, "  {:<width$}  {place:<10}  {change}{}", node.node.as_str(), limits(node));
+        let _ = writeln!(text, "  {:<width$}  {place:<10}  {change}{}", node.node, limits(node));
     }
 }
 

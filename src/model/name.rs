@@ -37,10 +37,30 @@ macro_rules! atom_name {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                if self.0.contains(is_hidden) { shown(&self.0, f) } else { f.pad(&self.0) }
             }
         }
     };
+}
+
+/// What a terminal obeys instead of showing it. Any character may be in a table's name.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Hidden characters as Erlang writes them between quotes.
+fn shown(name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            c if is_hidden(c) => text.push_str(&format!("\\x{{{:x}}}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    f.pad(&text)
 }
 
 atom_name! {

@@ -173,6 +173,9 @@ pub struct Facts {
     /// All running applications. Asked on this node only.
     #[serde(default)]
     pub running_applications: Vec<AtomName>,
+    /// Whether an operation of easy_cluster's is under way there.
+    #[serde(default)]
+    pub operating: bool,
     /// Whether Mnesia runs.
     pub mnesia: Running,
     /// Where Mnesia is starting: the nodes that it waits for, as only they know how a transaction ended in which it was killed.

@@ -100,6 +100,10 @@ pub fn make(snapshot: &Snapshot, folder: &Folder) -> Result<Backup, Vec<Problem>
             free: Bytes(free),
         });
     }
+    if problems.is_empty() && taken.is_empty() {
+        problems
+            .push(Problem::NothingToBackUp { here: view.here().clone(), left_out: left_out.len() as u64 });
+    }
     if !problems.is_empty() {
         problems.sort_by_key(Problem::layer);
         return Err(problems);

@@ -1,14 +1,16 @@
 //! Which copies of which tables are compared with each other, and how.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::Policy;
-use crate::model::snapshot::Snapshot;
+use crate::model::snapshot::{Facts, Running, Snapshot};
 use crate::model::table::Table;
 use crate::validate::membership;
-use crate::validate::problem::{Nodes, Problem};
+use crate::validate::problem::{Nodes, Problem, Tables};
 use crate::validate::view::View;
 
 /// Rows that a leaf of the tree of digests should stand for.
@@ -34,16 +36,21 @@ pub struct Comparison {
     pub piece: u64,
 }
 
-/// The durable tables of this node's cluster that have several copies which are loaded, small ones first; which are durable, the
-/// policy may say. Only those that have a copy on `node`, and only that copy and the one here, where a node is given.
+/// What is compared, and whose copies cannot be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The tables with several copies that can be read, small ones first.
+    pub comparisons: Vec<Comparison>,
+    /// A [`Problem::NodeNotCompared`] for each node with copies that cannot be read.
+    pub not_compared: Vec<Problem>,
+}
+
+/// The durable tables of this node's cluster that have several copies; which are durable, the policy may say. Only those that have a
+/// copy on `node`, and only that copy and the one here, where a node is given.
 ///
 /// # Errors
 /// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::NotAMember`] for a node of another cluster.
-pub fn comparisons(
-    snapshot: &Snapshot,
-    policy: &Policy,
-    node: Option<&NodeName>,
-) -> Result<Vec<Comparison>, Problem> {
+pub fn comparisons(snapshot: &Snapshot, policy: &Policy, node: Option<&NodeName>) -> Result<Chosen, Problem> {
     let view = View::new(snapshot)?;
     let here = view.here();
     let members = view.here_facts().db_nodes;
@@ -52,14 +59,40 @@ pub fn comparisons(
         return Err(Problem::NotAMember { here: here.clone(), node: node.clone(), members });
     }
     let wanted = |holder: &NodeName| node.is_none_or(|node| holder == node || holder == here);
-    let mut compared: Vec<(&Table, Vec<NodeName>)> = view
-        .tables_of(here)
-        .filter(|table| policy.class_of(table, policy.table(&table.name)) == Class::Durable)
-        .map(|table| (table, copies(&view, table).filter(|holder| wanted(holder)).cloned().collect()))
-        .filter(|(_, nodes): &(_, Vec<_>)| nodes.len() > 1)
-        .collect();
+    let mut compared: Vec<(&Table, Vec<NodeName>)> = Vec::new();
+    let mut silent: BTreeMap<NodeName, Vec<TableName>> = BTreeMap::new();
+    let durable = |table: &&Table| policy.class_of(table, policy.table(&table.name)) == Class::Durable;
+    for table in view.tables_of(here).filter(durable) {
+        let holders: Vec<NodeName> =
+            copies(&view, table).into_iter().filter(|holder| wanted(holder)).collect();
+        if holders.len() < 2 {
+            continue;
+        }
+        let (nodes, others): (Vec<_>, Vec<_>) =
+            holders.into_iter().partition(|holder| is_readable(&view, table, holder));
+        for other in others {
+            silent.entry(other).or_default().push(table.name.clone());
+        }
+        if nodes.len() > 1 {
+            compared.push((table, nodes));
+        }
+    }
     compared.sort_by(|(one, _), (other, _)| (one.memory, &one.name).cmp(&(other.memory, &other.name)));
-    Ok(compared.into_iter().map(|(table, nodes)| comparison(table, nodes)).collect())
+    Ok(Chosen {
+        comparisons: compared.into_iter().map(|(table, nodes)| comparison(table, nodes)).collect(),
+        not_compared: silent.into_iter().map(|(node, tables)| not_compared(&view, node, tables)).collect(),
+    })
+}
+
+fn not_compared(view: &View<'_>, node: NodeName, tables: Vec<TableName>) -> Problem {
+    let reason = match view.facts(&node) {
+        None => view.silence(&node),
+        Some(Facts { mnesia: Running::Yes, .. }) => "not loaded there".into(),
+        Some(Facts { mnesia: Running::No | Running::Starting | Running::Stopping, .. }) => {
+            "its Mnesia does not run".into()
+        }
+    };
+    Problem::NodeNotCompared { node, tables: Tables(tables), reason }
 }
 
 /// How the copies of a table on these nodes are compared.
@@ -124,7 +157,7 @@ pub fn scrub(snapshot: &Snapshot, policy: &Policy) -> Result<Turn, Problem> {
         return Ok(Turn::Of(first.clone()));
     }
     let waits = |table: &&Table| view.holders(table).0.iter().any(|holder| !view.has(table.active, holder));
-    let mut compared = comparisons(snapshot, policy, None)?;
+    let mut compared = comparisons(snapshot, policy, None)?.comparisons;
     if view.tables_of(view.here()).filter(|table| !table.local_content).any(|table| waits(&table)) {
         return Ok(Turn::Wait("tables are loading".into()));
     }
@@ -137,13 +170,17 @@ pub fn scrub(snapshot: &Snapshot, policy: &Policy) -> Result<Turn, Problem> {
     Ok(Turn::Compare(compared))
 }
 
-/// The holders whose copies are loaded and can be read row by row there.
-fn copies<'a>(view: &View<'a>, table: &'a Table) -> impl Iterator<Item = &'a NodeName> {
-    view.set(table.active)
-        .iter()
-        .filter(|node| !view.has(table.external_copies, node))
-        .collect::<Vec<_>>()
-        .into_iter()
+/// The holders whose copies could be read row by row.
+fn copies(view: &View<'_>, table: &Table) -> Vec<NodeName> {
+    let mut holders = view.holders(table).0;
+    holders.retain(|node| !view.has(table.external_copies, node));
+    holders.sort_unstable();
+    holders
+}
+
+/// Members take a while to see that one of them is frozen or cut off; whether it answers was seen just now.
+fn is_readable(view: &View<'_>, table: &Table, holder: &NodeName) -> bool {
+    view.has(table.active, holder) && view.facts(holder).is_some()
 }
 
 /// Four for each level below the root.

@@ -256,7 +256,8 @@ pub enum Action {
     RestoreDatabase,
     /// Undo only. Point Mnesia at its own directory again and delete staging. Check: both.
     DropStaging,
-    /// Undo only. Start Mnesia from its own directory, alone. Check: it runs and its tables are loaded.
+    /// Start Mnesia from its own directory, alone. Going forward, tables in memory whose names make no file then get their rows from the
+    /// backup that the database was built from. Check: it runs and its tables are loaded. Undo: nothing.
     ReopenMnesia,
     /// Write the archived rows of tables in memory that another operation has archived here into the tables. A row that is
     /// there by now is newer and stays. Check: each key of the archive is in its table. Undo: nothing, it comes after the

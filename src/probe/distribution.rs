@@ -19,6 +19,11 @@ const OWN_NAMES: u32 = 1_000;
 /// Another probe of this host may go by the same name at the same moment, though hardly three times running.
 const NAME_TRIES: u32 = 3;
 
+/// How often this node's own name is said to a peer that is connected with such a node, and which part of the time that is left is waited
+/// before.
+const OWN_NAME_TRIES: u32 = 8;
+const PATIENCE: u32 = 50;
+
 /// The status for the name of a node that the peer is connected with.
 const ALIVE: &str = "alive";
 /// The status for the name of a node that the peer is about to be connected with.
@@ -154,9 +159,8 @@ async fn as_this_node(
     question: &Question<'_>,
     reach: &mut Reach,
 ) -> Result<(), ReachFailure> {
-    let Question { address, target, request, deadline } = *question;
-    let Ok(stream) = connect(question).await else { return as_the_probe };
-    match greet(stream, request.here.as_str(), &address.to_string(), deadline).await {
+    let Question { target, deadline, .. } = *question;
+    match greet_by_own_name(question).await {
         Ok(mut peer) => {
             let known = match as_the_probe {
                 Ok(()) => Ok(()),
@@ -175,6 +179,22 @@ async fn as_this_node(
         Err(refused @ ReachFailure::NameRefused { .. }) => Err(refused),
         Err(_says_nothing_of_the_name) => as_the_probe,
     }
+}
+
+/// A connection of that name may be this node's own, made or closed just now, as while the other one looks at this node: only a name
+/// that stays taken is another's.
+async fn greet_by_own_name(question: &Question<'_>) -> Result<Peer<TcpStream>, ReachFailure> {
+    let Question { address, request, deadline, .. } = *question;
+    for _try in 1..OWN_NAME_TRIES {
+        let stream = connect(question).await?;
+        match greet(stream, request.here.as_str(), &address.to_string(), deadline).await {
+            Err(ReachFailure::NameRefused { status }) if status == ALIVE => {
+                deadline.part(PATIENCE).passed().await;
+            }
+            outcome => return outcome,
+        }
+    }
+    greet(connect(question).await?, request.here.as_str(), &address.to_string(), deadline).await
 }
 
 fn is_taken(status: &str) -> bool {

@@ -10,6 +10,7 @@ pub mod handover;
 pub mod machine;
 pub mod membership;
 pub mod node_name;
+pub mod operating;
 pub mod operation;
 pub mod options;
 pub mod owned;

@@ -38,7 +38,7 @@ impl Tables {
 
 impl fmt::Display for Tables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.0.iter().take(Self::NAMED).map(TableName::as_str).collect();
+        let names: Vec<String> = self.0.iter().take(Self::NAMED).map(TableName::to_string).collect();
         write!(
             f,
             "{} {} ({}",
@@ -534,7 +534,7 @@ problems! {
     /// The node belongs to another cluster.
     Membership Error AlreadyClustered = "already_clustered" { here: NodeName, members: Nodes }
     evidence "{here} is in a cluster of its own: {members}"
-    fix "leave that cluster first (ejabberdctl leave_cluster {here} on one of the others)"
+    fix "leave that cluster first, which keeps the database: easy_cluster:leave() on {here}"
 
     /// The node shares its database with others.
     Membership Error StillAMember = "still_a_member" { here: NodeName, members: Nodes }
@@ -785,6 +785,11 @@ problems! {
     Tables Error CopiesNotCompared = "copies_not_compared" { table: TableName, node: NodeName, reason: String }
     evidence "the copies of {table} could not be compared: {node}: {reason}"
     fix "see that {node} runs this version of easy_cluster and that {table} can be read there, and try again"
+
+    /// A member could not be asked what it holds: it is frozen, cut off or down, or its copies are not loaded.
+    Tables Error NodeNotCompared = "node_not_compared" { node: NodeName, tables: Tables, reason: String }
+    evidence "the copies on {node} were not compared ({reason}): {tables}"
+    fix "see what is wrong there: easy_cluster:doctor('{node}'); then compare its copies: easy_cluster:diff('{node}')"
 
     /// A copy that was to be deleted, or stored in another way, has other rows than those that would stay: what only it has would be lost.
     Tables Error CopyDiffers = "copy_differs" { table: TableName, node: NodeName, other: NodeName, keys: u64, more: bool, only_there: u64, missing_there: u64 }
@@ -1140,6 +1145,11 @@ problems! {
     Capacity Error BackupFolderNotEmpty = "backup_folder_not_empty" { path: String, found: String }
     evidence "the folder {path} is not empty: it has {found}"
     fix "name a folder that is empty or not there yet, as in easy_cluster:backup(\"{path}/2026-01-31\")"
+
+    /// The cluster has no table that a backup takes: it is new, or all its tables are made anew at each start.
+    Tables Error NothingToBackUp = "nothing_to_back_up" { here: NodeName, left_out: u64 }
+    evidence "the cluster of {here} has no table that a backup takes, and {left_out} that a backup leaves out"
+    fix "no backup is needed yet; ask again when an application has made its tables: mnesia:system_info(tables) lists them"
 
     /// The rows would not fit on the disk that the backup is written to.
     Capacity Error NoRoomForBackup = "no_room_for_backup" { path: String, needed: Bytes, free: Bytes }

@@ -7,6 +7,7 @@ history_test_() ->
     {foreach, fun easy_cluster_peers:scratch/0, fun easy_cluster_peers:remove/1, [
         with("a repair that begins deletes the journals of older ones that have ended", fun deletes_old/1),
         with("what teaches, is unfinished, is archived or is no repair stays", fun keeps_what_counts/1),
+        with("whatever it was, journals of operations that have ended and left nothing behind are bounded", fun bounds_all/1),
         with("estimates are learned from the newest operations that copied something", fun learns/1)
     ]}.
 
@@ -23,7 +24,20 @@ deletes_old(Dir) ->
     ?assertEqual(lists:nthtail(6, Ids) ++ [id(26), id(27)], after_repair(Dir, 27)),
     %% Another operation is no repair.
     {ok, _} = commit(Dir, 28, {sync_node, node()}),
-    ?assertEqual(lists:nthtail(6, Ids) ++ [id(26), id(27), id(28)], easy_cluster_journal:list(Dir)).
+    ?assertEqual(lists:nthtail(7, Ids) ++ [id(26), id(27), id(28)], easy_cluster_journal:list(Dir)).
+
+bounds_all(Dir) ->
+    Pending = write(Dir, 1, #{operation => leave, steps => []}, [{pending, [node()]}, {outcome, done, #{}}]),
+    Unfinished = write(Dir, 2, #{operation => leave, steps => []}, []),
+    Kept = write(Dir, 3, #{operation => leave, steps => []}, [{outcome, done, #{}}]),
+    Archive = filename:join([Dir, "easy_cluster", "archive", binary_to_list(Kept), "stock.rows"]),
+    ok = filelib:ensure_dir(Archive),
+    ok = file:write_file(Archive, <<"rows">>),
+    Operations = [leave, {rollback, #{id => <<"x">>, way => #{}}}, {join_as_master, node()}],
+    Rounds = [write(Dir, Number, #{operation => lists:nth(1 + Number rem 3, Operations), steps => []}, [{outcome, Outcome, #{}}])
+              || Number <- lists:seq(4, 60), Outcome <- [lists:nth(1 + Number rem 2, [done, undone])]],
+    {ok, _} = commit(Dir, 61, reset),
+    ?assertEqual([Pending, Unfinished, Kept] ++ lists:nthtail(length(Rounds) - 20, Rounds) ++ [id(61)], easy_cluster_journal:list(Dir)).
 
 keeps_what_counts(Dir) ->
     Taught = write(Dir, 1, repair([copy(1)]), [{done, 1, #{milliseconds => 5}}, {outcome, done, #{}}]),

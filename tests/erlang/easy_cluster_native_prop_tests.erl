@@ -29,8 +29,8 @@ prop_bytes() ->
 prop_term() ->
     proper:forall({proper_types:term(), proper_types:term()}, fun({Term, Args}) ->
         is_bad_request(easy_cluster_nif:call(term_to_binary(Term))) andalso
-            lists:all(fun(Name) -> is_answer(easy_cluster_nif:call(term_to_binary({Name, #{options => Args}}))) end,
-                      requests())
+            lists:all(fun({Name, Given}) -> is_answer(easy_cluster_nif:call(term_to_binary({Name, Given}))) end,
+                      [{Name, Given} || Name <- requests(), Given <- [#{options => Args}, #{options => [Args | Term]}, [Args | improper]]])
     end).
 
 prop_changed() ->
@@ -151,7 +151,7 @@ every_request_is_answered_test_() ->
                      fun({ok, #{operation := {rename, #{to := 'b@new.host'}}}}) -> true end},
           render_backup => {#{backup => #{tables => [passwd], left_out => [], rows => 1, bytes => 1, warnings => []}, path => <<"/b">>},
                             Text},
-          comparisons => {#{node => undefined, policy => <<"copies: all">>, snapshot => Snapshot}, fun({ok, Comparisons}) -> is_list(Comparisons) end},
+          comparisons => {#{node => undefined, policy => <<"copies: all">>, snapshot => Snapshot}, fun({ok, #{comparisons := Comparisons, not_compared := []}}) -> is_list(Comparisons) end},
           before_deletion => {#{table => roster, class => durable, rows => 1000, bytes => 100000, nodes => ['a@x.y', 'b@x.y']},
                               fun({ok, #{table := roster, nodes := ['a@x.y', 'b@x.y'], bits := 8, piece := 1000}}) -> true end},
           repairable => {#{table => <<"no such table">>, winner => 'a@x.y', snapshot => Snapshot},
@@ -166,8 +166,11 @@ every_request_is_answered_test_() ->
           topology => {#{snapshot => Snapshot, policy => <<"copies: all\n">>},
                        fun({ok, #{topology := #{steps := _}, text := Words}}) -> is_binary(Words) end},
           tables => {#{snapshot => Snapshot, policy => undefined}, fun({ok, #{tables := [_ | _], text := Words}}) -> is_binary(Words) end},
-          render_diff => {#{compared => [#{table => passwd, nodes => ['a@x.y', 'b@x.y'],
-                                           found => {failed, #{node => 'b@x.y', reason => <<"undef">>}}}]}, Text},
+          differences => {#{not_compared => [{node_not_compared, #{node => 'c@x.y', tables => [passwd], reason => <<"timeout">>}}],
+                            compared => [#{table => passwd, nodes => ['a@x.y', 'b@x.y'],
+                                           found => {failed, #{node => 'b@x.y', reason => <<"undef">>}}}]},
+                          fun({ok, #{text := Words, problems := [{node_not_compared, #{node := 'c@x.y'}}, {node_not_compared, #{node := 'b@x.y'}}]}}) ->
+                                  is_binary(Words) end},
           render_plan => {#{plan => Plan}, Text},
           render_history => {#{past => []}, Text},
           render_problems => {#{problems => [{bad_request, #{reason => <<"none">>}}]}, Text},

@@ -102,6 +102,29 @@ bad_arguments_are_told_test_() ->
         || {Sums, Width} <- [{<<0:128>>, 0}, {<<0:128>>, 2}, {<<0:8>>, 1}, {<<0:128>>, 1 bsl 62}]]
     ++ [?_assertError(badarg, easy_cluster_nif:keys_of_leaves([{t, 1}], 2, 1, 33, [0]))].
 
+%% A panic inside the library is caught and raised as nif_panicked; no argument may lead to one.
+no_argument_makes_a_function_panic_test_() ->
+    Lists = [[a | b], [{t, 1} | tail], [<<0:192>> | <<0:192>>], [0 | 1], [[] | a], [[0 | 1]], [<<0:192>>, 0 | foo]],
+    Numbers = [-1, 0, 1, 2, 1 bsl 31, 1 bsl 32, 1 bsl 60, 1 bsl 62, (1 bsl 64) - 1, 1 bsl 64, 1 bsl 200, 1.5],
+    Odd = Lists ++ Numbers ++ [foo, <<>>, <<0:128>>, <<1:1>>, <<0:256>>, {}, #{}, #{[a | b] => 1}, self(), make_ref(), fun() -> ok end, [], [[]],
+                               [{t, 1}], [{t, [a | b]}], [{t, #{[a | b] => fun() -> ok end}}], <<131, 108, 0, 0, 0, 1, 97, 1, 97, 2>>],
+    Good = [{call, [<<>>]}, {call_io, [<<>>]}, {hash_rows, [[{t, 1}], 2, 1]}, {add_hashes, [<<0:128>>, [<<0:192>>]]},
+            {level_above, [<<0:128>>, 1]}, {level_above, [<<>>, 1]}, {keys_of_leaves, [[{t, 1}], 2, 1, 4, [0]]}],
+    Exported = easy_cluster_nif:module_info(exports) -- [{loaded, 0}, {version, 0}, {module_info, 0}, {module_info, 1}],
+    [?_assertEqual(lists:sort(Exported), lists:usort([{Function, length(Args)} || {Function, Args} <- Good]))
+     | [{lists:concat([Function, " argument ", Place]),
+         ?_assertEqual([], [{Term, Reason} || Term <- Odd, Reason <- [called(Function, Place, Term, Args)], Reason =/= fine])}
+        || {Function, Args} <- Good, Place <- lists:seq(1, length(Args))]].
+
+called(Function, Place, Term, Args) ->
+    {Before, [_ | After]} = lists:split(Place - 1, Args),
+    try apply(easy_cluster_nif, Function, Before ++ [Term | After]) of
+        _Answer -> fine
+    catch
+        error:badarg -> fine;
+        error:Reason -> Reason
+    end.
+
 %%% Trees of a table
 
 a_table_is_hashed_by_several_at_once_test() ->

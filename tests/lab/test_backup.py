@@ -185,3 +185,20 @@ def test_rows_in_memory_come_back_once_as_memory_is(plain_nodes, folder):
     assert two.eval("mnesia:wait_for_tables([memory, users], 10000)") == "ok"
     assert two.eval("mnesia:dirty_all_keys(memory)") == [] and two.eval("mnesia:dirty_all_keys(users)") == [1]
     assert two.eval("mnesia:table_info(memory, storage_type)") == "ram_copies"
+
+
+def test_a_table_in_memory_may_have_any_name(plain_nodes, folder):
+    one, two = plain_nodes("one", "two")
+    one.load_easy_cluster()
+    two.load_easy_cluster()
+    names = ["a/b", "new\\nline", "", ".", "..", "x" * 255, "\\x{416}" * 150, "with a blank"]
+    for name in names:
+        one.eval(f"{{atomic, ok}} = mnesia:create_table('{name}', [{{ram_copies, [node()]}}]), mnesia:dirty_write({{'{name}', 1, mine}})")
+    join(two, one)
+    backup(one, folder / "today")
+    full = "[mnesia:dirty_all_keys(Table) || Table <- mnesia:system_info(tables) -- [schema, easy_cluster_fence]]"
+    assert call(two, "leave()") == "ok"
+    assert two.eval(full) == [[1]] * len(names)
+    assert call(two, "reset()") == "ok" and two.eval(full) == []
+    assert call(two, f'restore("{folder}/today")') == "ok"
+    assert two.eval(full) == [[1]] * len(names)

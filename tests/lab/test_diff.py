@@ -1,5 +1,7 @@
 """`easy_cluster:diff()`: which rows of which copies are not the same, on real ejabberd nodes."""
 
+import signal
+
 import pytest
 from cluster import call, replicas_of
 from lab import wait_until
@@ -81,5 +83,20 @@ def test_what_cannot_be_compared_is_told(replicas):
     assert found["odd"]["left_out"] == 1 and found["odd"]["differing"] == []
     assert call(hello, "diff('nobody@nowhere.else')")[1][0] == "not_a_member"
     foo.eval("code:del_path(easy_cluster), code:purge(easy_cluster_tree), code:delete(easy_cluster_tree)")
-    _, compared = call(hello, "diff()")
-    assert {(each["node"], each["reason"]) for each in compared} == {(foo.name, "undef")}
+    answer, (code, details) = call(hello, "diff()")
+    assert (answer, code, details["node"]) == ("error", "node_not_compared", foo.name)
+    assert {(each["node"], each["reason"]) for each in details["compared"]} == {(foo.name, "undef")}
+
+
+def test_a_member_that_is_frozen_is_named_and_nothing_is_called_the_same_everywhere(replicas):
+    hello, foo = replicas
+    foo.signal(signal.SIGSTOP)
+    try:
+        answer, (code, details) = call(hello, f"diff('{foo.name}', #{{timeout => 1000}})")
+        words = hello.shell(f"easy_cluster:diff('{foo.name}', #{{timeout => 1000}}).")
+    finally:
+        foo.signal(signal.SIGCONT)
+    assert (answer, code, details["node"], details["compared"]) == ("error", "node_not_compared", foo.name, [])
+    assert {"passwd", "roster", "muc_room"} <= set(details["tables"])
+    assert f"the copies on {foo.name} were not compared" in words and "everywhere" not in words
+    wait_until(lambda: differences(call(hello, "diff()")) == {}, 20, "the member to answer again")

@@ -80,6 +80,7 @@ impl Lab {
             ]),
             applications: if here { vec![AtomName::from("ejabberd")] } else { Vec::new() },
             running_applications: Vec::new(),
+            operating: false,
             mnesia: Running::Yes,
             awaits: Vec::new(),
             use_dir: true,

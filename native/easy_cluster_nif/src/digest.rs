@@ -6,7 +6,7 @@
 //! whose hashes are equal.
 
 use rustler::types::tuple::get_tuple;
-use rustler::{Binary, Env, Error, NewBinary, NifResult, Term};
+use rustler::{Binary, Decoder, Env, Error, NewBinary, NifResult, Term};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::canonical::Writer;
@@ -48,6 +48,11 @@ fn elements(list: Term<'_>) -> NifResult<Vec<Term<'_>>> {
     if rest.is_empty_list() { Ok(elements) } else { Err(Error::BadArg) }
 }
 
+/// The elements of a list, each of this kind. A `Vec` as an argument would be read by rustler's own iterator.
+fn decoded<'a, T: Decoder<'a>>(list: Term<'a>) -> NifResult<Vec<T>> {
+    elements(list)?.into_iter().map(Term::decode).collect()
+}
+
 fn hash_row(
     writer: &mut Writer,
     row: Term<'_>,
@@ -78,7 +83,8 @@ fn hash_row(
 
 /// Adds hashes of rows to the leaves of a tree. There are 2^n leaves; the first n bits of a key's hash say which is the row's.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn add_hashes<'a>(env: Env<'a>, leaves: Binary<'a>, pieces: Vec<Binary<'a>>) -> NifResult<Binary<'a>> {
+fn add_hashes<'a>(env: Env<'a>, leaves: Binary<'a>, pieces: Term<'a>) -> NifResult<Binary<'a>> {
+    let pieces: Vec<Binary<'a>> = decoded(pieces)?;
     let count = leaves.len() / SUM;
     let whole =
         leaves.len().is_multiple_of(SUM) && pieces.iter().all(|piece| piece.len().is_multiple_of(HASHES));
@@ -120,11 +126,9 @@ fn written<'a>(env: Env<'a>, sums: &[u128]) -> NifResult<Binary<'a>> {
 /// The sums of each `width` sums in a row: the level above.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn level_above<'a>(env: Env<'a>, sums: Binary<'a>, width: usize) -> NifResult<Binary<'a>> {
-    if width == 0 || !sums.len().is_multiple_of(width.saturating_mul(SUM)) {
-        return Err(Error::BadArg);
-    }
+    let bytes = width.checked_mul(SUM).filter(|bytes| *bytes > 0 && sums.len().is_multiple_of(*bytes));
     let above: Vec<u128> = sums
-        .chunks_exact(width * SUM)
+        .chunks_exact(bytes.ok_or(Error::BadArg)?)
         .map(|below| below.chunks_exact(SUM).map(sum).fold(0, u128::wrapping_add))
         .collect();
     written(env, &above)
@@ -138,8 +142,9 @@ fn keys_of_leaves<'a>(
     key_position: usize,
     seed: u64,
     bits: u32,
-    leaves: Vec<usize>,
+    leaves: Term<'a>,
 ) -> NifResult<Vec<(Term<'a>, Binary<'a>)>> {
+    let leaves: Vec<usize> = decoded(leaves)?;
     if bits > 32 {
         return Err(Error::BadArg);
     }

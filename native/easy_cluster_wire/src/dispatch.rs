@@ -16,7 +16,7 @@ use easy_cluster::model::request::{Drift, ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::backup::{self, Backup, Folder};
-use easy_cluster::plan::diff::{self, Comparison, Leaving, Turn};
+use easy_cluster::plan::diff::{self, Chosen, Comparison, Leaving, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{self, Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
@@ -27,7 +27,7 @@ use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
-use easy_cluster::validate::{self, beside, node_name, options, policy, reach};
+use easy_cluster::validate::{self, beside, node_name, operating, options, policy, reach};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{self, MemberLogs, Overridden};
@@ -167,8 +167,9 @@ enum Request {
         backup: Backup,
         path: String,
     },
-    RenderDiff {
+    Differences {
         compared: Vec<Compared>,
+        not_compared: Vec<Problem>,
     },
     RenderProblems {
         problems: Vec<Problem>,
@@ -208,7 +209,7 @@ enum Answer {
     Backup(Backup),
     Waiting(ForceBoot),
     Overridden(Overridden),
-    Comparisons(Vec<Comparison>),
+    Comparisons(Chosen),
     BeforeDeletion(Option<Comparison>),
     Repairable {
         table: TableName,
@@ -218,6 +219,11 @@ enum Answer {
     Nothing {},
     TestNode {
         text: String,
+    },
+    /// What was found, and whose copies were not compared.
+    Differences {
+        text: String,
+        problems: Vec<Problem>,
     },
     Status(explain::status::Status),
     Policy(Box<Policy>),
@@ -275,9 +281,13 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Reaches { reaches, problems, texts }
         }
         Request::RowsToCompare { operation, snapshot } => {
-            Answer::Tables(plan::rows_to_compare(&operation, &snapshot)?)
+            let tables = plan::rows_to_compare(&operation, &snapshot);
+            Answer::Tables(tables.map_err(|problems| operating::explained(&snapshot, problems))?)
         }
-        Request::Plan(inputs) => Answer::Plan(Box::new(plan::make(&inputs)?)),
+        Request::Plan(inputs) => {
+            let plan = plan::make(&inputs);
+            Answer::Plan(Box::new(plan.map_err(|problems| operating::explained(&inputs.snapshot, problems))?))
+        }
         Request::Recheck { plan, snapshot, rows, history, drift } => {
             history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
             drift.map_or(Ok(()), |drift| repair_table::recheck(&plan, &drift)).map_err(one)?;
@@ -354,7 +364,10 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Text(explain::history::operation(&past, plan.as_ref(), &events))
         }
         Request::RenderBackup { backup, path } => Answer::Text(explain::backup::words(&backup, &path)),
-        Request::RenderDiff { compared } => Answer::Text(explain::diff::words(&compared)),
+        Request::Differences { compared, not_compared } => {
+            let problems = explain::diff::problems(&compared, not_compared);
+            Answer::Differences { text: explain::diff::words(&compared, problems.is_empty()), problems }
+        }
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {

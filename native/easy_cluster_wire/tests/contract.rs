@@ -187,7 +187,7 @@ prop_compose! {
         versions in btree_map(text(), text(), 0..4),
         [applications, running_applications] in [vec(application(), 0..3), vec(application(), 0..3)],
         mnesia in select(vec![Running::Yes, Running::No, Running::Starting, Running::Stopping]),
-        flags in any::<[bool; 2]>(),
+        flags in any::<[bool; 3]>(),
         sets in any::<[u32; 5]>(),
         tick_time in any::<u32>(),
         clock_offset in any::<i64>(),
@@ -201,10 +201,10 @@ prop_compose! {
         schema_cookie in option::of(any::<String>()),
         awaits in vec(node(), 0..3),
     ) -> Facts {
-        let ([otp_release, directory], [use_dir, fallback]) = (texts, flags);
+        let ([otp_release, directory], [use_dir, fallback, operating]) = (texts, flags);
         let [db_nodes, running_db_nodes, extra_db_nodes, connected, master_nodes] = sets;
         Facts {
-            otp_release, versions, applications, running_applications, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
+            otp_release, versions, applications, running_applications, operating, mnesia, use_dir, fallback, db_nodes, running_db_nodes, extra_db_nodes,
             connected, master_nodes, tick_time, clock_offset, memory_free, disk_free, directory,
             directory_writable, obstacles, configuration, unfinished, beside, schema_cookie, awaits,
         }
