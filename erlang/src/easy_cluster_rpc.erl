@@ -9,7 +9,8 @@
 -export_type([mfargs/0]).
 
 %% Connects without telling `global' and the rest of the world, so that looking at a cluster changes nothing in it.
-%% `opened' when the connection is ours to close.
+%% `opened' when the connection is ours to close. Members of one cluster are connected to one another, and one that is just starting
+%% takes whatever connection is there: were that one closed, Mnesia on both would take it for a split. So theirs is no hidden one, and stays.
 %% Source: net_kernel:hidden_connect_node/1, on OTP 24 to 29.
 -spec connect_hidden(node(), timeout()) -> {ok, opened | there} | {error, term()}.
 connect_hidden(Node, _Timeout) when Node =:= node() ->
@@ -17,14 +18,20 @@ connect_hidden(Node, _Timeout) when Node =:= node() ->
 connect_hidden(Node, Timeout) ->
     case lists:member(Node, nodes(connected)) of
         true -> {ok, there};
-        false -> open_hidden(Node, Timeout)
+        false -> connect(is_member(Node), Node, Timeout)
     end.
+
+connect(true, Node, Timeout) -> kept(open(fun net_kernel:connect_node/1, Node, Timeout));
+connect(false, Node, Timeout) -> open(fun net_kernel:hidden_connect_node/1, Node, Timeout).
+
+kept({ok, opened}) -> {ok, there};
+kept({error, Reason}) -> {error, Reason}.
 
 %% net_kernel waits for its own set-up time, which may be longer than ours: whoever asked and has gone on must not be left
 %% with a connection that comes about later.
-open_hidden(Node, Timeout) ->
+open(Connect, Node, Timeout) ->
     Asker = self(),
-    {Pid, Monitor} = spawn_monitor(fun() -> open_hidden_for(Asker, Node) end),
+    {Pid, Monitor} = spawn_monitor(fun() -> open_for(Asker, Connect, Node) end),
     receive
         {Pid, true} ->
             Pid ! {Asker, taken},
@@ -42,15 +49,24 @@ open_hidden(Node, Timeout) ->
         {error, timeout}
     end.
 
-open_hidden_for(Asker, Node) ->
+open_for(Asker, Connect, Node) ->
     Monitor = erlang:monitor(process, Asker),
-    Connected = net_kernel:hidden_connect_node(Node),
+    Connected = Connect(Node),
     Asker ! {self(), Connected},
     receive
         {Asker, taken} -> ok;
         {Asker, gone_on} -> disconnect_hidden(Node);
         {'DOWN', Monitor, process, Asker, _} when Connected =:= true -> disconnect_hidden(Node);
         {'DOWN', Monitor, process, Asker, _} -> ok
+    end.
+
+%% Whether the Mnesia of this node, running or starting, lists a node. Its own functions do not tell while it starts.
+%% Source: mnesia_lib:set/2.
+is_member(Node) ->
+    try [Nodes || Copies <- [ram_copies, disc_copies], {_, Nodes} <- ets:lookup(mnesia_gvar, {schema, Copies})] of
+        Members -> lists:member(Node, lists:append(Members))
+    catch
+        error:badarg -> false
     end.
 
 %% Closes a connection that connect_hidden/2 opened, unless it has become a visible one meanwhile.
