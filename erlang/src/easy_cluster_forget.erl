@@ -67,8 +67,6 @@ listed(Node, Timeout) ->
     end.
 
 %% One member is enough: the schema transaction reaches the others.
-forget_on([], _Here, _Timeout) ->
-    ok;
 forget_on([Node | Nodes], Here, Timeout) ->
     case easy_cluster_rpc:call(Node, mnesia, del_table_copy, [schema, Here], Timeout) of
         {ok, {atomic, ok}} -> ok;

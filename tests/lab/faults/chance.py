@@ -114,8 +114,17 @@ class Rounds:
         world.go_on()
         killed = Killed(killer.changes(), member="m" if choice.victim == "contact" else "")
         load(world.other if choice.victim == "contact" else world.here, "lab_view", "lab_numbers")
-        wait_until(lambda: is_settled(world), 60, "the nodes to settle")
+        wait_until(self._is_settled, 60, "the nodes to settle")
         return judged(world, JOIN, reference.former, reference.end, killed, before)
+
+    def _is_settled(self) -> bool:
+        """Whether all is at rest. A VM that Mnesia has ended while it started is started again, as by its service."""
+        world = self._world
+        for node in (world.here, world.other):
+            if node.has_ended():
+                node.start()
+                load(node, "lab_view", "lab_numbers")
+        return is_settled(world)
 
     def _kill(self, choice: Choice, before: Before, go_on: Callable[[], None]) -> None:
         world = self._world

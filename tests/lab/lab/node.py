@@ -143,6 +143,10 @@ class Node:
             raise RuntimeError(f"{self.name} runs already")
         self._process = self._start_process()
 
+    def has_ended(self) -> bool:
+        """Whether the node was started and its process is gone."""
+        return self._process is not None and self._process.poll() is not None
+
     def _start_process(self) -> Child:
         raise NotImplementedError
 
