@@ -297,7 +297,7 @@ def test_a_contact_of_the_release_that_is_killed_while_a_table_is_copied_from_it
 def test_a_member_of_the_release_that_is_away_while_it_is_to_forget_a_node_is_told_when_it_is_back(lab, nodes_of, release):
     leaver, member = nodes_of(release, release)
     leaver.load_easy_cluster()
-    is_told_when_it_is_back(lab, leaver, member, "freeze", 6)
+    is_told_when_it_is_back(lab, leaver, member, "cut", 6)
 
 
 @newer
