@@ -51,6 +51,9 @@ pub fn catalogue() -> String {
             placeholders(entry.evidence),
             placeholders(entry.fix),
         );
+        for fix in entry.with_facts {
+            let _ = writeln!(text, "- fix where more is known: {}", placeholders(fix));
+        }
     }
     text
 }

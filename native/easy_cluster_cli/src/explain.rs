@@ -127,7 +127,7 @@ fn words(explanation: &Explanation, file: &str, here: &[Problem]) -> String {
     }
     let name = if file == "-" { "the standard input" } else { file };
     let text = format!("{name} ({} lines)", explanation.lines);
-    errors::problems(&[Problem::NotRecognised { text }])
+    errors::problems(&[Problem::NotRecognised { text, product: explanation.product.clone() }])
 }
 
 fn json(explanation: &Explanation, here: &[Problem]) -> String {
