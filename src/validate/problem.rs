@@ -563,8 +563,10 @@ problems! {
     fix "copy .erlang.cookie (mode 400, owner ejabberd) from one machine to the other, restart ejabberd where it changed, and run ejabberdctl as ejabberd's user: sudo -u ejabberd ejabberdctl status"
 
     /// Erlang refuses the file that the cookie should come from.
-    Distribution Error CookieFile = "cookie_file" { reason: String }
+    Distribution Error CookieFile = "cookie_file" { reason: String, path: String }
     evidence "Erlang cannot use its cookie file: {reason}"
+    fix if (path.ends_with(".erlang.cookie") && reason.contains("cannot be made")) "run it as ejabberd's user (sudo -u ejabberd ejabberdctl status), whose home has to be writable: chown ejabberd: {folder}; a file that is there already: chown ejabberd: {path} && chmod 400 {path}" with (folder = folder(path))
+    fix if (path.ends_with(".erlang.cookie")) "make it a file of one line of letters and digits that belongs to ejabberd's user: chown ejabberd: {path} && chmod 400 {path}"
     fix "make it a file of one line of letters and digits that belongs to ejabberd's user: chown ejabberd: /var/lib/ejabberd/.erlang.cookie && chmod 400 /var/lib/ejabberd/.erlang.cookie"
 
     /// The two OTP releases are too far apart for the distribution protocol.
@@ -1407,6 +1409,7 @@ problems! {
     /// Whoever guesses the cookie owns the machine.
     Machine Warning CookieWeak = "cookie_weak" { path: String, reason: String }
     evidence "the cookie in {path} can be guessed: {reason}"
+    fix if (!path.starts_with('/')) "give all nodes one of twenty random letters in .erlang.cookie, while they are stopped, and take -setcookie out of {path}"
     fix "give all nodes one of twenty random letters, while they are stopped: tr -dc A-Z < /dev/urandom | head -c 20 > {path}"
 
     /// Users of this machine have different cookies; commands of one do not reach the node of the other.
@@ -1420,8 +1423,9 @@ problems! {
     fix "write it into .erlang.cookie and take -setcookie out of {origin}"
 
     /// The node's host is the machine itself, whichever that is: no other machine can find it by this name.
-    Machine Error NodeNameDefault = "node_name_default" { node: NodeName, origin: String }
+    Machine Error NodeNameDefault = "node_name_default" { node: NodeName, origin: String, hostname: String }
     evidence "the node would be called {node} ({origin}), which no other machine can reach"
+    fix if (hostname.contains('.')) "set ERLANG_NODE=ejabberd@{hostname} in ejabberdctl.cfg, if the other machines resolve {hostname}"
     fix "set ERLANG_NODE=ejabberd@HOST in ejabberdctl.cfg, with a host that the other machines can resolve, such as ejabberd@foo.bar"
 
     /// A node whose host has no dot has a short name, and long and short names do not mix.
@@ -1429,15 +1433,22 @@ problems! {
     evidence "the node would be called {node} ({origin}): a short name, which nodes with long names cannot talk to"
     fix "set ERLANG_NODE to a name whose host has a dot, such as ejabberd@foo.bar, on all machines"
 
+    /// Beside an empty directory, the database of another name: the node was renamed, and would begin anew.
+    Machine Warning OtherDatabase = "other_database" { directory: String, other: String, owner: Nodes, node: NodeName }
+    evidence "there is no database in {directory}, and {other} has that of {owner}"
+    fix if (only(owner).is_some()) "to go on with it under the new name, with ejabberd stopped: sudo -u ejabberd easy-cluster rename {owner} {node} {other}, then move it to {directory}; or set ERLANG_NODE={owner} in ejabberdctl.cfg"
+    fix "set ERLANG_NODE in ejabberdctl.cfg back to the name that this node had among {owner}; if the database is to be begun anew, nothing has to be done"
+
     /// The node's own host has no address on its own machine.
-    Machine Error OwnHostUnknown = "own_host_unknown" { node: NodeName, host: String, reason: String }
+    Machine Error OwnHostUnknown = "own_host_unknown" { node: NodeName, host: String, reason: String, address: String }
     evidence "{host}, the host of {node}, does not resolve on its own machine: {reason}"
+    fix if (!address.is_empty()) "echo '{address} {host}' >> /etc/hosts, if the others reach {address}"
     fix "echo 'ADDRESS {host}' >> /etc/hosts, with an address of this machine that the others reach"
 
     /// The machine's own name leads to the loopback, as Debian's installer sets it.
-    Machine Warning OwnHostLoopback = "own_host_loopback" { node: NodeName, host: String, address: String }
-    evidence "{host}, the host of {node}, is {address} here, which leads nowhere else: who copies that line to another machine reaches only himself"
-    fix "give {host} in /etc/hosts an address of this machine that the others reach"
+    Machine Warning OwnHostLoopback = "own_host_loopback" { node: NodeName, host: String, address: String, place: String, addresses: String }
+    evidence "{host}, the host of {node}, is {address} here ({place}), which leads nowhere else: who copies that line to another machine reaches only himself"
+    fix "give {host} in {place} an address of this machine that the others reach, of {addresses}"
 
     /// The node's own host leads to another machine.
     Machine Warning OwnHostElsewhere = "own_host_elsewhere" { node: NodeName, host: String, address: String, addresses: String }

@@ -67,7 +67,8 @@ impl Columns {
         if self.stands_alone(line) {
             return Place::Begins;
         }
-        if let Some(at) = self.known(line) {
+        let known = self.known(line);
+        if let Some(at) = known {
             let rest = line.get(at..).unwrap_or_default();
             if rest.trim_ascii().is_empty() {
                 return Place::Empty;
@@ -85,7 +86,11 @@ impl Columns {
         if let Some(place) = place {
             return place;
         }
-        if begins_record(line.trim_ascii_start()) || begins_with_time(line) {
+        let own = known.and_then(|at| line.get(at..)).unwrap_or(line);
+        if begins_record(own.trim_ascii_start())
+            || begins_record(line.trim_ascii_start())
+            || begins_with_time(line)
+        {
             return Place::Begins;
         }
         Place::GoesOn(0)

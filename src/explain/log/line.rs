@@ -49,6 +49,52 @@ pub(super) fn within(line: &str) -> String {
     }
 }
 
+/// `{error_logger,Time,"Format",[Arguments]}`, which Erlang prints before its logger runs, with the arguments in their places.
+pub(super) fn formatted(line: &str) -> Option<String> {
+    let (before, rest) = line.split_once("{error_logger,{{")?;
+    let (time, rest) = rest.split_once("}},\"")?;
+    let (format, rest) = rest.split_once("\",[")?;
+    let end = rest.rfind("]}")?;
+    let mut arguments = arguments(rest.get(..end)?).into_iter();
+    let mut text = format!("{before}{{error_logger,{{{{{time}}}}}: ");
+    let mut chars = format.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '~' {
+            text.push(c);
+            continue;
+        }
+        while chars.next_if(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '*' | 't' | 'l')).is_some() {}
+        match chars.next() {
+            Some('n') => text.push(' '),
+            Some('~') => text.push('~'),
+            Some(_) => text.push_str(arguments.next().unwrap_or("?")),
+            None => {}
+        }
+    }
+    Some(text)
+}
+
+/// The elements of a list as they are written, cut where a comma stands outside of brackets and quotes.
+fn arguments(list: &str) -> Vec<&str> {
+    let (mut found, mut from, mut depth, mut quote) = (Vec::new(), 0, 0_i32, None);
+    for (at, c) in list.char_indices() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(c),
+            ('[' | '{' | '(', None) => depth += 1,
+            (']' | '}' | ')', None) => depth -= 1,
+            (',', None) if depth == 0 => {
+                found.push(list.get(from..at).unwrap_or_default());
+                from = at + 1;
+            }
+            (_, None) => {}
+        }
+    }
+    found.push(list.get(from..).unwrap_or_default());
+    found
+}
+
 /// Whether a terminal cut the line before inside of a word: it was as wide as terminals are, or as the one before it.
 pub(super) fn is_cut((last_but_one, last): (usize, usize), this: usize, ended: &str, own: &str) -> bool {
     let width = WIDTHS.contains(&last) || last >= NARROWEST && (last == last_but_one || last == this);
@@ -88,11 +134,70 @@ pub(super) fn begin(window: &mut String, line: &str) -> usize {
 
 /// Puts a text behind `out` and makes it plain on the way.
 pub(super) fn append(out: &mut String, raw: &str) {
-    if is_plain(raw) {
+    let tagged = raw.ends_with('>') && raw.contains('<') || raw.starts_with('<');
+    if is_plain(raw) && !(tagged && has_tags(raw)) {
         push_words(out, raw);
     } else {
-        push_words(out, &without_controls(&unescape(raw)));
+        push_words(out, &without_controls(&unescape(&of_a_page(raw))));
     }
+}
+
+/// The tags that stand between the lines of a page's source.
+const TAGS: [&str; 13] = [
+    "<br", "<p>", "</p>", "<pre", "</pre>", "<code", "</code>", "<span", "</span>", "<div", "</div>", "<li>",
+    "</li>",
+];
+
+fn has_tags(text: &str) -> bool {
+    TAGS.iter().any(|tag| text.contains(tag))
+}
+
+/// A line of a page's source as the page shows it.
+fn of_a_page(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('&') && !has_tags(raw) {
+        return Cow::Borrowed(raw);
+    }
+    let mut text = raw.to_owned();
+    for tag in TAGS {
+        while let Some(start) = text.find(tag) {
+            let Some(length) = text.get(start..).and_then(|rest| rest.find('>')) else { break };
+            text.replace_range(start..=start + length, " ");
+        }
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('&') {
+        out.push_str(before);
+        match after.split_once(';').and_then(|(name, after)| Some((entity(name)?, after))) {
+            Some((c, after)) => {
+                out.push(c);
+                rest = after;
+            }
+            None => {
+                out.push('&');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// `&quot;`, `&#39;` and `&#x27;` without their signs.
+fn entity(name: &str) -> Option<char> {
+    if let Some(number) = name.strip_prefix('#') {
+        let hexadecimal = number.strip_prefix(['x', 'X']).map(|digits| u32::from_str_radix(digits, 16));
+        return char::from_u32(hexadecimal.unwrap_or_else(|| number.parse()).ok()?);
+    }
+    Some(match name {
+        "quot" | "ldquo" | "rdquo" => '"',
+        "apos" | "lsquo" | "rsquo" => '\'',
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "nbsp" => ' ',
+        _another => return None,
+    })
 }
 
 /// Nothing in it has to be undone.
@@ -173,6 +278,9 @@ fn without_controls(text: &str) -> String {
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' => skip_sequence(&mut chars),
+            // Word processors and wikis have quotes of their own.
+            '‘' | '’' | '‚' | '‛' | '′' | '‹' | '›' => out.push('\''),
+            '“' | '”' | '„' | '‟' | '″' | '«' | '»' => out.push('"'),
             '\t' | '\r' | '\n' | '\u{a0}' => out.push(' '),
             c if c.is_control()
                 || ('\u{200b}'..='\u{200f}').contains(&c)

@@ -17,12 +17,13 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::known::Paths;
 use crate::model::name::NodeName;
 use crate::validate::problem::{Bytes, Problem};
 
 use column::{Columns, Place};
 pub use related::related;
-pub use words::{Told, is_local, words};
+pub use words::{Told, is_local, is_of, words};
 
 /// Sightings that are kept apart; what is beyond is only counted.
 pub const MAX_SIGHTINGS: usize = 1_000;
@@ -72,6 +73,8 @@ pub struct Explanation {
     pub product: String,
     /// Nodes that wrote in it under their own names.
     pub nodes: Vec<NodeName>,
+    /// Where the installation that wrote it has its files, as far as it says.
+    pub paths: Paths,
 }
 
 /// The known problems in a text, those with the same facts as one.
@@ -120,6 +123,8 @@ pub struct Explainer {
     boundary: bool,
     /// Up to here the window belongs to a sighting or was searched; what begins before is part of it, or known.
     covered: usize,
+    /// Lines were read that have nothing to do with the configuration.
+    whole: bool,
     /// The beginning was searched.
     searched: bool,
     found: Explanation,
@@ -163,6 +168,10 @@ impl Explainer {
         self.search(self.window.len());
         self.silence();
         // Mnesia's processes that are killed die of what another one had died of.
+        if !self.whole {
+            // Only what somebody searched for: lines that are not there prove nothing.
+            self.found.sightings.retain(|sighting| !patterns::is_restart(&sighting.problem));
+        }
         let others = self.found.sightings.iter().any(|sighting| !is_consequence(&sighting.problem));
         self.found.sightings.retain(|sighting| !(others && is_consequence(&sighting.problem)));
         self.found
@@ -214,7 +223,12 @@ impl Explainer {
     }
 
     fn take_line(&mut self, raw: &str) {
-        let bare = line::bare(raw);
+        let mut bare = line::bare(raw);
+        if bare.contains("{error_logger,")
+            && let Some(formatted) = line::formatted(&bare)
+        {
+            bare = formatted.into();
+        }
         let Some(carried) = json::carried(&bare, &mut self.key) else {
             self.place(&bare);
             return;
@@ -236,6 +250,7 @@ impl Explainer {
 
     /// Puts a line where it belongs.
     fn place(&mut self, line: &str) {
+        self.whole = self.whole || !line.contains("onfig") && !line.contains("Mnesia synchronization");
         let ended = self.window.trim_ascii_end();
         let before = self.widths;
         self.widths = (before.1, line.len());
@@ -294,6 +309,7 @@ impl Explainer {
             patterns::product(&window).clone_into(&mut self.found.product);
         }
         for (start, end, pattern) in patterns::beginnings(&window, cut) {
+            pattern.path(window.get(end..).unwrap_or_default(), &mut self.found.paths);
             if let Some(node) = pattern.writer(window.get(end..).unwrap_or_default())
                 && self.found.nodes.len() < MAX_WRITERS
                 && !self.found.nodes.contains(&node)
@@ -351,6 +367,10 @@ impl Explainer {
     /// A log that ends where ejabberd waits for tables is the log of a start that hangs.
     fn silence(&mut self) {
         let Some((start, _)) = self.starts.last().copied() else { return };
+        // One line is what a search has found: it says nothing of what came behind it.
+        if self.found.lines < 2 {
+            return;
+        }
         let last = self.window.get(start..).unwrap_or_default();
         if let Some(problem) = patterns::silence(last) {
             let window = mem::take(&mut self.window);

@@ -10,6 +10,7 @@ use std::sync::{LazyLock, OnceLock};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Captures, Regex};
 
+use crate::explain::known::Paths;
 use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};
 use crate::validate::problem::{Nodes, Problem};
@@ -109,10 +110,10 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         "bad_environment_value,", r#" ?["']<value:text>["'] ?[})]"#
             => f => Problem::BadEnvironmentValue { value: f.text("value") };
         "Cookie file ", "<path:text> (?P<what>must be accessible by owner only|is of type [a-z]+)"
-            => f => Problem::CookieFile { reason: format!("{} {}", f.text("path"), f.text("what")) };
+            => f => f.cookie_file(&format!("{} {}", f.text("path"), f.text("what")));
         // "Cookie file ": a bug of OTP prints the reason as numbers when the file is not a regular one.
         "67,111,111,107,105,101,32,102,105,108,101,32,", r"[0-9, ]+\| ?<kind>\]"
-            => f => Problem::CookieFile { reason: format!("it is of type {}", f.text("kind")) };
+            => f => f.cookie_file(&format!("it is of type {}", f.text("kind")));
         // A shell's words for what it may not write.
         "can't create ", r"(?P<path>[^\n]{0,200}?\.erlang\.cookie): ?<what:text>(?:\n|$)"
             => f => f.cookie_file_not_made();
@@ -129,13 +130,13 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         "This command can only be run by root or ", "(?:the )?(?:user )?<user>"
             => f => Problem::CtlUser { user: plain_name(f.text("user").trim_matches(['.', '\''])) };
         "Bad characters in cookie", ""
-            => _ => Problem::CookieFile { reason: "it has characters that a cookie cannot have".into() };
+            => f => f.cookie_file("it has characters that a cookie cannot have");
         "Too short cookie string", ""
-            => _ => Problem::CookieFile { reason: "it is empty".into() };
+            => f => f.cookie_file("it is empty");
         "Error when reading ", r"(?P<path>[^\n]*?\.erlang\.cookie): ?<what>"
-            => f => Problem::CookieFile { reason: format!("{}: {}", f.text("path"), f.text("what")) };
+            => f => f.cookie_file(&format!("{}: {}", f.text("path"), f.text("what")));
         "Failed to create cookie file ", "<path>: ?<what>"
-            => f => Problem::CookieFile { reason: format!("{} cannot be made: {}", f.text("path"), f.text("what")) };
+            => f => f.cookie_file_not_made();
 
         // Membership
         "Bad cookie in table definition ", r"<table>: ?<node> =(?: ?(?P<one>[^\n]*?)\}, ?<other> = ?(?P<two>\{cstruct[^\n]*)?)?"
@@ -208,9 +209,9 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             => f => f.waiting();
         // Killed, or started anew, where ejabberd had begun to wait.
     "Configuration loaded successfully", r"\n[^\n]{0,200}?(?:SIGTERM received|Loading configuration from)"
-        => _ => waits();
+        => _ => restarts();
     "Waiting for Mnesia synchronization to complete", r"\n[^\n]{0,200}?(?:SIGTERM received|Loading configuration from)"
-        => _ => waits();
+        => _ => restarts();
     "not_active,", r#" ?(?:~c)?["']All replicas on diskfull nodes are not active yet["'], ?<table>, ?<nodes:list>"#
             => f => Problem::ReplicasNotActive { table: f.table("table"), nodes: f.nodes("nodes") };
         "not_active,", " ?<table>, ?<node> ?[})]"
@@ -259,6 +260,9 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             => f => f.table_file("not_a_log_file");
         "file_error,", r#" ?~?c?["'](?P<path>/[^"'\n]+)["'], ?:?<why>"#
             => f => f.table_file(&f.text("why"));
+        // These tell only where files are.
+        "Loading configuration from ", "never" => _ => None;
+        "(core dumped to file: ", "never" => _ => None;
         "Mnesia is not stopped everywhere", r#"["']?, ?<nodes:list>"#
             => f => Problem::MnesiaNotStopped { nodes: f.nodes("nodes") };
     }
@@ -277,6 +281,17 @@ fn waits() -> Problem {
         tables: "its start stands still where ejabberd waits for Mnesia".into(),
         nodes: Nodes(Vec::new()),
     }
+}
+
+const RESTARTED: &str = "its start was ended, or begun anew, where ejabberd waits for Mnesia";
+
+fn restarts() -> Problem {
+    Problem::WaitingForTables { tables: RESTARTED.into(), nodes: Nodes(Vec::new()) }
+}
+
+/// Whether it was concluded from what is not in the log.
+pub(super) fn is_restart(problem: &Problem) -> bool {
+    matches!(problem, Problem::WaitingForTables { tables, .. } if tables == RESTARTED)
 }
 
 /// What a log says, and nobody has seen.
@@ -326,6 +341,31 @@ const PRODUCTS: [(&str, &[&str]); 6] = [
 ];
 
 impl Pattern {
+    /// Notes where the installation has its files, where the text has it.
+    pub(super) fn path(&self, text: &str, paths: &mut Paths) {
+        let place = match self.begins {
+            "Loading configuration from " => &mut paths.configuration,
+            "(core dumped to file: " => &mut paths.database,
+            _ => return,
+        };
+        if !place.is_empty() {
+            return;
+        }
+        let text = text
+            .get(..text.floor_char_boundary(FACT))
+            .unwrap_or_default()
+            .trim_start_matches(['"', '\'', '~', 'c']);
+        let path = text.split(['"', '\'', ' ', '\n', ')']).next().unwrap_or_default();
+        let Some((folder, file)) = path.rsplit_once('/').filter(|(folder, _)| folder.starts_with('/')) else {
+            return;
+        };
+        if file == "ejabberd.yml" {
+            *place = plain_path(&format!("{folder}/ejabberdctl.cfg"));
+        } else if file.starts_with("MnesiaCore.") && folder != "/etc/ejabberd" {
+            *place = plain_path(folder);
+        }
+    }
+
     /// The node that says so itself: `Mnesia('ejabberd@foo.bar'): ...`.
     pub(super) fn writer(&self, text: &str) -> Option<NodeName> {
         if self.begins != "Mnesia(" {
@@ -505,7 +545,11 @@ impl Facts<'_> {
     }
 
     fn cookie_file_not_made(&self) -> Problem {
-        Problem::CookieFile { reason: format!("{} cannot be made: {}", self.text("path"), self.text("what")) }
+        self.cookie_file(&format!("{} cannot be made: {}", self.text("path"), self.text("what")))
+    }
+
+    fn cookie_file(&self, reason: &str) -> Problem {
+        Problem::CookieFile { reason: reason.to_owned(), path: plain_path(&self.text("path")) }
     }
 
     fn table_file(&self, why: &str) -> Problem {

@@ -60,5 +60,9 @@ fn read(file: &File, machine: &Machine, problems: &mut Vec<Problem>) {
             let (line, reason) = (untold.line, untold.reason.clone());
             problems.push(Problem::ConfigUnclear { path: path.clone(), line, reason });
         }
+        for idle in &machine.settings.idle {
+            let (line, variable, found) = (idle.line, idle.variable.clone(), idle.found.clone());
+            problems.push(Problem::ConfigSetsNothing { path: path.clone(), line, variable, found });
+        }
     }
 }
