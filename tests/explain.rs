@@ -609,6 +609,31 @@ fn a_line_that_a_terminal_has_wrapped_inside_of_a_word_is_one() {
 }
 
 #[test]
+fn a_line_that_a_container_has_cut_is_one_wherever_it_was_cut() {
+    let text =
+        "2026-11-25 07:10:29.1 [error] <0.1.0> ** Connection attempt from disallowed node 'a@b.example' ** ";
+    for at in 1..text.len() - 1 {
+        let (head, tail) = text.split_at(at);
+        let cut = format!("2026-11-25T07:10:29.1Z stdout P {head}\n2026-11-25T07:10:29.2Z stdout F {tail}");
+        assert_eq!(only(&cut).problem, Problem::NodeDisallowed { node: "a@b.example".into() }, "{cut}");
+    }
+}
+
+#[test]
+fn records_inside_of_quotes_are_joined_without_them() {
+    let lines = [
+        "2026-11-25 07:10:28.1 [error] {error,{timeout_waiting_for_tables,",
+        "          [session,",
+        "           roster]}}",
+    ];
+    for column in ["\"2026-11-25T07:10:29Z\",\"a\",\"", "time=\"2026-11-25T07:10:29Z\" level=error msg=\""] {
+        let text: Vec<String> = lines.iter().map(|line| format!("{column}{line}\"")).collect();
+        let told = Problem::WaitingForTables { tables: "session, roster".into(), nodes: Nodes(Vec::new()) };
+        assert_eq!(only(&text.join("\n")).problem, told, "{column}");
+    }
+}
+
+#[test]
 fn the_text_of_another_product_asks_for_no_report() {
     let Err(problem) = log::explain("2026-11-25 07:10:29 [info] <0.1.0> RabbitMQ is asked to stop") else {
         panic!()
@@ -639,6 +664,7 @@ fn columns() -> impl Strategy<Value = Vec<String>> {
         "2026-11-25 07:10:29 ",
         "Nov 25 07:10:29 ",
         "@4000000065f1a2b33b9aca00 ",
+        "2026-11-25_07:10:29.12345 ",
         "1795591065.123 ",
         "[2026-11-25T07:10:29Z] ",
         "25/Nov/2026:07:10:29 +0000 ",

@@ -1357,8 +1357,9 @@ problems! {
     fix "where it decides the node's name, its cookie or its ports, write the value itself there"
 
     /// A line that should set a variable and is another command to the shell: blanks around =, a colon, `set`, or more words behind the value.
-    Machine Error ConfigSetsNothing = "config_sets_nothing" { path: String, line: u32, variable: String, found: String }
+    Machine Error ConfigSetsNothing = "config_sets_nothing" { path: String, line: u32, variable: String, found: String, value: String }
     evidence "line {line} of {path} does not set {variable}: to the shell, {found}"
+    fix if (!value.is_empty()) "write line {line} of {path} as {variable}={value}"
     fix "write it without blanks around =, and in quotes if the value has blanks: {variable}=VALUE"
 
     /// There is no cookie, so that Erlang would make one that no other node has.

@@ -234,6 +234,8 @@ fn lines_that_set_nothing_are_told_with_their_numbers() {
         );
         let findings = report["findings"].as_array().unwrap();
         let finding = findings.iter().find(|finding| finding["code"] == "config_sets_nothing").unwrap();
+        let meant = ["ERLANG_NODE=ejabberd@a.b", "INET_DIST_INTERFACE=10.0.0.1", "VALUE"];
+        assert!(meant.iter().any(|text| finding["fix"].as_str().unwrap().contains(text)), "{finding}");
         assert_eq!(
             (&finding["details"]["line"], &finding["details"]["variable"]),
             (&4.into(), &variable.into()),

@@ -22,6 +22,8 @@ pub(super) enum Place {
     Begins,
     /// It goes on with the record before; what the program wrote begins at this byte.
     GoesOn(usize),
+    /// It goes on in the middle of a word.
+    Glued(usize),
 }
 
 /// The columns of a log, learned line by line.
@@ -33,6 +35,8 @@ pub(super) struct Columns {
     column: String,
     /// Records behind the column have beginnings of their own.
     outer: bool,
+    /// A container's log has cut the line before, wherever that was.
+    partial: bool,
     /// Behind the time that the line before begins with stands another one.
     twice: bool,
 }
@@ -42,7 +46,9 @@ impl Columns {
     pub(super) fn place(&mut self, line: &str, stars: bool) -> Place {
         let place = self.decide(line, stars);
         let head = head(line);
-        self.twice = begins_own(line) && begins_own(behind_time(head));
+        let behind = if begins_own(line) { behind_time(head) } else { "" };
+        self.twice = begins_own(behind);
+        self.partial = behind.starts_with("stdout P ") || behind.starts_with("stderr P ");
         self.before.clear();
         self.before.push_str(head);
         place
@@ -63,6 +69,11 @@ impl Columns {
     fn decide(&mut self, line: &str, stars: bool) -> Place {
         if line.trim_ascii().is_empty() {
             return Place::Empty;
+        }
+        if self.partial
+            && let Some(at) = behind_flag(line)
+        {
+            return Place::Glued(at);
         }
         if self.stands_alone(line) {
             return Place::Begins;
@@ -187,6 +198,9 @@ fn alike(one: &[u8], other: &[u8], ends: &mut Ends) -> (usize, usize) {
         if a.is_ascii_digit() && b.is_ascii_digit() {
             i += run(one, i, u8::is_ascii_digit);
             j += run(other, j, u8::is_ascii_digit);
+        } else if a == b'@' && b == a && is_tai64n(one, i) && is_tai64n(other, j) {
+            i += 25;
+            j += 25;
         } else if a == b && matches!(a, b' ' | b'\t') {
             let same = |byte: &u8| *byte == a;
             let (of_one, of_other) = (run(one, i, same), run(other, j, same));
@@ -222,6 +236,11 @@ fn alike(one: &[u8], other: &[u8], ends: &mut Ends) -> (usize, usize) {
         }
     }
     (i, j)
+}
+
+/// `@4000000065f1a2b33b9aca00`.
+fn is_tai64n(line: &[u8], at: usize) -> bool {
+    line.get(at + 1..at + 25).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Containers' logs have an F or a P between blanks: a full line, or a part of one.
@@ -278,6 +297,14 @@ fn begins_own(own: &str) -> bool {
         Some(&first) => first == OBJECT as u8,
         None => false,
     }
+}
+
+/// Where the text begins in a line of a container's log: behind the time, the stream and the flag.
+fn behind_flag(line: &str) -> Option<usize> {
+    let behind = behind_time(line);
+    let flags = ["stdout F ", "stdout P ", "stderr F ", "stderr P "];
+    let flag = flags.iter().find(|flag| behind.starts_with(**flag))?;
+    Some(line.len() - behind.len() + flag.len())
 }
 
 /// What follows the time that a line begins with.

@@ -102,8 +102,18 @@ pub(super) fn is_cut((last_but_one, last): (usize, usize), this: usize, ended: &
     width && ended.ends_with(in_word) && own.starts_with(in_word)
 }
 
+/// What a line has inside of quotes that its column opens; those that the line before closed are taken off, too.
+pub(super) fn inside<'l>(window: &mut String, column: &str, own: &'l str) -> &'l str {
+    let Some(quote) = column.chars().last().filter(|c| matches!(c, '"' | '\'')) else { return own };
+    if window.trim_ascii_end().ends_with(quote) {
+        window.truncate(window.trim_ascii_end().len() - 1);
+    }
+    own.trim_ascii_end().strip_suffix(quote).unwrap_or(own)
+}
+
 /// Puts a line that goes on behind `window`, and tells where it begins there. `glued`: it was cut inside of a word.
 pub(super) fn join(window: &mut String, own: &str, glued: bool) -> usize {
+    let blank = window.ends_with(' ') || own.starts_with(' ');
     window.truncate(window.trim_end_matches(' ').len());
     let own = own.trim_ascii_start();
     // A long string is printed in pieces, each in quotes.
@@ -113,7 +123,7 @@ pub(super) fn join(window: &mut String, own: &str, glued: bool) -> usize {
         append(window, rest);
         return start;
     }
-    if !glued {
+    if !glued || blank {
         window.push(' ');
     }
     let start = window.len();

@@ -259,12 +259,17 @@ impl Explainer {
                 self.boundary = true;
                 return;
             }
+            Place::Glued(at) if !self.boundary && !ended.is_empty() => {
+                line::join(&mut self.window, line.get(at..).unwrap_or_default(), true)
+            }
             Place::GoesOn(at) if !self.boundary && !ended.is_empty() => {
-                let own = line.get(at..).unwrap_or_default();
+                let column = line.get(..at).unwrap_or_default();
+                let own = line::inside(&mut self.window, column, line.get(at..).unwrap_or_default());
+                let ended = self.window.trim_ascii_end();
                 let glued = line::is_cut(before, line.len(), ended, own);
                 line::join(&mut self.window, own, glued)
             }
-            Place::Begins | Place::GoesOn(_) => line::begin(&mut self.window, line),
+            Place::Begins | Place::GoesOn(_) | Place::Glued(_) => line::begin(&mut self.window, line),
         };
         self.boundary = false;
         self.starts.push((start, self.found.lines));

@@ -45,7 +45,19 @@ pub struct Idle {
     pub variable: String,
     /// What the line is instead, in words.
     pub found: String,
+    /// The value that was meant, where it is one plain word and can be nothing secret.
+    pub value: String,
 }
+
+/// Variables whose values are no secrets.
+const PLAIN: [&str; 6] = [
+    "ERLANG_NODE",
+    "ERLANG_NODE_ARG",
+    "INET_DIST_INTERFACE",
+    "FIREWALL_WINDOW",
+    "ERL_DIST_PORT",
+    "ERL_EPMD_PORT",
+];
 
 /// What `ejabberdctl` reads from its configuration.
 const VARIABLES: [&str; 22] = [
@@ -495,7 +507,23 @@ impl Reader<'_> {
         } else {
             return;
         };
-        self.script.idle.push(Idle { line, variable, found });
+        let meant = |word: &Word| {
+            let text = word.value.clone().unwrap_or_default();
+            text.trim_start_matches(variable.as_str()).trim_start_matches(['=', ':']).to_owned()
+        };
+        let others: Vec<String> = words.iter().map(meant).filter(|text| !text.is_empty()).collect();
+        let others: Vec<&String> = others
+            .iter()
+            .filter(|text| !matches!(text.as_str(), "set" | "setenv" | "env" | "export"))
+            .collect();
+        let plain = |text: &str| {
+            text.len() < 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || "@._:-".contains(c))
+        };
+        let value = match others.as_slice() {
+            [only] if PLAIN.contains(&variable.as_str()) && plain(only) => (*only).clone(),
+            _none_or_several => String::new(),
+        };
+        self.script.idle.push(Idle { line, variable, found, value });
     }
 
     /// `$NAME=value`.

@@ -62,7 +62,8 @@ fn read(file: &File, machine: &Machine, problems: &mut Vec<Problem>) {
         }
         for idle in &machine.settings.idle {
             let (line, variable, found) = (idle.line, idle.variable.clone(), idle.found.clone());
-            problems.push(Problem::ConfigSetsNothing { path: path.clone(), line, variable, found });
+            let (path, value) = (path.clone(), idle.value.clone());
+            problems.push(Problem::ConfigSetsNothing { path, line, variable, found, value });
         }
     }
 }
