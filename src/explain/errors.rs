@@ -2,19 +2,26 @@
 
 use std::fmt::Write as _;
 
+use super::known::Paths;
 use crate::validate::problem::Problem;
 
 /// One paragraph a problem: code, layer, severity, evidence, cause, fix, link.
 #[must_use]
 pub fn problems(problems: &[Problem]) -> String {
+    problems_of(problems, &Paths::default())
+}
+
+/// The same, with fixes for an installation whose paths are known.
+#[must_use]
+pub fn problems_of(problems: &[Problem], paths: &Paths) -> String {
     let mut text = String::new();
     for problem in problems {
         let (layer, severity) = (problem.layer().as_str(), problem.severity().as_str());
         let _ = writeln!(text, "{} ({layer}, {severity})", problem.code());
         let _ = writeln!(text, "  evidence  {}", printable(&problem.to_string()));
         let _ = writeln!(text, "  cause     {}", problem.cause());
-        let _ = writeln!(text, "  fix       {}", printable(&problem.fix()));
-        let _ = writeln!(text, "  see       {}", problem.link());
+        let _ = writeln!(text, "  fix       {}", printable(&paths.put_into(&problem.fix())));
+        let _ = writeln!(text, "  see       easy-cluster explain {}", problem.code());
     }
     text
 }
@@ -51,8 +58,24 @@ pub fn catalogue() -> String {
             placeholders(entry.evidence),
             placeholders(entry.fix),
         );
+        for fix in entry.with_facts {
+            let _ = writeln!(text, "- fix where more is known: {}", placeholders(fix));
+        }
     }
     text
+}
+
+/// The entry of one code, as a page of its own.
+#[must_use]
+pub fn entry(code: &str) -> Option<String> {
+    let entry = Problem::catalogue().into_iter().find(|entry| entry.code == code)?;
+    let mut text = format!("{} ({}, {})\n", entry.code, entry.layer.as_str(), entry.severity.as_str());
+    let _ = writeln!(text, "  evidence  {}", placeholders(entry.evidence));
+    let _ = writeln!(text, "  cause     {}", entry.cause);
+    for fix in entry.with_facts.iter().chain([&entry.fix]) {
+        let _ = writeln!(text, "  fix       {}", placeholders(fix));
+    }
+    Some(text)
 }
 
 /// `{node}` becomes `NODE`; doubled braces become single ones.
@@ -90,7 +113,7 @@ mod tests {
         assert!(text.starts_with("wrong_cookie (distribution, error)\n"), "{text}");
         assert!(text.contains("ejabberd@foo.bar does not accept"), "{text}");
         assert!(text.contains("fix       copy .erlang.cookie"), "{text}");
-        assert!(text.ends_with("see       docs/errors.md#wrong_cookie\n"), "{text}");
+        assert!(text.ends_with("see       easy-cluster explain wrong_cookie\n"), "{text}");
     }
 
     #[test]
@@ -105,6 +128,45 @@ mod tests {
         let bad: Vec<_> =
             fixes.filter(|(_, fix)| fix.contains("leave_cluster") || fix.contains("join_cluster")).collect();
         assert_eq!(bad, []);
+    }
+
+    #[test]
+    fn a_code_has_an_entry_and_what_is_no_code_has_none() {
+        let text = entry("name_in_use").unwrap_or_default();
+        assert!(text.starts_with("name_in_use (names, error)\n") && text.contains("NAME already"), "{text}");
+        assert_eq!(entry("no_such_code"), None);
+    }
+
+    #[test]
+    fn nothing_that_is_pasted_holds_a_control_character() {
+        for entry in Problem::catalogue() {
+            let texts =
+                [entry.evidence, entry.cause, entry.fix].into_iter().chain(entry.with_facts.iter().copied());
+            for text in texts {
+                assert!(!text.contains(char::is_control), "{}: {text:?}", entry.code);
+            }
+        }
+        let path = "/a\u{1b}[2J\r\nb".to_owned();
+        for problem in [
+            Problem::CookieMode { path: path.clone(), mode: "644".into() },
+            Problem::NoConnection { node: "a@b\r".into(), reason: "x".into() },
+            Problem::TableFile { path, why: "eacces".into() },
+        ] {
+            assert!(!problem.fix().contains(char::is_control), "{:?}", problem.fix());
+        }
+    }
+
+    #[test]
+    fn a_file_that_may_be_a_link_is_not_replaced_by_one() {
+        for entry in Problem::catalogue() {
+            for fix in entry.with_facts.iter().copied().chain([entry.fix]) {
+                assert_eq!(
+                    fix.matches("sed -i").count(),
+                    fix.matches("sed -i --follow-symlinks").count(),
+                    "{fix}"
+                );
+            }
+        }
     }
 
     #[test]

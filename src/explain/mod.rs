@@ -6,6 +6,7 @@ pub mod diff;
 pub mod doctor;
 pub mod errors;
 pub mod history;
+pub mod known;
 pub mod log;
 pub mod machine;
 pub mod picture;

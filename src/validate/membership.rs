@@ -239,7 +239,10 @@ pub(super) fn not_running(node: &NodeName, facts: &Facts) -> Problem {
         Running::Starting => "starting",
         Running::Stopping => "stopping",
     };
-    Problem::MnesiaNotRunning { node: node.clone(), state: state.into() }
+    Problem::MnesiaNotRunning {
+        node: node.clone(),
+        state: format!("its Erlang VM answers, and is_running is {state}"),
+    }
 }
 
 #[cfg(test)]

@@ -183,6 +183,61 @@ pub struct Entry {
     pub evidence: &'static str,
     /// What to do.
     pub fix: &'static str,
+    /// What to do where more is known, the first that fits.
+    pub with_facts: &'static [&'static str],
+}
+
+/// A fix is pasted into a shell: nothing in it may act on its own or go unseen.
+fn pasteable(fix: &str) -> String {
+    fix.chars()
+        .map(|c| {
+            if c == '\n' || c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '?'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Whether it is a node's name, and not what stands for one.
+fn is_node(text: &str) -> bool {
+    text.split_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !text.contains(' '))
+}
+
+/// The only one of some nodes.
+fn only(nodes: &Nodes) -> Option<&NodeName> {
+    match nodes.0.as_slice() {
+        [node] if is_node(node.as_str()) => Some(node),
+        _none_or_several => None,
+    }
+}
+
+/// Nodes as arguments of `easy_cluster:forget`: one, or one and the others.
+fn to_forget(nodes: &Nodes) -> String {
+    let quoted: Vec<String> = nodes.0.iter().map(|node| format!("'{node}'")).collect();
+    match quoted.split_first() {
+        None => "Node".into(),
+        Some((first, [])) => first.clone(),
+        Some((first, others)) => format!("{first}, #{{also => [{}]}}", others.join(", ")),
+    }
+}
+
+/// Where a file is; ejabberd's usual folder where that is not known.
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/')
+        .map(|(folder, _)| folder)
+        .filter(|folder| !folder.is_empty())
+        .unwrap_or("/var/lib/ejabberd")
+}
+
+/// Tables as an Erlang list.
+fn quoted_list(tables: &Tables) -> String {
+    let quoted: Vec<String> = tables.0.iter().map(|table| format!("'{table}'")).collect();
+    format!("[{}]", quoted.join(", "))
 }
 
 macro_rules! problems {
@@ -190,7 +245,8 @@ macro_rules! problems {
         #[doc = $cause:literal]
         $layer:ident $severity:ident $variant:ident = $code:literal { $($(#[$fdoc:meta])* $field:ident: $type:ty),* $(,)? }
         evidence $evidence:literal
-        fix $fix:literal
+        $(fix if ($known:expr) $special:literal $(with $(($sname:ident = $svalue:expr))+)?)*
+        fix $fix:literal $(with $(($name:ident = $value:expr))+)?
     )*) => {
         /// Something that is wrong, with the facts that show it.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
@@ -239,9 +295,19 @@ macro_rules! problems {
             /// What to do about it, for these facts.
             #[must_use]
             pub fn fix(&self) -> String {
-                match self {
-                    $(Self::$variant { $($field),* } => { $(let _ = $field;)* format!($fix) })*
-                }
+                let fix = match self {
+                    $(Self::$variant { $($field),* } => {
+                        $(let _ = $field;)*
+                        $(if $known {
+                            $($(let $sname = $svalue;)+)?
+                            format!($special)
+                        } else)* {
+                            $($(let $name = $value;)+)?
+                            format!($fix)
+                        }
+                    })*
+                };
+                pasteable(&fix)
             }
 
             /// The whole catalogue, in its order.
@@ -254,6 +320,7 @@ macro_rules! problems {
                     cause: $cause.trim_ascii(),
                     evidence: $evidence,
                     fix: $fix,
+                    with_facts: &[$($special),*],
                 },)*]
             }
         }
@@ -317,8 +384,9 @@ problems! {
     fix "name a file in a folder that the node's user can write, such as /tmp/cluster.snapshot"
 
     /// No known text of ejabberd, Mnesia or Erlang's distribution is in it.
-    Request Error NotRecognised = "not_recognised" { text: String }
+    Request Error NotRecognised = "not_recognised" { text: String, product: String }
     evidence "nothing known is in: {text}"
+    fix if (!product.is_empty()) "this text is {product}'s, and easy_cluster knows the words of ejabberd, Mnesia and Erlang's distribution: look for lines of Mnesia itself around that time (`grep -i mnesia`), or see the documentation of {product}; please report nothing to easy_cluster"
     fix "give the whole log of both nodes around that time; if it keeps a cluster from forming, please report it as an issue of easy_cluster, without cookies and passwords"
 
     /// More text than is explained at once inside a running node.
@@ -414,7 +482,7 @@ problems! {
     /// The node's name is taken: the node runs already, an epmd entry of a dead one was left behind, or ERLANG_NODE ends with a carriage return from a Windows editor.
     Names Error NameInUse = "name_in_use" { name: String }
     evidence "epmd has a node of the name {name} already"
-    fix "look with `epmd -names` and `ps -C beam.smp`; stop the node that runs under the name, or end a stale entry with `epmd -kill` once no Erlang node runs on the machine, and make ERLANG_NODE free of CRLF: sed -i 's/\r$//' /etc/ejabberd/ejabberdctl.cfg"
+    fix "look with `epmd -names` and `ps -C beam.smp`; stop the node that runs under the name, or end a stale entry with `epmd -kill` once no Erlang node runs on the machine, and make ERLANG_NODE free of CRLF: sed -i --follow-symlinks 's/\\r$//' /etc/ejabberd/ejabberdctl.cfg"
 
     /// Erlang could not make the node's full name: for long names the host needs a name with a dot that resolves, for short ones a name without.
     Names Error CannotSetNodeName = "cannot_set_node_name" { kind: String }
@@ -429,7 +497,9 @@ problems! {
     /// The Mnesia directory belongs to a node of another name: the host was renamed, or a new container got an old volume.
     Names Error NodeNameMismatch = "node_name_mismatch" { node: NodeName, owners: Nodes }
     evidence "the node is {node}, and the database belongs to {owners}"
-    fix "set ERLANG_NODE in ejabberdctl.cfg to the name that owns the database ({owners}) and start again; to keep the new name, convert a backup with `ejabberdctl mnesia_change_nodename`"
+    fix if (only(owners).is_some() && is_node(node.as_str())) "set ERLANG_NODE={owners} in ejabberdctl.cfg and start again; to keep the new name, with ejabberd stopped: sudo -u ejabberd easy-cluster rename {owners} {node} /var/lib/ejabberd"
+    fix if (!owners.0.is_empty() && owners.0.iter().all(|owner| is_node(owner.as_str()))) "this is the database of a cluster: set ERLANG_NODE in ejabberdctl.cfg back to the name that this node had among {owners}, and start again; only a node that has left its cluster can be renamed (easy_cluster:leave(), then easy-cluster rename)"
+    fix "set ERLANG_NODE in ejabberdctl.cfg back to the name that owns the database (`easy-cluster doctor` names it) and start again; to keep the new name, with ejabberd stopped: sudo -u ejabberd easy-cluster rename OLD NEW /var/lib/ejabberd"
 
     /// The peer's Erlang is too old to talk to that of today.
     Distribution Error IncompatibleFlags = "incompatible_flags" { node: NodeName, missing: String }
@@ -449,7 +519,8 @@ problems! {
     /// A node that should answer does not.
     Distribution Error NoConnection = "no_connection" { node: NodeName, reason: String }
     evidence "{node} does not answer: {reason}"
-    fix "run easy_cluster:test_node('{node}') to see how far one gets"
+    fix if (is_node(node.as_str())) "see how far one gets: easy_cluster:test_node('{node}'), or without a running node: easy-cluster doctor {node}"
+    fix "see how far one gets: easy_cluster:test_node(Node) with the other node's name, or without a running node: easy-cluster doctor NODE"
 
     /// One member reaches another, which does not reach it back.
     Distribution Warning OneWayBlock = "one_way_block" { from: NodeName, to: NodeName, reason: String }
@@ -492,8 +563,10 @@ problems! {
     fix "copy .erlang.cookie (mode 400, owner ejabberd) from one machine to the other, restart ejabberd where it changed, and run ejabberdctl as ejabberd's user: sudo -u ejabberd ejabberdctl status"
 
     /// Erlang refuses the file that the cookie should come from.
-    Distribution Error CookieFile = "cookie_file" { reason: String }
+    Distribution Error CookieFile = "cookie_file" { reason: String, path: String }
     evidence "Erlang cannot use its cookie file: {reason}"
+    fix if (path.ends_with(".erlang.cookie") && reason.contains("cannot be made")) "run it as ejabberd's user (sudo -u ejabberd ejabberdctl status), whose home has to be writable: chown ejabberd: {folder}; a file that is there already: chown ejabberd: {path} && chmod 400 {path}" with (folder = folder(path))
+    fix if (path.ends_with(".erlang.cookie")) "make it a file of one line of letters and digits that belongs to ejabberd's user: chown ejabberd: {path} && chmod 400 {path}"
     fix "make it a file of one line of letters and digits that belongs to ejabberd's user: chown ejabberd: /var/lib/ejabberd/.erlang.cookie && chmod 400 /var/lib/ejabberd/.erlang.cookie"
 
     /// The two OTP releases are too far apart for the distribution protocol.
@@ -514,7 +587,10 @@ problems! {
     /// The distribution could not listen or could not tell epmd.
     Distribution Error ListenFailed = "listen_failed" { reason: String }
     evidence "the distribution cannot listen or register: {reason}"
-    fix "eaddrnotavail: INET_DIST_INTERFACE is not an address of this machine; eaddrinuse: widen FIREWALL_WINDOW; econnrefused, timeout: start epmd with `epmd -daemon` and let the loopback through; mend ejabberdctl.cfg and start again"
+    fix if (reason.contains("eaddrnotavail")) "set INET_DIST_INTERFACE in ejabberdctl.cfg to an address of this machine (`ip address`), or take the line out, and start again"
+    fix if (reason.contains("eaddrinuse")) "see who has the port (`ss -ltnp`): another Erlang VM that still runs (`ps -C beam.smp`; stop it), or another node with the same ERL_DIST_PORT; where all ports of FIREWALL_WINDOW in ejabberdctl.cfg are taken, widen it; then start again"
+    fix if (reason.contains("epmd_close")) "epmd closed the connection: it is another program or version, or it refuses names from this address. Look with `epmd -names` and `ss -ltnp sport = :4369`; when no Erlang node runs on the machine, restart it: `epmd -kill`, then `epmd -daemon`"
+    fix "eaddrnotavail: INET_DIST_INTERFACE is not an address of this machine; eaddrinuse: another VM has the port, or widen FIREWALL_WINDOW; econnrefused, timeout, no_reg_reply_from_epmd: start epmd with `epmd -daemon` and let the loopback through; mend ejabberdctl.cfg and start again"
 
     /// A setting of the Erlang VM is not an Erlang term, most often INET_DIST_INTERFACE.
     Distribution Error BadEnvironmentValue = "bad_environment_value" { value: String }
@@ -523,8 +599,9 @@ problems! {
 
     /// Mnesia is not running where it has to.
     Membership Error MnesiaNotRunning = "mnesia_not_running" { node: NodeName, state: String }
-    evidence "the Erlang VM {node} answers, but its Mnesia does not run (is_running is {state})"
-    fix "start ejabberd on {node} (ejabberdctl start), or mnesia:start() there, and try again"
+    evidence "Mnesia on {node} does not run, or nobody reaches it: {state}"
+    fix if (is_node(node.as_str())) "see how far one gets: easy_cluster:test_node('{node}'), or without a running node: easy-cluster doctor {node}; where only its Mnesia is stopped, start ejabberd there (ejabberdctl start) and try again"
+    fix "start ejabberd on that node (`ejabberdctl start`), or see what is in the way: easy_cluster:test_node(Node)"
 
     /// The node already belongs to that cluster.
     Membership Error AlreadyMember = "already_member" { node: NodeName, members: Nodes }
@@ -554,7 +631,7 @@ problems! {
     /// A member of the cluster is down; what changes the schema now is lost on it, or brought back by it.
     Membership Error MemberDown = "member_down" { node: NodeName, listed_by: NodeName, reason: String }
     evidence "{node} belongs to the cluster of {listed_by} and does not take part: {reason}"
-    fix "start {node}, or take it out of the cluster on {listed_by} if it is gone for good"
+    fix "start {node}; if it is gone for good, on {listed_by}: easy_cluster:forget('{node}')"
 
     /// The node that is to be forgotten is not in this node's cluster.
     Membership Error NoSuchMember = "no_such_member" { node: NodeName, members: Nodes }
@@ -574,7 +651,7 @@ problems! {
     /// The members that are left are not more than half of all: those that are missing may serve elsewhere.
     Membership Error NoQuorum = "no_quorum" { forgotten: Nodes, rest: Nodes, members: u64 }
     evidence "of {members} members only {rest} would be left without {forgotten}, which is no majority: what is missing here may be running elsewhere, behind a cut"
-    fix "see on the machines of {forgotten} that they are stopped and will stay so, then say so: easy_cluster:forget(Node, #{{quorum => false}})"
+    fix "see on the machines of {forgotten} that they are stopped and will stay so, then say so: easy_cluster:forget({arguments})" with (arguments = match forgotten.0.as_slice() { [node] => format!("'{node}', #{{quorum => false}}"), _several => to_forget(forgotten).replace("#{", "#{quorum => false, ") })
 
     /// A node was forgotten and came back with its old database, which would bring deleted tables back.
     Membership Error ForgottenReturned = "forgotten_returned" { between: String }
@@ -594,12 +671,12 @@ problems! {
     /// Members run, but do not replicate to each other.
     Membership Error Partitioned = "partitioned" { node: NodeName, lists: Nodes, sees: Nodes }
     evidence "{node} lists {lists} as members, but replicates with {sees} only"
-    fix "the cluster is split; heal it first (restart the side that shall lose)"
+    fix "the cluster is split. To end the split, restart every node of one side: stop all of them, then start them. That side's rows are replaced by the other side's, so keep them first: easy_cluster:backup(Folder) on a node of that side, or, with it stopped, `cp -a /var/lib/ejabberd FOLDER`"
 
     /// A node lists this one as a member, and this one knows nothing of it.
     Membership Error StaleMember = "stale_member" { here: NodeName, listed_by: NodeName }
     evidence "{listed_by} still lists {here} as a member, but {here} is alone"
-    fix "with {here} stopped, run mnesia:del_table_copy(schema, '{here}') on {listed_by}, then start {here} and try again"
+    fix "with {here} stopped, run easy_cluster:forget('{here}') on {listed_by} (without easy_cluster: mnesia:del_table_copy(schema, '{here}')), then start {here} and try again"
 
     /// This node lists members that do not list it.
     Membership Error ForgottenHere = "forgotten_here" { here: NodeName, node: NodeName }
@@ -652,23 +729,29 @@ problems! {
     fix "set the same net_ticktime in ERL_OPTIONS on all members"
 
     /// The same table was created independently on both sides, or a wiped member is still listed by the others.
-    Membership Error BadTableCookie = "bad_table_cookie" { table: TableName, between: String }
+    Membership Error BadTableCookie = "bad_table_cookie" { table: TableName, between: String, node: String, other: String, wiped: bool }
     evidence "table {table} is two tables of one name: {between}"
-    fix "do not start the one with less to lose alone again: easy_cluster:join_as_master('ejabberd@foo.bar') there keeps its database aside and takes the other's; if it was wiped, have a member forget it first: mnesia:del_table_copy(schema, 'ejabberd@hello.world')"
+    fix if (*wiped) "by their definitions {node} was wiped: {other} lists it as a holder, and it does not list {other}. On {other}: easy_cluster:forget('{node}') (without easy_cluster: mnesia:del_table_copy(schema, '{node}')); then on {node}: easy_cluster:join_as_master('{other}'), which keeps its database aside"
+    fix if (is_node(node) && is_node(other)) "the node with less to lose gives way, and its database is kept aside: on {node} easy_cluster:join_as_master('{other}'), or on {other} easy_cluster:join_as_master('{node}'). Until then start neither of them with the other in its cluster"
+    fix "the node with less to lose gives way: easy_cluster:join_as_master('ejabberd@foo.bar') there, with the other node's name, keeps its database aside; if it was wiped and a member still lists it, on that member first: easy_cluster:forget('ejabberd@hello.world')"
 
     /// A table is defined differently on the two sides.
-    Membership Error CannotMergeDefinitions = "cannot_merge_definitions" { table: TableName }
+    Membership Error CannotMergeDefinitions = "cannot_merge_definitions" { table: TableName, other: String }
     evidence "the definitions of table {table} on the two sides cannot be merged"
+    fix if (is_node(other)) "run the same ejabberd version with the same modules on both nodes, then join with easy_cluster:join_as_master('{other}')"
     fix "run the same ejabberd version with the same modules on both nodes, then join with easy_cluster:join_as_master('ejabberd@foo.bar')"
 
     /// One side has its schema on disc where the other says it is in memory.
-    Membership Error SchemaStorageDiffers = "schema_storage_differs" { node: NodeName }
+    Membership Error SchemaStorageDiffers = "schema_storage_differs" { node: NodeName, other: String }
     evidence "the members do not agree how {node} stores a table"
+    fix if (is_node(other)) "start the members one after another, the one stopped last first; if it stays so, on {other}: easy_cluster:forget('{node}'), then on {node}: easy_cluster:join_as_master('{other}')"
     fix "start the members one after another, the one stopped last first; if it stays so, have {node} forgotten by the others and join anew with easy_cluster:join_as_master('ejabberd@foo.bar')"
 
     /// Two databases on disc that have nothing to do with each other, or no more: one of the nodes was forgotten.
-    Membership Error IncompatibleSchemaCookies = "incompatible_schema_cookies" { between: String }
+    Membership Error IncompatibleSchemaCookies = "incompatible_schema_cookies" { between: String, node: String, other: String, wiped: bool }
     evidence "the databases have different origins, or one of the nodes was forgotten by the cluster of the other: {between}"
+    fix if (*wiped) "by their definitions {node} was wiped: {other} lists it as a member, and it does not list {other}. On {other}: easy_cluster:forget('{node}') (without easy_cluster: mnesia:del_table_copy(schema, '{node}')); then on {node}: easy_cluster:join_as_master('{other}'), which keeps its database aside"
+    fix if (is_node(node) && is_node(other)) "the node with less to lose gives way, and its database is kept aside: on {node} easy_cluster:join_as_master('{other}'), or on {other} easy_cluster:join_as_master('{node}'); one that was forgotten and does not start needs `install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter` first"
     fix "on the node whose database shall give way run easy_cluster:join_as_master('ejabberd@foo.bar') with the other node's name: its database is kept aside; one that was forgotten and does not start needs `install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter` first"
 
     /// Mnesia could not make one schema of two.
@@ -679,17 +762,17 @@ problems! {
     /// The cluster is split: both sides served on their own, seen while they run.
     Membership Error SplitWhileRunning = "split_while_running" { node: NodeName }
     evidence "this node and {node} have run apart, and their tables may differ"
-    fix "see both sides with easy_cluster:status(), keep other members from booting, and restart the side that shall lose: all its nodes stopped first, then started"
+    fix "see both sides with easy_cluster:status() and keep other members from booting. To end the split, restart every node of one side: stop all of them, then start them. That side's rows are replaced by the other side's, so keep them first: easy_cluster:backup(Folder) on a node of that side, or, with it stopped, `cp -a /var/lib/ejabberd FOLDER`"
 
     /// The cluster was split when this node started: both sides went on without the other.
     Membership Error SplitAtStart = "split_at_start" { node: NodeName }
     evidence "this node and {node} each went on while the other was away, and their tables may differ"
-    fix "decide which side is right and restart the other: mnesia:set_master_nodes(['ejabberd@foo.bar']) there, restart, then mnesia:set_master_nodes([])"
+    fix "if {node} is right, this node's rows are replaced, so keep them first: easy_cluster:backup(Folder) here; then here mnesia:set_master_nodes(['{node}']), restart, mnesia:set_master_nodes([]). If this node is right, the same on {node} with this node's name"
 
     /// Two nodes ended one transaction differently.
     Membership Error BadDecision = "bad_decision" { node: NodeName }
     evidence "this node and {node} ended a transaction differently"
-    fix "decide which node is right and restart the other: mnesia:set_master_nodes(['ejabberd@foo.bar']) there, restart, then mnesia:set_master_nodes([])"
+    fix "if {node} is right, this node's rows are replaced, so keep them first: easy_cluster:backup(Folder) here; then here mnesia:set_master_nodes(['{node}']), restart, mnesia:set_master_nodes([]). If this node is right, the same on {node} with this node's name"
 
     /// The schema of a node is in memory only: at its restart the node knows neither its tables nor its cluster.
     Membership Error RamSchema = "ram_schema" { node: NodeName }
@@ -699,7 +782,7 @@ problems! {
     /// A node is not connected to all others, so Erlang dissolves connections until no two groups overlap.
     Membership Warning OverlappingPartitions = "overlapping_partitions" { node: NodeName, action: String, other: NodeName }
     evidence "{node} {action} {other}, as not all nodes are connected to each other"
-    fix "find the link that is broken: run easy_cluster:test_node(Node) on each member for each other; start tools and shells with -hidden"
+    fix "find the link that is broken: run easy_cluster:test_node('{other}') on {node}, and easy_cluster:doctor() for the ways between all members; start tools and shells with -hidden"
 
     /// Messages to processes of the time before a restart: something still holds old pids, often sessions in a table of another member.
     Membership Warning OldIncarnation = "old_incarnation" { old: String, now: String }
@@ -719,7 +802,7 @@ problems! {
     /// Forgetting a node deletes each table that nobody else has a copy of.
     Tables Error OnlyCopyOnDeadNode = "only_copy_on_dead_node" { node: NodeName, tables: Tables, known: String, kept: String }
     evidence "{node} has the only copy of {tables}, which would be gone with it. {known}. {kept}"
-    fix "start {node} once more, if it can be, and copy them: easy_cluster:sync_node('{node}'); to lose them: easy_cluster:forget('{node}', #{{lose => [Table, ...]}}) with each of their names, or #{{lose => all}}"
+    fix "start {node} once more, if it can be, and copy them: easy_cluster:sync_node('{node}'); to lose them: easy_cluster:forget('{node}', #{{lose => {list}}})" with (list = quoted_list(tables))
 
     /// Tables wait for the node that is to be forgotten, which was the last to stop.
     Tables Error ForceLoadNeeded = "force_load_needed" { node: NodeName, tables: Tables, holders: String }
@@ -794,7 +877,7 @@ problems! {
     /// A copy that was to be deleted, or stored in another way, has other rows than those that would stay: what only it has would be lost.
     Tables Error CopyDiffers = "copy_differs" { table: TableName, node: NodeName, other: NodeName, keys: u64, more: bool, only_there: u64, missing_there: u64 }
     evidence "the copy of {table} on {node} is not that on {other}: {keys} keys differ ({only_there} of them only on {node}, {missing_there} only on {other}; more than were looked at: {more})"
-    fix "see which: easy_cluster:diff(); then make all copies what one node has, the other rows being archived: easy_cluster:repair(#{{table => {table}, winner => Node}}), and try again"
+    fix "see which: easy_cluster:diff(); then make all copies what one node has, the other rows being archived: easy_cluster:repair(#{{table => {table}, winner => '{other}'}}), or with '{node}', and try again"
 
     /// With this copy deleted, too few would be left that are loaded; with none left, Mnesia would delete the table.
     Tables Error TooFewOtherCopies = "too_few_other_copies" { table: TableName, node: NodeName, others: Nodes, wanted: u64 }
@@ -819,12 +902,13 @@ problems! {
     /// While all was healthy, copies of a table were compared in the background and are not the same.
     Tables Warning CopiesDiffer = "copies_differ" { table: TableName, keys: u64, nodes: Nodes, seen: String }
     evidence "at least {keys} keys of {table} differ between {nodes}, seen {seen}"
-    fix "see which: easy_cluster:diff(); then make all copies what one node has, the other rows being archived: easy_cluster:repair(#{{table => {table}, winner => Node}})"
+    fix "see which: easy_cluster:diff(); then make all copies what one node has, the other rows being archived: easy_cluster:repair(#{{table => {table}, winner => '{first}'}}), or another of them" with (first = nodes.0.first().map_or("Node", NodeName::as_str))
 
     /// Tables wait for a node: a newer copy is elsewhere, or a dead master node is set.
-    Tables Error WaitingForTables = "waiting_for_tables" { tables: String }
+    Tables Error WaitingForTables = "waiting_for_tables" { tables: String, nodes: Nodes }
     evidence "the node waits for tables: {tables}"
-    fix "start the member that was stopped last; clear dead master nodes with mnesia:set_master_nodes([]); only if that member is gone for good: mnesia:force_load_table(Table)"
+    fix if (!nodes.0.is_empty()) "start the one of {nodes} that was stopped last: `easy-cluster boot-order DIRECTORY…` tells which from their Mnesia directories; if it is gone for good, go on without it: easy_cluster:force_boot(); dead master nodes are cleared with mnesia:set_master_nodes([])"
+    fix "start the member that was stopped last: `easy-cluster boot-order DIRECTORY…` tells which from the Mnesia directories of all; if it is gone for good, go on without it: easy_cluster:force_boot(); dead master nodes are cleared with mnesia:set_master_nodes([])"
 
     /// Tables were stopped on this node before they were on another one, which may have newer rows: they wait for it.
     Tables Error TablesWait = "tables_wait" { here: NodeName, tables: Tables, nodes: Nodes, seen: String }
@@ -886,20 +970,21 @@ problems! {
     evidence "{node} does not know how a transaction ended, and waits with its start until {nodes} can say so"
     fix "start {nodes} along with {node}"
 
-    /// The schema cannot be changed while a node that holds a copy is down: a dead node is still a member.
+    /// The schema cannot be changed while a node that holds a copy is down: a dead node is still a member. Mnesia says the same of a node that never was one and is not connected.
     Tables Error ReplicasNotActive = "replicas_not_active" { table: TableName, nodes: Nodes }
     evidence "table {table} cannot be changed without {nodes}"
-    fix "start {nodes}, or, if it is gone for good and holds no only copy, have it forgotten: mnesia:del_table_copy(schema, Node)"
+    fix if (table.as_str() == "schema") "start Mnesia on {nodes} and connect it (easy_cluster:test_node('{first}') tells what is in the way); if it is a member that is gone for good: easy_cluster:forget({arguments})" with (first = nodes.0.first().map_or("Node", NodeName::as_str)) (arguments = to_forget(nodes))
+    fix "start {nodes}; if it is gone for good: easy_cluster:forget({arguments}), which tells first what only it holds" with (arguments = to_forget(nodes))
 
     /// The table has no copy on the node whose copy was to be changed.
     Tables Error NoCopyHere = "no_copy_here" { table: TableName }
     evidence "there is no copy of table {table} on this node"
-    fix "copy it here first: easy_cluster:sync_node('ejabberd@foo.bar') or mnesia:add_table_copy({table}, node(), disc_copies)"
+    fix "copy it here first: easy_cluster:sync_node(Node) with the name of a member that has it (`easy_cluster:tables()` lists them); without easy_cluster: mnesia:add_table_copy({table}, node(), disc_copies)"
 
-    /// A table was asked for that does not exist or is not ready yet, as after a join.
+    /// A table was asked for that does not exist or is not ready yet, as after a join; the same comes of every table when Mnesia is stopped.
     Tables Error TableMissing = "table_missing" { table: TableName }
     evidence "table {table} does not exist here or is not ready"
-    fix "wait until it is loaded: mnesia:wait_for_tables(['{table}'], 60000); if it does not exist, restart ejabberd, whose modules create their tables when they start"
+    fix "see that Mnesia runs: mnesia:system_info(is_running); wait until the table is loaded: mnesia:wait_for_tables(['{table}'], 60000); if it does not exist, restart ejabberd, whose modules create their tables when they start"
 
     /// A table is to get another layout and the function for it does not exist on a member: different ejabberd builds in one cluster.
     Tables Error BadTransform = "bad_transform" { table: TableName, node: String }
@@ -924,7 +1009,62 @@ problems! {
     /// A schema was to be deleted or created while Mnesia runs.
     Tables Error MnesiaNotStopped = "mnesia_not_stopped" { nodes: Nodes }
     evidence "Mnesia runs on {nodes}, so the schema there was neither created nor deleted"
-    fix "nothing was deleted; to join a cluster use easy_cluster:join_as_master('ejabberd@foo.bar'), which keeps the database aside"
+    fix "nothing was deleted; to join a cluster use easy_cluster:join_as_master(Node) with the name of one of its members, which keeps the database aside and stops Mnesia itself"
+
+    /// Mnesia ends itself where it cannot go on, and ejabberd ends with it: the reason stands behind FATAL.
+    Tables Error MnesiaDied = "mnesia_died" { node: NodeName, reason: String, path: String, why: String }
+    evidence "the log says that Mnesia on {node} ended itself: {reason}"
+    fix if (matches!(why.as_str(), "eacces" | "eperm")) "ejabberd was started once as another user, most often root: `chown -R ejabberd: {folder}`, then start it as ejabberd's user (`ejabberdctl start` does)" with (folder = folder(path))
+    fix if (matches!(why.as_str(), "enospc" | "edquot")) "the disk is full: see `df -h {folder}`, make room and start ejabberd again" with (folder = folder(path))
+    fix if (matches!(why.as_str(), "emfile" | "enfile" | "system_limit")) "the VM has no file or port left: raise LimitNOFILE of the service (`systemctl edit ejabberd`) and ERL_MAX_PORTS in ejabberdctl.cfg, and start ejabberd again"
+    fix if (matches!(why.as_str(), "enoent" | "enotdir" | "erofs" | "eio")) "the directory is gone, read-only or damaged: see `ls -ld {folder}`, `findmnt -T {folder}` and `dmesg`, and mount or mend it before ejabberd starts again" with (folder = folder(path))
+    fix if (!why.is_empty()) "the file is damaged. Stop ejabberd and keep a copy first: `cp -a {folder} FOLDER`. Then have Mnesia fetch the table from a member that holds it (easy_cluster:sync_node(Node) after the damaged copy was taken out), or restore a backup" with (folder = folder(path))
+    fix "keep a copy of the Mnesia directory before anything else (`cp -a /var/lib/ejabberd FOLDER`), then start ejabberd again; if it dies again, look at what stands before the reason in the log, and restore a backup or join the cluster anew: easy_cluster:join_as_master(Node)"
+
+    /// A file of a table or of Mnesia's log cannot be used: its rights, its disk, or what is in it.
+    Tables Error TableFile = "table_file" { path: String, why: String }
+    evidence "the log says that {path} cannot be used: {why}"
+    fix if (matches!(why.as_str(), "eacces" | "eperm")) "ejabberd was started once as another user, most often root: `chown -R ejabberd: {folder}`, then start it as ejabberd's user (`ejabberdctl start` does)" with (folder = folder(path))
+    fix if (matches!(why.as_str(), "enospc" | "edquot")) "the disk is full: see `df -h {folder}`, make room and start ejabberd again" with (folder = folder(path))
+    fix if (matches!(why.as_str(), "emfile" | "enfile" | "system_limit")) "the VM has no file or port left: raise LimitNOFILE of the service (`systemctl edit ejabberd`) and ERL_MAX_PORTS in ejabberdctl.cfg, and start ejabberd again"
+    fix if (matches!(why.as_str(), "enoent" | "enotdir" | "erofs" | "eio")) "the directory is gone, read-only or damaged: see `ls -ld {folder}`, `findmnt -T {folder}` and `dmesg`, and mount or mend it before ejabberd starts again" with (folder = folder(path))
+    fix if (!why.is_empty()) "the file is damaged. Stop ejabberd and keep a copy first: `cp -a {folder} FOLDER`. Then have Mnesia fetch the table from a member that holds it (easy_cluster:sync_node(Node) after the damaged copy was taken out), or restore a backup" with (folder = folder(path))
+    fix "see what `ls -l {path}` says, and keep a copy before anything else"
+
+    /// The directory has the schema of this Mnesia already: a schema is created once, before the first start.
+    Tables Warning DatabaseExists = "database_exists" { node: NodeName }
+    evidence "there is a database of {node} already, and it was left as it is"
+    fix "nothing, if this is its database; if another directory was meant, start the VM with -mnesia dir (SPOOL_DIR in ejabberdctl.cfg)"
+
+    /// A table or a copy was to be made that is there already, and stored in this way: harmless.
+    Tables Warning CopyExists = "copy_exists" { table: TableName, node: String }
+    evidence "{table} is there already{node}"
+    fix "nothing: it is as it was asked for"
+
+    /// A row does not fit the definition of its table: another release of ejabberd, or another module, has made one of them.
+    Tables Error RowLayout = "row_layout" { table: TableName }
+    evidence "a row of {table} was refused, as it does not fit the table's definition"
+    fix "see mnesia:table_info({table}, attributes), and install the same ejabberd release with the same modules on all members; a backup of another release is restored with that release first"
+
+    /// Mnesia does not run on this node.
+    Membership Error MnesiaStopped = "mnesia_stopped" {}
+    evidence "Mnesia does not run on the node of this text: not even its schema is there"
+    fix "start ejabberd (`ejabberdctl start`), and if it ends again see what its log says of Mnesia"
+
+    /// epmd could not take its port: another epmd or another program has it, or this user may not listen there.
+    Distribution Error EpmdPortTaken = "epmd_port_taken" { reason: String }
+    evidence "epmd could not listen: {reason}"
+    fix "see who has the port: `ss -ltnp sport = :4369`; if it is an epmd already, nothing has to be done; with systemd, epmd.socket has the port: `systemctl status epmd.socket epmd.service`, and mend ListenStream there"
+
+    /// An epmd was started where one runs already: harmless, as one serves all nodes of a machine.
+    Distribution Warning EpmdRuns = "epmd_runs" {}
+    evidence "an epmd runs on this machine already, and the second one ended"
+    fix "nothing: one epmd serves all nodes of a machine; `epmd -names` lists them"
+
+    /// ejabberdctl was called by a user that may not: it has to be root or ejabberd's own.
+    Distribution Error CtlUser = "ctl_user" { user: String }
+    evidence "ejabberdctl may be run by root or the user {user} only"
+    fix "run it as that user: sudo -u {user} ejabberdctl status"
 
     /// The copies would not fit into memory.
     Capacity Error NotEnoughMemory = "not_enough_memory" { here: NodeName, needed: Bytes, free: Bytes }
@@ -1256,6 +1396,12 @@ problems! {
     evidence "line {line} of {path} cannot be told without running it: {reason}"
     fix "where it decides the node's name, its cookie or its ports, write the value itself there"
 
+    /// A line that should set a variable and is another command to the shell: blanks around =, a colon, `set`, or more words behind the value.
+    Machine Error ConfigSetsNothing = "config_sets_nothing" { path: String, line: u32, variable: String, found: String, value: String }
+    evidence "line {line} of {path} does not set {variable}: to the shell, {found}"
+    fix if (!value.is_empty()) "write line {line} of {path} as {variable}={value}"
+    fix "write it without blanks around =, and in quotes if the value has blanks: {variable}=VALUE"
+
     /// There is no cookie, so that Erlang would make one that no other node has.
     Machine Error CookieMissing = "cookie_missing" { path: String, user: String }
     evidence "there is no cookie file {path}"
@@ -1304,6 +1450,7 @@ problems! {
     /// Whoever guesses the cookie owns the machine.
     Machine Warning CookieWeak = "cookie_weak" { path: String, reason: String }
     evidence "the cookie in {path} can be guessed: {reason}"
+    fix if (!path.starts_with('/')) "give all nodes one of twenty random letters in .erlang.cookie, while they are stopped, and take -setcookie out of {path}"
     fix "give all nodes one of twenty random letters, while they are stopped: tr -dc A-Z < /dev/urandom | head -c 20 > {path}"
 
     /// Users of this machine have different cookies; commands of one do not reach the node of the other.
@@ -1317,8 +1464,9 @@ problems! {
     fix "write it into .erlang.cookie and take -setcookie out of {origin}"
 
     /// The node's host is the machine itself, whichever that is: no other machine can find it by this name.
-    Machine Error NodeNameDefault = "node_name_default" { node: NodeName, origin: String }
+    Machine Error NodeNameDefault = "node_name_default" { node: NodeName, origin: String, hostname: String }
     evidence "the node would be called {node} ({origin}), which no other machine can reach"
+    fix if (hostname.contains('.')) "set ERLANG_NODE=ejabberd@{hostname} in ejabberdctl.cfg, if the other machines resolve {hostname}"
     fix "set ERLANG_NODE=ejabberd@HOST in ejabberdctl.cfg, with a host that the other machines can resolve, such as ejabberd@foo.bar"
 
     /// A node whose host has no dot has a short name, and long and short names do not mix.
@@ -1326,15 +1474,22 @@ problems! {
     evidence "the node would be called {node} ({origin}): a short name, which nodes with long names cannot talk to"
     fix "set ERLANG_NODE to a name whose host has a dot, such as ejabberd@foo.bar, on all machines"
 
+    /// Beside an empty directory, the database of another name: the node was renamed, and would begin anew.
+    Machine Warning OtherDatabase = "other_database" { directory: String, other: String, owner: Nodes, node: NodeName }
+    evidence "there is no database in {directory}, and {other} has that of {owner}"
+    fix if (only(owner).is_some()) "to go on with it under the new name, with ejabberd stopped: sudo -u ejabberd easy-cluster rename {owner} {node} {other}, then move it to {directory}; or set ERLANG_NODE={owner} in ejabberdctl.cfg"
+    fix "set ERLANG_NODE in ejabberdctl.cfg back to the name that this node had among {owner}; if the database is to be begun anew, nothing has to be done"
+
     /// The node's own host has no address on its own machine.
-    Machine Error OwnHostUnknown = "own_host_unknown" { node: NodeName, host: String, reason: String }
+    Machine Error OwnHostUnknown = "own_host_unknown" { node: NodeName, host: String, reason: String, address: String }
     evidence "{host}, the host of {node}, does not resolve on its own machine: {reason}"
+    fix if (!address.is_empty()) "echo '{address} {host}' >> /etc/hosts, if the others reach {address}"
     fix "echo 'ADDRESS {host}' >> /etc/hosts, with an address of this machine that the others reach"
 
     /// The machine's own name leads to the loopback, as Debian's installer sets it.
-    Machine Warning OwnHostLoopback = "own_host_loopback" { node: NodeName, host: String, address: String }
-    evidence "{host}, the host of {node}, is {address} here, which leads nowhere else: who copies that line to another machine reaches only himself"
-    fix "give {host} in /etc/hosts an address of this machine that the others reach"
+    Machine Warning OwnHostLoopback = "own_host_loopback" { node: NodeName, host: String, address: String, place: String, addresses: String }
+    evidence "{host}, the host of {node}, is {address} here ({place}), which leads nowhere else: who copies that line to another machine reaches only himself"
+    fix "give {host} in {place} an address of this machine that the others reach, of {addresses}"
 
     /// The node's own host leads to another machine.
     Machine Warning OwnHostElsewhere = "own_host_elsewhere" { node: NodeName, host: String, address: String, addresses: String }
@@ -1394,7 +1549,8 @@ problems! {
     /// Mnesia refuses the database of another node.
     Machine Error MnesiaOwnerDiffers = "mnesia_owner_differs" { directory: String, owner: Nodes, node: NodeName }
     evidence "the database in {directory} belongs to {owner}, and the node would be called {node}"
-    fix "set ERLANG_NODE back to the owner's name; to rename the node, use ejabberdctl mnesia_change_nodename; to begin anew, move {directory} aside"
+    fix if (only(owner).is_some()) "set ERLANG_NODE={owner} in ejabberdctl.cfg; to keep the new name, with ejabberd stopped: sudo -u ejabberd easy-cluster rename {owner} {node} {directory}; to begin anew, move {directory} aside"
+    fix "this is the database of a cluster: set ERLANG_NODE in ejabberdctl.cfg back to the name that this node had among {owner}; only a node that has left its cluster can be renamed (easy-cluster rename); to begin anew, move {directory} aside and have a member forget the old name"
 
     /// The database cannot be looked at.
     Machine Error MnesiaDirectoryUnreadable = "mnesia_directory_unreadable" { directory: String, reason: String }
@@ -1604,7 +1760,7 @@ problems! {
     /// What is wanted of a node or a table has to wait until a member is back.
     Membership Warning PolicyWaits = "policy_waits" { node: NodeName, tables: u64 }
     evidence "{node} does not answer or its Mnesia does not run: {tables} of its tables keep what they have, and it gets none"
-    fix "start it, or take it out of the cluster if it is gone for good: easy_cluster:forget(Node)"
+    fix "start it, or take it out of the cluster if it is gone for good: easy_cluster:forget('{node}')"
 
     /// A table whose copies are all of a kind that is not Mnesia's own, or of which none is loaded.
     Tables Warning PolicyNotMovable = "policy_not_movable" { tables: Tables, reason: String }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::membership::not_running;
 use super::problem::{Nodes, Problem, Tables};
 use super::view::View;
 use crate::model::machine::decisions::{Decisions, Sighting};
@@ -133,8 +134,7 @@ pub fn of_force(view: &View<'_>, force: &ForceBoot) -> Vec<Problem> {
     let mut problems = Vec::new();
     let facts = view.here_facts();
     if facts.mnesia != Running::Yes {
-        let (node, state) = (view.here().clone(), format!("{:?}", facts.mnesia).to_lowercase());
-        return vec![Problem::MnesiaNotRunning { node, state }];
+        return vec![not_running(view.here(), facts)];
     }
     if force.waits.is_empty() {
         return vec![Problem::NothingWaits { here: view.here().clone() }];

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use easy_cluster::explain;
+use easy_cluster::explain::known::Paths;
 use easy_cluster::model::machine::cookie::Secret;
 use easy_cluster::model::machine::{FORMAT, Machine};
 use easy_cluster::model::name::NodeName;
@@ -18,7 +19,7 @@ use easy_cluster::validate::{machine as validate, node_name, reach};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::findings::{Finding, exit_code, findings};
+use crate::findings::{Finding, exit_code, findings_of};
 use crate::places::Whereabouts;
 
 /// A report has the hosts file in it, and some more.
@@ -218,11 +219,11 @@ fn words(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
     if !problems.is_empty() {
         text.push('\n');
     }
-    text + &explain::errors::problems(problems)
+    text + &explain::errors::problems_of(problems, &Paths::of(machine))
 }
 
 fn json(machine: &Machine, reaches: &[Reach], problems: &[Problem]) -> String {
-    let findings = findings(problems);
+    let findings = findings_of(problems, &Paths::of(machine));
     let report = Report { format: FORMAT, machine, reaches, findings };
     serde_json::to_string_pretty(&report)
         .map_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"), |text| text + "\n")

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use easy_cluster::explain::known::Paths;
 use easy_cluster::validate::problem::{Problem, Severity};
 use serde::Serialize;
 use serde_json::Value;
@@ -21,7 +22,12 @@ pub(crate) struct Finding {
 
 /// The problems, each with what the catalogue says.
 pub(crate) fn findings(problems: &[Problem]) -> Vec<Finding> {
-    problems.iter().map(finding).collect()
+    findings_of(problems, &Paths::default())
+}
+
+/// The same, with fixes for an installation whose paths are known.
+pub(crate) fn findings_of(problems: &[Problem], paths: &Paths) -> Vec<Finding> {
+    problems.iter().map(|problem| finding(problem, paths)).collect()
 }
 
 /// 0 nothing is wrong, 1 there are errors, 3 there are warnings only. 2 is the arguments'.
@@ -33,7 +39,7 @@ pub(crate) fn exit_code(problems: &[Problem]) -> ExitCode {
     }
 }
 
-fn finding(problem: &Problem) -> Finding {
+fn finding(problem: &Problem, paths: &Paths) -> Finding {
     // A problem serialises as its code with its details inside.
     let details = match serde_json::to_value(problem) {
         Ok(Value::Object(fields)) => fields.into_iter().next().map(|(_, details)| details),
@@ -45,7 +51,7 @@ fn finding(problem: &Problem) -> Finding {
         severity: problem.severity().as_str(),
         evidence: problem.to_string(),
         cause: problem.cause(),
-        fix: problem.fix(),
+        fix: paths.put_into(&problem.fix()),
         link: problem.link(),
         details: details.unwrap_or_default(),
     }

@@ -90,6 +90,13 @@ broken! {
         m.append(PASSWD, "root:x:0:0::/root:/bin/sh\n");
         m.write("root/.erlang.cookie", "ZXCVBNMASDFGHJKLQWER");
     };
+    a_blank_before_the_sign: "config_sets_nothing", |m| m.append(CTL, "ERL_OPTIONS = -hidden\n");
+    a_database_of_another_name_in_a_folder_of_its_own: "other_database", |m| {
+        m.database_of("ejabberd@old.host");
+        fs::create_dir_all(m.path(&format!("{SPOOL}/database/ejabberd@old.host"))).unwrap();
+        let (from, to) = (m.path(&format!("{SPOOL}/schema.DAT")), m.path(&format!("{SPOOL}/database/ejabberd@old.host/schema.DAT")));
+        fs::rename(from, to).unwrap();
+    };
     a_cookie_among_the_arguments: "cookie_in_arguments", |m| m.append(CTL, "ERL_OPTIONS='-setcookie ABCDEFGHIJKLMNOPQRST'\n");
 
     no_node_name: "node_name_default", |m| m.replace(CTL, "ERLANG_NODE=ejabberd@hello.world", "");
@@ -203,6 +210,108 @@ fn every_code_of_a_machine_is_broken_here() {
 }
 
 #[test]
+fn lines_that_set_nothing_are_told_with_their_numbers() {
+    for (line, variable) in [
+        ("ERLANG_NODE = ejabberd@a.b", "ERLANG_NODE"),
+        ("ERLANG_NODE: ejabberd@a.b", "ERLANG_NODE"),
+        ("ERLANG_NODE ejabberd@a.b", "ERLANG_NODE"),
+        ("set ERLANG_NODE=ejabberd@a.b", "ERLANG_NODE"),
+        ("env INET_DIST_INTERFACE=10.0.0.1", "INET_DIST_INTERFACE"),
+        ("setenv ERL_OPTIONS -hidden", "ERL_OPTIONS"),
+        ("ERLANG_NODE= ejabberd@a.b", "ERLANG_NODE"),
+        ("ERLANG_NODE=ejabberd@a.b or more", "ERLANG_NODE"),
+        ("ERLANG_NODE={{ env['ERLANG_NODE'] or 'x' }}", "ERLANG_NODE"),
+        ("export ERLANG_NODE = ejabberd@a.b", "ERLANG_NODE"),
+        ("$ERLANG_NODE=ejabberd@a.b", "ERLANG_NODE"),
+    ] {
+        let machine = Machine::healthy();
+        machine.append(CTL, &format!("{line}\n"));
+        let (report, _) = machine.report(&[]);
+        assert_eq!(
+            codes(&report).iter().filter(|code| *code == "config_sets_nothing").count(),
+            1,
+            "{line}: {report}"
+        );
+        let findings = report["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["code"] == "config_sets_nothing").unwrap();
+        let meant = ["ERLANG_NODE=ejabberd@a.b", "INET_DIST_INTERFACE=10.0.0.1", "VALUE"];
+        assert!(meant.iter().any(|text| finding["fix"].as_str().unwrap().contains(text)), "{finding}");
+        assert_eq!(
+            (&finding["details"]["line"], &finding["details"]["variable"]),
+            (&4.into(), &variable.into()),
+            "{line}"
+        );
+    }
+    let machine = Machine::healthy();
+    machine.append(
+        CTL,
+        "echo ERLANG_NODE=x\nulimit -n 9\n# ERLANG_NODE = x\nTZ=x true\n[ \"$ERLANG_NODE\" = x ] && true\n",
+    );
+    assert_eq!(machine.codes(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn the_argument_for_the_name_wins_wherever_it_is_set() {
+    let machine = Machine::healthy();
+    machine.append(CTL, "ERLANG_NODE_ARG=ejabberd@foo.bar\n");
+    assert_eq!(machine.report(&[]).0["machine"]["settings"]["node"]["name"], "ejabberd@foo.bar");
+    let machine = Machine::healthy();
+    machine.write(
+        "proc/1/environ",
+        "PATH=/bin\0ERLANG_NODE_ARG=ejabberd@foo.bar\0ERLANG_COOKIE=ABCDEFGHIJKLMNOPQRST\0",
+    );
+    let (report, _) = machine.report(&[]);
+    assert_eq!(report["machine"]["settings"]["node"]["name"], "ejabberd@foo.bar");
+    assert!(!report.to_string().contains("ABCDEFGHIJKLMNOPQRST"));
+}
+
+#[test]
+fn a_cookie_among_the_arguments_is_judged_too() {
+    let machine = Machine::healthy();
+    machine.write(VM_ARGS, "-setcookie monster\n");
+    let (report, _) = machine.report(&[]);
+    assert_eq!(codes(&report), ["cookie_weak", "cookie_in_arguments"]);
+    assert!(!report["findings"].to_string().contains("> vm.args"), "it would be overwritten");
+}
+
+#[test]
+fn erlangs_own_hosts_replace_those_of_the_system() {
+    let machine = Machine::healthy();
+    machine.write(INETRC, "{lookup, [\"file\"]}.\n%% ours\n{host, {127,0,0,1}, [\"hello.world\"]}.\n");
+    let (report, _) = machine.report(&[]);
+    assert_eq!(codes(&report), ["own_host_loopback"]);
+    let fix = report["findings"][0]["fix"].as_str().unwrap();
+    assert!(fix.contains("line 3 of /etc/ejabberd/inetrc") && fix.contains("10.0.0.1"), "{fix}");
+}
+
+#[test]
+fn links_stay_below_the_root() {
+    let machine = Machine::healthy();
+    machine.write("srv/default", fs::read(machine.path(CTL)).unwrap());
+    machine.remove(CTL);
+    std::os::unix::fs::symlink("/srv/default", machine.path(CTL)).unwrap();
+    assert_eq!(machine.codes(&[]), Vec::<String>::new());
+    machine.remove(CTL);
+    std::os::unix::fs::symlink("../../../../../../srv/default", machine.path(CTL)).unwrap();
+    assert_eq!(machine.codes(&[]), Vec::<String>::new());
+}
+
+#[test]
+fn fixes_name_the_files_of_this_installation() {
+    let machine = Machine::healthy();
+    for name in ["ejabberdctl.cfg", "ejabberd.yml", "inetrc"] {
+        machine.write(
+            &format!("opt/ejabberd/conf/{name}"),
+            fs::read(machine.path(&format!("etc/ejabberd/{name}"))).unwrap(),
+        );
+    }
+    machine.replace("opt/ejabberd/conf/ejabberdctl.cfg", "FIREWALL_WINDOW=4370-4375", "");
+    let done = machine.doctor(&["--config", "/opt/ejabberd/conf"]);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(text.contains("set FIREWALL_WINDOW=4370-4375 in /opt/ejabberd/conf/ejabberdctl.cfg"), "{text}");
+}
+
+#[test]
 fn a_database_of_another_user() {
     let machine = Machine::healthy();
     machine.replace(PASSWD, &format!(":{}:", machine.uid()), &format!(":{}:", machine.uid() + 2));
@@ -259,7 +368,7 @@ fn a_finding_is_told_with_evidence_cause_fix_and_link() {
         "  evidence  the cookie file /var/lib/ejabberd/.erlang.cookie has mode 440",
         "  cause     Erlang does not start",
         "  fix       chmod 400 /var/lib/ejabberd/.erlang.cookie\n",
-        "  see       docs/errors.md#cookie_mode\n",
+        "  see       easy-cluster explain cookie_mode\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }

@@ -86,10 +86,70 @@ fn what_cannot_be_read_is_told() {
 }
 
 #[test]
-fn a_compressed_log_is_told() {
-    let output = explain(&[], &[0x1f, 0x8b, 8, 0, 0, 0]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("zcat"), "{}", stderr(&output));
+fn a_log_that_gzip_compressed_is_read_and_others_are_told_with_their_command() {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(b"{aborted,{no_majority,roster}}\n").unwrap();
+    let packed = packer.finish().unwrap();
+    let output = explain(&[], &[packed.clone(), packed.clone()].concat());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(
+        stdout(&output).contains("no_majority (membership, error)") && stdout(&output).contains("2 times"),
+        "{}",
+        stdout(&output)
+    );
+    let output = explain(&[], &packed[..packed.len() / 2]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+
+    let folder = tempfile::tempdir().unwrap();
+    for (magic, command) in
+        [(&b"\xfd7zXZ\0"[..], "xzcat"), (&b"\x28\xb5\x2f\xfd"[..], "zstdcat"), (&b"BZh91AY"[..], "bzcat")]
+    {
+        let file = folder.path().join("a.log");
+        std::fs::write(&file, magic).unwrap();
+        let output = explain(&[file.to_str().unwrap()], b"");
+        assert_eq!(output.status.code(), Some(2));
+        let told = format!("{command} '{}' | easy-cluster explain -", file.display());
+        assert!(stderr(&output).contains(&told), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn several_files_are_told_one_after_another() {
+    let (split, healthy) = (recorded("otp25_split_other_side.log"), recorded("ejabberd2301_healthy.log"));
+    let files = [split.to_str().unwrap(), healthy.to_str().unwrap()];
+    let output = explain(&files, b"");
+    assert_eq!(output.status.code(), Some(0));
+    let text = stdout(&output);
+    assert!(text.starts_with(files[0]) && text.contains("not_recognised"), "{text}");
+    let output = explain(&[&["--json"], &files[..]].concat(), b"");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report[0]["file"], report[1]["sightings"].as_array().map(Vec::len)),
+        (&files[0].into(), Some(0))
+    );
+    assert_eq!(explain(&[files[0], "/no/such/file"], b"").status.code(), Some(2));
+}
+
+#[test]
+fn a_code_is_explained_and_a_file_of_that_name_comes_first() {
+    let output = explain(&["name_in_use"], b"");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).starts_with("name_in_use (names, error)\n"), "{}", stdout(&output));
+}
+
+#[test]
+fn this_machine_is_no_evidence_for_the_log_of_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    let log = b"Mnesia('a@b.c'): x\n\nConnection attempt from disallowed node 'ejabberd@b.example'\n";
+    let here = |input: &[u8]| stdout(&explain(&["--root", root], input)).contains("  here  ");
+    assert!(!here(log), "there is no ejabberd");
+    std::fs::create_dir_all(folder.path().join("etc/ejabberd")).unwrap();
+    std::fs::write(folder.path().join("etc/ejabberd/ejabberdctl.cfg"), "ERLANG_NODE=d@e.f\n").unwrap();
+    assert!(!here(log), "it is another node's");
+    std::fs::write(folder.path().join("etc/ejabberd/ejabberdctl.cfg"), "ERLANG_NODE=a@b.c\n").unwrap();
+    assert!(here(log));
+    assert!(here(b"Connection attempt from disallowed node 'ejabberd@b.example'\n"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use easy_cluster::explain::diff::Compared;
 use easy_cluster::explain::doctor::{Diagnosis, Examination, Question};
 use easy_cluster::explain::history::{Event, Past};
+use easy_cluster::explain::known::Paths;
 use easy_cluster::explain::status::Drifted;
 use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
@@ -371,15 +372,21 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::RenderProblems { problems } => Answer::Text(explain::errors::problems(&problems)),
         Request::Describe { action } => Answer::Text(explain::plan::action(&action)),
         Request::Explain { text, places } => {
-            let explanation = log::explain(&text).map_err(one)?;
+            let mut explanation = log::explain(&text).map_err(one)?;
             let looked = places.filter(|_| log::is_local(&explanation)).map(|places| machine::look(&places));
-            let here = looked.as_ref().map_or_else(Vec::new, validate::machine::problems);
+            let node = looked.as_ref().and_then(|machine| machine.settings.node.as_ref());
+            let node = node.map(|own| NodeName::from(own.name.as_str()));
+            let its = looked.as_ref().filter(|_| log::is_of(&explanation, node.as_ref()));
+            let here = its.map_or_else(Vec::new, validate::machine::problems);
+            if let Some(machine) = its {
+                explanation.paths = std::mem::take(&mut explanation.paths).or(&Paths::of(machine));
+            }
             Answer::Explained {
                 text: log::words(&explanation, &here),
                 sightings: explanation
                     .sightings
                     .iter()
-                    .map(|sighting| log::Told::new(sighting, &here))
+                    .map(|sighting| log::Told::of(sighting, &here, &explanation.paths))
                     .collect(),
                 left_off: explanation.left_off,
             }

@@ -1,87 +1,229 @@
-//! One line of a log made plain: no escapes, no colours, no column of a log collector, single spaces.
+//! One line of a log made plain: no escapes, no colours, straight quotes, single spaces.
 
-/// A line that was made plain.
-pub(super) struct Line {
-    text: String,
-    /// What stands before what the program itself wrote: the time and name that a log collector adds.
-    column: usize,
-    indented: bool,
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::str::Chars;
+
+use super::column::OBJECT;
+
+/// How wide terminals are, characters.
+const WIDTHS: [usize; 10] = [72, 78, 79, 80, 100, 120, 132, 140, 160, 200];
+/// Narrower lines are short, not cut.
+const NARROWEST: usize = 40;
+
+/// The line without what moves a terminal's cursor or sets its colours, which may stand before and inside of columns.
+pub(super) fn bare(raw: &str) -> Cow<'_, str> {
+    if is_plain(raw) {
+        return Cow::Borrowed(raw);
+    }
+    let written = raw.contains("^[[") || raw.contains("#033[");
+    let raw =
+        if written { raw.replace("^[[", "\u{1b}[").replace("#033[", "\u{1b}[") } else { raw.to_owned() };
+    let mut out = String::with_capacity(raw.len());
+    let mut chars = raw.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' => skip_sequence(&mut chars),
+            '\t' => out.push('\t'),
+            '\r' | '\n' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
 }
 
-impl Line {
-    pub(super) fn of(raw: &str) -> Self {
-        let column = collectors_column(raw);
-        let own = raw.get(column..).unwrap_or_default();
-        let indented = own.starts_with([' ', '\t']);
-        let mut text = String::with_capacity(raw.len());
-        append(&mut text, raw.get(..column).unwrap_or_default());
-        if !text.is_empty() && !text.ends_with(' ') {
-            text.push(' ');
+/// What follows an escape: colours, or the title of a terminal.
+fn skip_sequence(chars: &mut Peekable<Chars<'_>>) {
+    if chars.next_if_eq(&'[').is_some() {
+        while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
+        chars.next_if(|c| ('@'..='~').contains(c));
+    }
+}
+
+/// A line that an object carried: without escapes again, and marked still as that.
+pub(super) fn within(line: &str) -> String {
+    match line.split_once(OBJECT) {
+        Some((before, own)) => format!("{before}{OBJECT}{}", bare(own)),
+        None => bare(line).into_owned(),
+    }
+}
+
+/// `{error_logger,Time,"Format",[Arguments]}`, which Erlang prints before its logger runs, with the arguments in their places.
+pub(super) fn formatted(line: &str) -> Option<String> {
+    let (before, rest) = line.split_once("{error_logger,{{")?;
+    let (time, rest) = rest.split_once("}},\"")?;
+    let (format, rest) = rest.split_once("\",[")?;
+    let end = rest.rfind("]}")?;
+    let mut arguments = arguments(rest.get(..end)?).into_iter();
+    let mut text = format!("{before}{{error_logger,{{{{{time}}}}}: ");
+    let mut chars = format.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '~' {
+            text.push(c);
+            continue;
         }
-        let column = text.len();
-        append(&mut text, own);
-        Self { text, column, indented }
+        while chars.next_if(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | '*' | 't' | 'l')).is_some() {}
+        match chars.next() {
+            Some('n') => text.push(' '),
+            Some('~') => text.push('~'),
+            Some(_) => text.push_str(arguments.next().unwrap_or("?")),
+            None => {}
+        }
     }
+    Some(text)
+}
 
-    /// Nothing that a program wrote.
-    pub(super) fn is_empty(&self) -> bool {
-        self.own().trim().is_empty()
-    }
-
-    fn own(&self) -> &str {
-        self.text.get(self.column..).unwrap_or_default()
-    }
-
-    /// Puts the line behind `window`, and tells where it begins there.
-    pub(super) fn join(&self, window: &mut String, boundary: bool) -> usize {
-        let own = self.own();
-        window.truncate(window.trim_end_matches(' ').len());
-        if boundary || !self.goes_on(window) {
-            if !window.is_empty() {
-                window.push('\n');
+/// The elements of a list as they are written, cut where a comma stands outside of brackets and quotes.
+fn arguments(list: &str) -> Vec<&str> {
+    let (mut found, mut from, mut depth, mut quote) = (Vec::new(), 0, 0_i32, None);
+    for (at, c) in list.char_indices() {
+        match (c, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(c),
+            ('[' | '{' | '(', None) => depth += 1,
+            (']' | '}' | ')', None) => depth -= 1,
+            (',', None) if depth == 0 => {
+                found.push(list.get(from..at).unwrap_or_default());
+                from = at + 1;
             }
-            let start = window.len();
-            window.push_str(&self.text);
-            return start;
+            (_, None) => {}
         }
-        // A long string is printed in pieces, each in quotes.
-        if let (true, Some(rest)) = (window.ends_with('"'), own.strip_prefix('"')) {
-            window.pop();
-            let start = window.len();
-            window.push_str(rest);
-            return start;
-        }
-        window.push(' ');
-        let start = window.len();
-        window.push_str(own);
-        start
     }
+    found.push(list.get(from..).unwrap_or_default());
+    found
+}
 
-    fn goes_on(&self, window: &str) -> bool {
-        if window.is_empty() {
-            return false;
-        }
-        if self.column > 0 {
-            return self.indented || self.own().starts_with("**") && window.ends_with("**");
-        }
-        !begins_record(self.own())
+/// Whether a terminal cut the line before inside of a word: it was as wide as terminals are, or as the one before it.
+pub(super) fn is_cut((last_but_one, last): (usize, usize), this: usize, ended: &str, own: &str) -> bool {
+    let width = WIDTHS.contains(&last) || last >= NARROWEST && (last == last_but_one || last == this);
+    let in_word = |c: char| c.is_alphanumeric() || "_@.-".contains(c);
+    width && ended.ends_with(in_word) && own.starts_with(in_word)
+}
+
+/// What a line has inside of quotes that its column opens; those that the line before closed are taken off, too.
+pub(super) fn inside<'l>(window: &mut String, column: &str, own: &'l str) -> &'l str {
+    let Some(quote) = column.chars().last().filter(|c| matches!(c, '"' | '\'')) else { return own };
+    if window.trim_ascii_end().ends_with(quote) {
+        window.truncate(window.trim_ascii_end().len() - 1);
     }
+    own.trim_ascii_end().strip_suffix(quote).unwrap_or(own)
+}
+
+/// Puts a line that goes on behind `window`, and tells where it begins there. `glued`: it was cut inside of a word.
+pub(super) fn join(window: &mut String, own: &str, glued: bool) -> usize {
+    let blank = window.ends_with(' ') || own.starts_with(' ');
+    window.truncate(window.trim_end_matches(' ').len());
+    let own = own.trim_ascii_start();
+    // A long string is printed in pieces, each in quotes.
+    if let (true, Some(rest)) = (window.ends_with('"'), own.strip_prefix('"')) {
+        window.pop();
+        let start = window.len();
+        append(window, rest);
+        return start;
+    }
+    if !glued || blank {
+        window.push(' ');
+    }
+    let start = window.len();
+    append(window, own);
+    start
+}
+
+/// Puts a line behind `window` that begins a record, and tells where it begins there.
+pub(super) fn begin(window: &mut String, line: &str) -> usize {
+    window.truncate(window.trim_end_matches(' ').len());
+    if !window.is_empty() {
+        window.push('\n');
+    }
+    let start = window.len();
+    append(window, line);
+    start
 }
 
 /// Puts a text behind `out` and makes it plain on the way.
 pub(super) fn append(out: &mut String, raw: &str) {
-    let odd = |byte: u8| {
-        byte < 0x20 || byte == b'\\' || byte == b'~' || byte == 0x7f || byte == 0xc2 || byte == 0xe2
-    };
-    if raw.bytes().any(odd) {
-        push_words(out, &without_controls(&unescape(raw)));
-    } else {
+    let tagged = raw.ends_with('>') && raw.contains('<') || raw.starts_with('<');
+    if is_plain(raw) && !(tagged && has_tags(raw)) {
         push_words(out, raw);
+    } else {
+        push_words(out, &without_controls(&unescape(&of_a_page(raw))));
     }
+}
+
+/// The tags that stand between the lines of a page's source.
+const TAGS: [&str; 13] = [
+    "<br", "<p>", "</p>", "<pre", "</pre>", "<code", "</code>", "<span", "</span>", "<div", "</div>", "<li>",
+    "</li>",
+];
+
+fn has_tags(text: &str) -> bool {
+    TAGS.iter().any(|tag| text.contains(tag))
+}
+
+/// A line of a page's source as the page shows it.
+fn of_a_page(raw: &str) -> Cow<'_, str> {
+    if !raw.contains('&') && !has_tags(raw) {
+        return Cow::Borrowed(raw);
+    }
+    let mut text = raw.to_owned();
+    for tag in TAGS {
+        while let Some(start) = text.find(tag) {
+            let Some(length) = text.get(start..).and_then(|rest| rest.find('>')) else { break };
+            text.replace_range(start..=start + length, " ");
+        }
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once('&') {
+        out.push_str(before);
+        match after.split_once(';').and_then(|(name, after)| Some((entity(name)?, after))) {
+            Some((c, after)) => {
+                out.push(c);
+                rest = after;
+            }
+            None => {
+                out.push('&');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// `&quot;`, `&#39;` and `&#x27;` without their signs.
+fn entity(name: &str) -> Option<char> {
+    if let Some(number) = name.strip_prefix('#') {
+        let hexadecimal = number.strip_prefix(['x', 'X']).map(|digits| u32::from_str_radix(digits, 16));
+        return char::from_u32(hexadecimal.unwrap_or_else(|| number.parse()).ok()?);
+    }
+    Some(match name {
+        "quot" | "ldquo" | "rdquo" => '"',
+        "apos" | "lsquo" | "rsquo" => '\'',
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "nbsp" => ' ',
+        _another => return None,
+    })
+}
+
+/// Nothing in it has to be undone.
+fn is_plain(raw: &str) -> bool {
+    let odd =
+        |byte: &u8| *byte < 0x20 || matches!(byte, b'\\' | b'~' | b'&' | b'^' | b'#' | 0x7f | 0xc2 | 0xe2);
+    // Without a way out of a chunk, the processor compares many bytes at once.
+    !raw.as_bytes().chunks(64).any(|chunk| chunk.iter().fold(false, |found, byte| found | odd(byte)))
 }
 
 /// Appends with single spaces; a space at the end stays, as more of the line may come.
 fn push_words(out: &mut String, text: &str) {
+    if !text.starts_with(' ') && !text.contains("  ") {
+        out.push_str(text);
+        return;
+    }
     for (i, word) in text.split(' ').enumerate() {
         if i > 0 && !out.is_empty() && !out.ends_with([' ', '\n']) {
             out.push(' ');
@@ -145,10 +287,10 @@ fn without_controls(text: &str) -> String {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                while chars.next_if(|c| (' '..='?').contains(c)).is_some() {}
-                chars.next_if(|c| ('@'..='~').contains(c));
-            }
+            '\u{1b}' => skip_sequence(&mut chars),
+            // Word processors and wikis have quotes of their own.
+            '‘' | '’' | '‚' | '‛' | '′' | '‹' | '›' => out.push('\''),
+            '“' | '”' | '„' | '‟' | '″' | '«' | '»' => out.push('"'),
             '\t' | '\r' | '\n' | '\u{a0}' => out.push(' '),
             c if c.is_control()
                 || ('\u{200b}'..='\u{200f}').contains(&c)
@@ -157,53 +299,4 @@ fn without_controls(text: &str) -> String {
         }
     }
     out
-}
-
-/// How many bytes at the beginning are of syslog, the journal, a container's log or docker compose.
-fn collectors_column(raw: &str) -> usize {
-    let head = raw.get(..raw.floor_char_boundary(160)).unwrap_or_default();
-    syslog(head).or_else(|| container(head)).or_else(|| compose(head)).unwrap_or(0)
-}
-
-/// `Nov 25 07:10:29 host ejabberdctl[123]: `
-fn syslog(head: &str) -> Option<usize> {
-    let end = head.find("]: ")?;
-    let before = head.get(..end)?;
-    let (program, pid) = before.rsplit_once('[')?;
-    let numbered = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
-    let words = program.split(' ').count();
-    (numbered && (3..=6).contains(&words)).then_some(end + 3)
-}
-
-/// `2026-11-25T07:10:29.123Z stderr F `
-fn container(head: &str) -> Option<usize> {
-    let (time, rest) = head.split_once(" std")?;
-    let column = ["out F ", "err F ", "out P ", "err P "].iter().find(|stream| rest.starts_with(**stream))?;
-    (!time.contains(' ')).then_some(time.len() + " std".len() + column.len())
-}
-
-/// `ejabberd_1  | `
-fn compose(head: &str) -> Option<usize> {
-    let at = head.find("| ")?;
-    let name = head.get(..at)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let trimmed = name.trim_end();
-    (trimmed.len() < name.len() && !trimmed.is_empty() && trimmed.bytes().all(plain)).then_some(at + 2)
-}
-
-/// A record of a log begins with its time, its title, or a JSON object.
-fn begins_record(own: &str) -> bool {
-    let bytes = own.as_bytes();
-    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
-    let date = |at: usize| digit(at) && digit(at + 1) && digit(at + 2) && digit(at + 3) && is(at + 4, b'-');
-    let time = digit(0) && digit(1) && is(2, b':') && digit(3) && digit(4) && is(5, b':');
-    date(0)
-        || is(0, b'[') && date(1)
-        || time
-        || is(0, b'=') && own.contains("REPORT====")
-        || own.starts_with("{\"")
-            && own.get(..own.floor_char_boundary(48)).is_some_and(|head| head.contains("\":"))
-        || own.starts_with("Mnesia(")
-        || own.starts_with("Protocol ")
 }

@@ -4,6 +4,8 @@
 //! lines is one text again. The words that patterns begin with are looked for in one pass; only where one is found its
 //! pattern is tried, on a bounded piece (`patterns`).
 
+mod column;
+mod json;
 mod line;
 mod patterns;
 mod related;
@@ -15,10 +17,13 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
+use crate::explain::known::Paths;
+use crate::model::name::NodeName;
 use crate::validate::problem::{Bytes, Problem};
 
+use column::{Columns, Place};
 pub use related::related;
-pub use words::{Told, is_local, words};
+pub use words::{Told, is_local, is_of, words};
 
 /// Sightings that are kept apart; what is beyond is only counted.
 pub const MAX_SIGHTINGS: usize = 1_000;
@@ -27,6 +32,8 @@ pub const MAX_OF_ONE_CODE: usize = 100;
 /// The longest text that [`explain`] takes, bytes.
 pub const MAX_TEXT: usize = 10_000_000;
 
+/// So many nodes are kept that wrote under their own names.
+const MAX_WRITERS: usize = 20;
 /// The longest quotation of a line, characters.
 const QUOTE: usize = 300;
 /// Of which so many are from the beginning of the line, where the time is.
@@ -62,6 +69,12 @@ pub struct Explanation {
     pub lines: u64,
     /// How many more sightings there were, beyond what is kept apart.
     pub left_off: u64,
+    /// Another Mnesia product whose text it is; empty where that is not seen.
+    pub product: String,
+    /// Nodes that wrote in it under their own names.
+    pub nodes: Vec<NodeName>,
+    /// Where the installation that wrote it has its files, as far as it says.
+    pub paths: Paths,
 }
 
 /// The known problems in a text, those with the same facts as one.
@@ -84,7 +97,7 @@ pub fn explain(text: &str) -> Result<Explanation, Problem> {
     explainer.feed(text.as_bytes());
     let explanation = explainer.finish();
     if explanation.sightings.is_empty() {
-        return Err(Problem::NotRecognised { text: beginning(text) });
+        return Err(Problem::NotRecognised { text: beginning(text), product: explanation.product });
     }
     Ok(explanation)
 }
@@ -100,10 +113,20 @@ pub struct Explainer {
     window: String,
     /// Where lines begin in the window.
     starts: Vec<(usize, u64)>,
+    /// What stands before each line.
+    columns: Columns,
+    /// Under which key the JSON objects carry their text.
+    key: String,
+    /// How long the last two lines were, bytes.
+    widths: (usize, usize),
     /// An empty line was last: nothing before it belongs to what follows.
     boundary: bool,
     /// Up to here the window belongs to a sighting or was searched; what begins before is part of it, or known.
     covered: usize,
+    /// Lines were read that have nothing to do with the configuration.
+    whole: bool,
+    /// The beginning was searched.
+    searched: bool,
     found: Explanation,
     by_facts: HashMap<String, usize>,
     by_code: HashMap<&'static str, usize>,
@@ -144,6 +167,13 @@ impl Explainer {
         self.hide();
         self.search(self.window.len());
         self.silence();
+        // Mnesia's processes that are killed die of what another one had died of.
+        if !self.whole {
+            // Only what somebody searched for: lines that are not there prove nothing.
+            self.found.sightings.retain(|sighting| !patterns::is_restart(&sighting.problem));
+        }
+        let others = self.found.sightings.iter().any(|sighting| !is_consequence(&sighting.problem));
+        self.found.sightings.retain(|sighting| !(others && is_consequence(&sighting.problem)));
         self.found
     }
 
@@ -179,13 +209,7 @@ impl Explainer {
             line::append(&mut self.window, &text);
         } else {
             self.found.lines += 1;
-            let line = line::Line::of(&text);
-            if line.is_empty() {
-                self.boundary = true;
-            } else {
-                let start = line.join(&mut self.window, mem::take(&mut self.boundary));
-                self.starts.push((start, self.found.lines));
-            }
+            self.take_line(&text);
         }
         // The buffer is used again.
         self.pending = bytes;
@@ -196,6 +220,59 @@ impl Explainer {
             self.search(cut);
             self.forget(cut);
         }
+    }
+
+    fn take_line(&mut self, raw: &str) {
+        let mut bare = line::bare(raw);
+        if bare.contains("{error_logger,")
+            && let Some(formatted) = line::formatted(&bare)
+        {
+            bare = formatted.into();
+        }
+        let Some(carried) = json::carried(&bare, &mut self.key) else {
+            self.place(&bare);
+            return;
+        };
+        // What an object carries may have escapes again, and several lines.
+        let mut lines = carried.split('\n').map(line::within);
+        if let Some(first) = lines.next() {
+            self.place(&first);
+        }
+        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
+            let start = if column::begins_record(line.trim_ascii_start()) {
+                line::begin(&mut self.window, &line)
+            } else {
+                line::join(&mut self.window, &line, false)
+            };
+            self.starts.push((start, self.found.lines));
+        }
+    }
+
+    /// Puts a line where it belongs.
+    fn place(&mut self, line: &str) {
+        self.whole = self.whole || !line.contains("onfig") && !line.contains("Mnesia synchronization");
+        let ended = self.window.trim_ascii_end();
+        let before = self.widths;
+        self.widths = (before.1, line.len());
+        let start = match self.columns.place(line, ended.ends_with("**")) {
+            Place::Empty => {
+                self.boundary = true;
+                return;
+            }
+            Place::Glued(at) if !self.boundary && !ended.is_empty() => {
+                line::join(&mut self.window, line.get(at..).unwrap_or_default(), true)
+            }
+            Place::GoesOn(at) if !self.boundary && !ended.is_empty() => {
+                let column = line.get(..at).unwrap_or_default();
+                let own = line::inside(&mut self.window, column, line.get(at..).unwrap_or_default());
+                let ended = self.window.trim_ascii_end();
+                let glued = line::is_cut(before, line.len(), ended, own);
+                line::join(&mut self.window, own, glued)
+            }
+            Place::Begins | Place::GoesOn(_) | Place::Glued(_) => line::begin(&mut self.window, line),
+        };
+        self.boundary = false;
+        self.starts.push((start, self.found.lines));
     }
 
     /// Replaces cookies, before anything is told: what makes one of a text may stand on the line before.
@@ -233,7 +310,17 @@ impl Explainer {
     /// Finds what begins before `cut`.
     fn search(&mut self, cut: usize) {
         let window = mem::take(&mut self.window);
+        if !mem::replace(&mut self.searched, true) {
+            patterns::product(&window).clone_into(&mut self.found.product);
+        }
         for (start, end, pattern) in patterns::beginnings(&window, cut) {
+            pattern.path(window.get(end..).unwrap_or_default(), &mut self.found.paths);
+            if let Some(node) = pattern.writer(window.get(end..).unwrap_or_default())
+                && self.found.nodes.len() < MAX_WRITERS
+                && !self.found.nodes.contains(&node)
+            {
+                self.found.nodes.push(node);
+            }
             if start < self.covered {
                 continue;
             }
@@ -285,12 +372,20 @@ impl Explainer {
     /// A log that ends where ejabberd waits for tables is the log of a start that hangs.
     fn silence(&mut self) {
         let Some((start, _)) = self.starts.last().copied() else { return };
+        // One line is what a search has found: it says nothing of what came behind it.
+        if self.found.lines < 2 {
+            return;
+        }
         let last = self.window.get(start..).unwrap_or_default();
         if let Some(problem) = patterns::silence(last) {
             let window = mem::take(&mut self.window);
             self.note(problem, &window, start);
         }
     }
+}
+
+fn is_consequence(problem: &Problem) -> bool {
+    matches!(problem, Problem::MnesiaDied { reason, .. } if reason.contains("crashed") && reason.contains("killed"))
 }
 
 /// A line that has no secrets any more, with at most `QUOTE` characters, among them those at byte `at`.

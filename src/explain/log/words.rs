@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::{Explanation, Sighting, related};
 use crate::explain::errors;
-use crate::model::name::AtomName;
+use crate::explain::known::Paths;
+use crate::model::name::{AtomName, NodeName};
 use crate::validate::problem::Problem;
 
 /// A sighting with everything that the catalogue says about it. All facts are text: names out of a log are nobody's atoms.
@@ -40,6 +41,12 @@ impl Told {
     /// A sighting, and what is wrong `here`, on this machine.
     #[must_use]
     pub fn new(sighting: &Sighting, here: &[Problem]) -> Self {
+        Self::of(sighting, here, &Paths::default())
+    }
+
+    /// The same, with a fix for an installation whose paths are known.
+    #[must_use]
+    pub fn of(sighting: &Sighting, here: &[Problem], paths: &Paths) -> Self {
         let problem = &sighting.problem;
         Self {
             code: problem.code().into(),
@@ -50,7 +57,7 @@ impl Told {
             severity: problem.severity().as_str(),
             evidence: problem.to_string(),
             cause: problem.cause(),
-            fix: problem.fix(),
+            fix: paths.put_into(&problem.fix()),
             link: problem.link(),
             here: evidence_here(sighting, here),
         }
@@ -61,6 +68,12 @@ impl Told {
 #[must_use]
 pub fn is_local(explanation: &Explanation) -> bool {
     explanation.sightings.iter().any(|sighting| !related(sighting.problem.code()).is_empty())
+}
+
+/// Whether a log that names its own nodes is of the machine of this node.
+#[must_use]
+pub fn is_of(explanation: &Explanation, node: Option<&NodeName>) -> bool {
+    explanation.nodes.is_empty() || node.is_some_and(|node| explanation.nodes.contains(node))
 }
 
 fn evidence_here(sighting: &Sighting, here: &[Problem]) -> Vec<String> {
@@ -76,7 +89,7 @@ pub fn words(explanation: &Explanation, here: &[Problem]) -> String {
     for sighting in &explanation.sightings {
         let times = if sighting.count == 1 { String::new() } else { format!(", {} times", sighting.count) };
         let _ = writeln!(text, "line {}{times}: {}", sighting.line, sighting.text);
-        text.push_str(&errors::problems(std::slice::from_ref(&sighting.problem)));
+        text.push_str(&errors::problems_of(std::slice::from_ref(&sighting.problem), &explanation.paths));
         for found in evidence_here(sighting, here) {
             let _ = writeln!(text, "  here      {found}");
         }

@@ -67,8 +67,9 @@ pub fn parse_inetrc(text: &str) -> Result<Inetrc, Broken> {
                 inetrc.lookup = ways.iter().filter_map(Term::text).map(str::to_owned).collect();
             }
             Some([Term::Atom(key), address, Term::List(names)]) if key == "host" => {
-                let names = names.iter().filter_map(Term::text).map(str::to_owned).collect();
-                inetrc.hosts.extend(ip(address).map(|address| HostsEntry { address, names, line: 0 }));
+                let names: Vec<String> = names.iter().filter_map(Term::text).map(str::to_owned).collect();
+                let line = names.first().map_or(0, |name| line_with_host(text, name));
+                inetrc.hosts.extend(ip(address).map(|address| HostsEntry { address, names, line }));
             }
             Some([Term::Atom(key), Term::Atom(kind), Term::Text(path)])
                 if key == "file" && kind == "hosts" =>
@@ -82,6 +83,13 @@ pub fn parse_inetrc(text: &str) -> Result<Inetrc, Broken> {
         }
     }
     Ok(inetrc)
+}
+
+/// Terms have no lines; the first one is told that names the host outside of a comment.
+fn line_with_host(text: &str, name: &str) -> u32 {
+    let mut lines = (1..).zip(text.lines());
+    let found = lines.find(|(_, line)| line.split('%').next().is_some_and(|line| line.contains(name)));
+    found.map_or(0, |(line, _)| line)
 }
 
 /// `{127,0,0,1}`, or the text of an address.

@@ -182,6 +182,18 @@ pub struct Database {
     pub schema: State,
     /// Nodes that hold the schema.
     pub members: Vec<NodeName>,
+    /// Databases in folders below, where the directory itself has none.
+    #[serde(default)]
+    pub others: Vec<OtherDatabase>,
+}
+
+/// A database in another place than where the node looks for its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherDatabase {
+    /// Where it is.
+    pub directory: String,
+    /// Nodes that hold its schema.
+    pub members: Vec<NodeName>,
 }
 
 /// Versions, as the installed files tell them.
@@ -200,13 +212,33 @@ impl Machine {
     #[must_use]
     pub fn listed(&self, host: &str) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
-        for entry in self.inetrc.hosts.iter().chain(&self.hosts) {
-            let has_it = entry.names.iter().any(|name| name.eq_ignore_ascii_case(host));
-            if has_it && !addresses.contains(&entry.address) {
+        for entry in self.entries(host) {
+            if !addresses.contains(&entry.address) {
                 addresses.push(entry.address);
             }
         }
         addresses
+    }
+
+    /// The lines that give a host addresses. For Erlang, its own hosts replace those of the system.
+    fn entries(&self, host: &str) -> Vec<&HostsEntry> {
+        let has_it = |entry: &&HostsEntry| entry.names.iter().any(|name| name.eq_ignore_ascii_case(host));
+        let own: Vec<_> = self.inetrc.hosts.iter().filter(has_it).collect();
+        if own.is_empty() { self.hosts.iter().filter(has_it).collect() } else { own }
+    }
+
+    /// The file, and for Erlang's own hosts the line, that gives a host its address.
+    #[must_use]
+    pub fn place_of(&self, host: &str) -> String {
+        let own = self
+            .inetrc
+            .hosts
+            .iter()
+            .find(|entry| entry.names.iter().any(|name| name.eq_ignore_ascii_case(host)));
+        match (own, self.file(Role::Inetrc)) {
+            (Some(entry), Some(file)) => format!("line {} of {}", entry.line, file.path),
+            (Some(_), None) | (None, _) => "/etc/hosts".to_owned(),
+        }
     }
 
     /// Addresses of a host: itself, from files, or from the resolver if it was asked.

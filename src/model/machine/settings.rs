@@ -5,8 +5,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::arguments::{self, Flag};
-use super::cookie::Secret;
-use super::shell::Script;
+use super::cookie::{self, Secret};
+use super::shell::{Idle, Script};
 
 /// ejabberdctl's own default.
 const DEFAULT_NODE: &str = "ejabberd@localhost";
@@ -51,6 +51,12 @@ pub struct Settings {
     pub yml: Option<String>,
     /// Values that cannot be told without running the files.
     pub untold: Vec<Untold>,
+    /// Why the cookie among the arguments could be guessed.
+    #[serde(default)]
+    pub cookie_weak: Option<String>,
+    /// Lines of `ejabberdctl.cfg` that should set something and do not.
+    #[serde(default)]
+    pub idle: Vec<Idle>,
 }
 
 /// A variable whose value cannot be told without running the file.
@@ -88,17 +94,20 @@ pub fn settings(script: &Script, vm_args: &[Flag], hostname: &str) -> (Settings,
         }
     };
     let options = value("ERL_OPTIONS");
-    let node = value("ERLANG_NODE");
+    // ejabberdctl takes it behind all else, wherever it is set.
+    let argument = value("ERLANG_NODE_ARG");
+    let origin = if argument.is_some() { "ERLANG_NODE_ARG" } else { "ERLANG_NODE" };
+    let node = if argument.is_some() { argument } else { value("ERLANG_NODE") };
     let interface = value("INET_DIST_INTERFACE");
     let window = value("FIREWALL_WINDOW");
     let dist_port = value("ERL_DIST_PORT");
     let epmd_port = value("ERL_EPMD_PORT").filter(|_| script.exports("ERL_EPMD_PORT"));
     let epmd_address = value("ERL_EPMD_ADDRESS");
     let (spool, yml) = (value("SPOOL_DIR"), value("EJABBERD_CONFIG_PATH"));
-    let told = !untold.iter().any(|untold| untold.name == "ERLANG_NODE");
+    let told = !untold.iter().any(|untold| matches!(untold.name.as_str(), "ERLANG_NODE" | "ERLANG_NODE_ARG"));
     let options = arguments::split(options.as_deref().unwrap_or_default());
     let flags = Flags { parts: [("ERL_OPTIONS", &options), ("vm.args", vm_args)] };
-    let (cookie_source, cookie) = match flags.own_cookies().as_slice() {
+    let (cookie_source, cookie): (_, Option<Secret>) = match flags.own_cookies().as_slice() {
         [] => (None, None),
         [(source, cookie)] => (Some((*source).to_owned()), Some(Secret::from(*cookie))),
         // Releases differ in which of them counts.
@@ -111,7 +120,7 @@ pub fn settings(script: &Script, vm_args: &[Flag], hostname: &str) -> (Settings,
     };
     let text = |text: Option<String>| text.map(|text| without_cookie(&text));
     let settings = Settings {
-        node: told.then(|| own_name(node.as_deref(), &flags, hostname)),
+        node: told.then(|| own_name(node.as_deref(), origin, &flags, hostname)),
         interface: text(
             interface.or_else(|| flags.kernel("inet_dist_use_interface").map(|text| dotted(&text))),
         ),
@@ -128,6 +137,8 @@ pub fn settings(script: &Script, vm_args: &[Flag], hostname: &str) -> (Settings,
         spool: text(spool),
         yml: text(yml),
         untold,
+        cookie_weak: cookie.as_ref().and_then(|cookie| cookie::parse(cookie.expose().as_bytes()).0.weak),
+        idle: script.idle.clone(),
     };
     (settings, cookie)
 }
@@ -138,9 +149,9 @@ fn without_cookie(value: &str) -> String {
 }
 
 /// Erlang takes the first `-sname`, and a `-name` only if there is none.
-fn own_name(node: Option<&str>, flags: &Flags<'_>, hostname: &str) -> OwnName {
+fn own_name(node: Option<&str>, origin: &'static str, flags: &Flags<'_>, hostname: &str) -> OwnName {
     let own = node.unwrap_or(DEFAULT_NODE);
-    let source = if node.is_some() { "ERLANG_NODE" } else { "the default" };
+    let source = if node.is_some() { origin } else { "the default" };
     // ejabberdctl: a dot anywhere makes it a long name.
     let own = (own.to_owned(), own.contains('.'), source);
     let given = |flag: &str, long: bool| {

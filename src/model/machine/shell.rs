@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Broken, Unclear};
 
 /// `NAME=value`.
@@ -28,15 +30,76 @@ pub struct Script {
     pub exported: BTreeSet<String>,
     /// Commands that may set anything.
     pub unclear: Vec<Unclear>,
+    /// Lines that should set a variable and are something else to the shell.
+    pub idle: Vec<Idle>,
     /// Where no shell could read on.
     pub broken: Option<Broken>,
 }
+
+/// A line that should set a variable, and does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// The line.
+    pub line: u32,
+    /// The variable that it should set.
+    pub variable: String,
+    /// What the line is instead, in words.
+    pub found: String,
+    /// The value that was meant, where it is one plain word and can be nothing secret.
+    pub value: String,
+}
+
+/// Variables whose values are no secrets.
+const PLAIN: [&str; 6] = [
+    "ERLANG_NODE",
+    "ERLANG_NODE_ARG",
+    "INET_DIST_INTERFACE",
+    "FIREWALL_WINDOW",
+    "ERL_DIST_PORT",
+    "ERL_EPMD_PORT",
+];
+
+/// What `ejabberdctl` reads from its configuration.
+const VARIABLES: [&str; 22] = [
+    "ERLANG_NODE",
+    "ERLANG_NODE_ARG",
+    "ERLANG_COOKIE",
+    "INET_DIST_INTERFACE",
+    "FIREWALL_WINDOW",
+    "ERL_OPTIONS",
+    "ERL_DIST_PORT",
+    "ERL_EPMD_PORT",
+    "ERL_EPMD_ADDRESS",
+    "ERL_MAX_PORTS",
+    "ERL_PROCESSES",
+    "ERL_MAX_ETS_TABLES",
+    "SPOOL_DIR",
+    "LOGS_DIR",
+    "EJABBERD_CONFIG_PATH",
+    "EJABBERD_PID_PATH",
+    "EJABBERD_OPTS",
+    "EJABBERD_BYPASS_WARNINGS",
+    "CONTRIB_MODULES_PATH",
+    "CONTRIB_MODULES_CONF_DIR",
+    "POLL",
+    "SMP",
+];
 
 impl Script {
     /// The last assignment of a variable, which is the one that counts.
     #[must_use]
     pub fn last(&self, name: &str) -> Option<&Assignment> {
         self.assignments.iter().rev().find(|assignment| assignment.name == name)
+    }
+
+    /// Variables that were set before the script ran and that it does not set.
+    pub fn inherit(&mut self, environment: &BTreeMap<String, String>) {
+        for (name, value) in environment {
+            if self.last(name).is_none() {
+                self.assignments.push(Assignment { name: name.clone(), value: Ok(value.clone()), line: 0 });
+                self.exported.insert(name.clone());
+            }
+        }
     }
 
     /// Whether programs that the script starts see the variable.
@@ -100,6 +163,8 @@ struct Word {
     value: Result<String, String>,
     /// Where an unquoted `=` stands in `raw`.
     equals: Option<usize>,
+    /// The variable that it begins with, as in `$NAME=value`.
+    dollar: Option<String>,
 }
 
 struct Reader<'t> {
@@ -188,7 +253,7 @@ impl Reader<'_> {
     }
 
     fn word(&mut self) -> Result<Word, Broken> {
-        let mut word = Word { raw: String::new(), value: Ok(String::new()), equals: None };
+        let mut word = Word { raw: String::new(), value: Ok(String::new()), equals: None, dollar: None };
         while let Some(c) = self.chars.peek().copied() {
             match c {
                 '(' if word.raw.ends_with('=') => {
@@ -214,6 +279,10 @@ impl Reader<'_> {
                     }
                 }
                 '$' | '`' => {
+                    if word.raw.is_empty() {
+                        let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+                        word.dollar = Some(self.chars.clone().skip(1).take_while(name).collect());
+                    }
                     let part = self.expansion()?;
                     word.append(part);
                 }
@@ -380,6 +449,7 @@ impl Reader<'_> {
         let command = words.iter().position(|word| word.assigned().is_none());
         let named = command.and_then(|at| words.get(at)).map(|word| word.value.clone());
         let exported = command == Some(0) && named == Some(Ok("export".into()));
+        self.idle(&words, command, line);
         if exported {
             words.remove(0);
         } else if let (Some(at), Some(named)) = (command, named) {
@@ -402,6 +472,64 @@ impl Reader<'_> {
                 None => self.export(word, line, apart),
             }
         }
+    }
+
+    /// Notes a line that should set a variable and is a command with arguments instead.
+    fn idle(&mut self, words: &[Word], command: Option<usize>, line: u32) {
+        let Some(command) = command else { return };
+        let Some(word) = words.get(command) else { return };
+        let raw = word.raw.trim_end_matches(':');
+        let known = |name: &str| VARIABLES.contains(&name);
+        let set = words
+            .get(..command)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(Word::assigned)
+            .find(|(name, _)| known(name));
+        let mut next = words.get(command + 1..).unwrap_or_default().iter();
+        let (variable, found) = if known(raw) {
+            (raw.to_owned(), format!("{} is a command", word.raw))
+        } else if let Some((name, _)) = set {
+            (name, "the words behind the value are a command, for which alone it is set".to_owned())
+        } else if matches!(raw, "set" | "setenv" | "env") {
+            let first = next.next().map(|word| word.assigned().map_or(word.raw.clone(), |(name, _)| name));
+            let Some(name) = first.filter(|name| known(name)) else { return };
+            (name, format!("{raw} is a command that sets something else"))
+        } else if raw == "export" {
+            let names: Vec<&str> = next.map(|word| word.raw.as_str()).collect();
+            let [name, sign, ..] = names.as_slice() else { return };
+            if !(known(name) && sign.starts_with('=')) {
+                return;
+            }
+            ((*name).to_owned(), "export takes the blank for the end of the name".to_owned())
+        } else if let (Some(name), true) = (self.script_word(word), word.equals.is_some()) {
+            (name, "the sign before the name makes it a command".to_owned())
+        } else {
+            return;
+        };
+        let meant = |word: &Word| {
+            let text = word.value.clone().unwrap_or_default();
+            text.trim_start_matches(variable.as_str()).trim_start_matches(['=', ':']).to_owned()
+        };
+        let others: Vec<String> = words.iter().map(meant).filter(|text| !text.is_empty()).collect();
+        let others: Vec<&String> = others
+            .iter()
+            .filter(|text| !matches!(text.as_str(), "set" | "setenv" | "env" | "export"))
+            .collect();
+        let plain = |text: &str| {
+            text.len() < 100 && text.chars().all(|c| c.is_ascii_alphanumeric() || "@._:-".contains(c))
+        };
+        let value = match others.as_slice() {
+            [only] if PLAIN.contains(&variable.as_str()) && plain(only) => (*only).clone(),
+            _none_or_several => String::new(),
+        };
+        self.script.idle.push(Idle { line, variable, found, value });
+    }
+
+    /// `$NAME=value`.
+    fn script_word(&self, word: &Word) -> Option<String> {
+        word.raw.starts_with('?').then_some(())?;
+        word.dollar.clone().filter(|name| VARIABLES.contains(&name.as_str()))
     }
 
     /// Assignments before a command are that command's own, except that shells differ about those of their own.
@@ -442,7 +570,7 @@ impl Reader<'_> {
         if let Some(at) = text.find('=') {
             let name = text.get(..at).unwrap_or_default().to_owned();
             if is_name(&name) {
-                let word = Word { raw: String::new(), value: Ok(text), equals: Some(at) };
+                let word = Word { raw: String::new(), value: Ok(text), equals: Some(at), dollar: None };
                 self.assign(&name, false, word, line, true, apart);
             }
         } else {
@@ -455,7 +583,7 @@ impl Reader<'_> {
         let plain = arguments.iter().all(|word| is_name(&word.raw) && word.value.is_ok());
         if command == "unset" && plain {
             for word in arguments {
-                let unset = Word { raw: String::new(), value: Ok(String::new()), equals: None };
+                let unset = Word { raw: String::new(), value: Ok(String::new()), equals: None, dollar: None };
                 self.assign(&word.raw, false, unset, line, false, apart);
             }
         } else if command == "unset" || SETTING.contains(&command) {

@@ -3,13 +3,16 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::model::machine::State;
 use crate::validate::problem::Bytes;
 
 /// Configuration files that are larger are not configuration files.
 pub(crate) const CONFIGURATION: u64 = 1 << 20;
+
+/// As many links as the kernel follows.
+const MOST_LINKS: u32 = 40;
 
 /// The file system of the machine that is looked at.
 pub(crate) struct Root(PathBuf);
@@ -21,7 +24,40 @@ impl Root {
 
     /// Where a path of that machine is found on this one.
     pub(crate) fn at(&self, path: &str) -> PathBuf {
-        self.0.join(path.trim_start_matches('/'))
+        if self.0 == Path::new("/") {
+            return PathBuf::from(path);
+        }
+        // A link of that machine leads to a place on it, wherever its file system is mounted here.
+        let mut there = PathBuf::new();
+        let mut open: Vec<PathBuf> = vec![PathBuf::from(path)];
+        let mut links = 0;
+        while let Some(next) = open.pop() {
+            let mut parts = next.components();
+            let Some(part) = parts.next() else { continue };
+            open.push(parts.as_path().to_owned());
+            match part {
+                Component::RootDir => there = PathBuf::new(),
+                Component::ParentDir => drop(there.pop()),
+                Component::CurDir | Component::Prefix(_) => {}
+                Component::Normal(name) => {
+                    let link =
+                        fs::read_link(self.0.join(&there).join(name)).ok().filter(|_| links < MOST_LINKS);
+                    match link {
+                        Some(target) => {
+                            links += 1;
+                            open.push(target);
+                        }
+                        None => there.push(name),
+                    }
+                }
+            }
+        }
+        self.0.join(there)
+    }
+
+    /// Whether it is the machine that this runs on.
+    pub(crate) fn is_here(&self) -> bool {
+        self.0 == Path::new("/")
     }
 
     /// The contents of a file, and what the system says about it.

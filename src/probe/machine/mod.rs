@@ -20,8 +20,8 @@ use crate::model::machine::hosts::{self, HostsEntry, Inetrc};
 use crate::model::machine::settings::settings;
 use crate::model::machine::users::{self, User};
 use crate::model::machine::{
-    Broken, CookieFile, Database, FORMAT, File, Machine, Resolved, Role, State, Unclear, arguments,
-    ejabberd_yml, schema, shell, sockets, text,
+    Broken, CookieFile, Database, FORMAT, File, Machine, OtherDatabase, Resolved, Role, State, Unclear,
+    arguments, ejabberd_yml, schema, shell, sockets, text,
 };
 
 use crate::model::name::NodeName;
@@ -84,8 +84,10 @@ pub fn gather(places: &Places) -> Gathered {
     let (file, vm_args) =
         parsed(&root, Role::VmArgs, format!("{config}/vm.args"), |_, text| arguments::parse(text));
     files.push(file);
-    let (settings, argument_cookie) =
-        settings(&script.unwrap_or_default(), vm_args.as_deref().unwrap_or_default(), &hostname);
+    let mut script = script.unwrap_or_default();
+    // What ejabberdctl sets itself before it reads its configuration does not come from outside.
+    script.inherit(&environment(&root));
+    let (settings, argument_cookie) = settings(&script, vm_args.as_deref().unwrap_or_default(), &hostname);
 
     let path = settings.yml.clone().unwrap_or_else(|| format!("{config}/ejabberd.yml"));
     let (file, yml) = parsed(&root, Role::Yml, path, |file, text| {
@@ -135,11 +137,40 @@ pub fn gather(places: &Places) -> Gathered {
             .iter()
             .flat_map(|path| sockets::parse(&root.text(path)))
             .collect(),
-        database: database(&root, spool.unwrap_or_else(|| "/var/lib/ejabberd".into())),
+        database: database(&root, spool.unwrap_or_else(|| usual_spool(&root).into())),
         versions: versions::versions(&root),
         settings,
     };
     Gathered { machine, cookie }
+}
+
+/// Variables of the environment that ejabberdctl heeds: of the first process, which a container's settings go to, and of
+/// this one where it runs on the machine that it looks at. Nothing else is kept of it.
+fn environment(root: &Root) -> BTreeMap<String, String> {
+    let first = root.text("/proc/1/environ");
+    let first = first.split('\0').filter_map(|pair| pair.split_once('='));
+    let mut found: BTreeMap<String, String> = first
+        .filter(|(name, _)| HEEDED.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    for name in HEEDED.iter().filter(|_| root.is_here()) {
+        found.extend(std::env::var(name).ok().map(|value| ((*name).to_owned(), value)));
+    }
+    found
+}
+
+/// Without the cookie, which ejabberdctl heeds as well.
+const HEEDED: [&str; 6] =
+    ["ERLANG_NODE_ARG", "ERL_OPTIONS", "ERL_DIST_PORT", "ERL_EPMD_PORT", "ERL_EPMD_ADDRESS", "SPOOL_DIR"];
+
+/// Where the database is: packages of distributions, installers and images each have a place of their own.
+fn usual_spool(root: &Root) -> &'static str {
+    let there = |path: &&&str| fs::metadata(root.at(path)).is_ok();
+    ["/var/lib/ejabberd", "/opt/ejabberd", "/home/ejabberd"]
+        .iter()
+        .find(there)
+        .copied()
+        .unwrap_or("/var/lib/ejabberd")
 }
 
 /// What `ejabberdctl` has set before it reads its configuration.
@@ -282,6 +313,7 @@ fn database(root: &Root, directory: String) -> Database {
         mode: 0,
         schema: State::Missing,
         members: Vec::new(),
+        others: Vec::new(),
         directory,
     };
     match looked {
@@ -294,9 +326,31 @@ fn database(root: &Root, directory: String) -> Database {
                 Ok(members) => (database.schema, database.members) = (State::Read, members),
                 Err(state) => database.schema = state,
             }
+            if database.schema == State::Missing {
+                database.others = databases_below(root, &database.directory);
+            }
         }
     }
     database
+}
+
+/// Databases of other names: installers and images keep each in `database/NODE`.
+fn databases_below(root: &Root, directory: &str) -> Vec<OtherDatabase> {
+    let mut found = Vec::new();
+    for folder in [
+        directory.to_owned(),
+        format!("{directory}/database"),
+        "/opt/ejabberd/database".into(),
+        "/home/ejabberd/database".into(),
+    ] {
+        for name in root.names(&folder) {
+            let directory = format!("{folder}/{name}");
+            let read = root.read(&format!("{directory}/schema.DAT"), SCHEMA).ok();
+            let Some(Ok(members)) = read.map(|(bytes, _)| schema::parse(&bytes)) else { continue };
+            found.push(OtherDatabase { directory, members });
+        }
+    }
+    found
 }
 
 /// Asks the system's resolver for hosts that no file has, all at once and for as long as `timeout`.

@@ -6,6 +6,9 @@ use crate::model::machine::{CookieFile, Machine, State};
 
 pub(super) fn check(machine: &Machine, problems: &mut Vec<Problem>) {
     if let Some(origin) = machine.settings.cookie_source.clone() {
+        if let Some(reason) = machine.settings.cookie_weak.clone() {
+            problems.push(Problem::CookieWeak { path: origin.clone(), reason });
+        }
         problems.push(Problem::CookieInArguments { origin });
     }
     let Some(own) = machine.cookies.first() else { return };

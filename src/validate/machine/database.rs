@@ -1,7 +1,7 @@
 //! The database on disc, and the software that would run it.
 
 use super::Problem;
-use crate::model::machine::{Machine, State};
+use crate::model::machine::{Machine, OtherDatabase, State};
 use crate::model::name::NodeName;
 use crate::validate::problem::Nodes;
 
@@ -48,6 +48,15 @@ fn directory(machine: &Machine, problems: &mut Vec<Problem>) {
     }
     if let Some(own) = &machine.settings.node {
         let node = NodeName::from(own.name.as_str());
+        let its = |other: &&OtherDatabase| other.members.contains(&node);
+        if let (None, Some(other)) = (database.others.iter().find(its), database.others.first()) {
+            problems.push(Problem::OtherDatabase {
+                directory: directory.clone(),
+                other: other.directory.clone(),
+                owner: Nodes(other.members.clone()),
+                node: node.clone(),
+            });
+        }
         if !database.members.is_empty() && !database.members.contains(&node) {
             let owner = Nodes(database.members.clone());
             problems.push(Problem::MnesiaOwnerDiffers { directory, owner, node });

@@ -60,5 +60,10 @@ fn read(file: &File, machine: &Machine, problems: &mut Vec<Problem>) {
             let (line, reason) = (untold.line, untold.reason.clone());
             problems.push(Problem::ConfigUnclear { path: path.clone(), line, reason });
         }
+        for idle in &machine.settings.idle {
+            let (line, variable, found) = (idle.line, idle.variable.clone(), idle.found.clone());
+            let (path, value) = (path.clone(), idle.value.clone());
+            problems.push(Problem::ConfigSetsNothing { path, line, variable, found, value });
+        }
     }
 }

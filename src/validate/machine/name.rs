@@ -17,23 +17,40 @@ pub(super) fn check(machine: &Machine, problems: &mut Vec<Problem>) {
     let Some(well_formed) = well_formed(own, problems) else { return };
     let host = node.host().to_owned();
     if leads_nowhere(&host) {
-        problems.push(Problem::NodeNameDefault { node, origin: own.source.clone() });
+        problems.push(Problem::NodeNameDefault {
+            node,
+            origin: own.source.clone(),
+            hostname: machine.hostname.clone(),
+        });
         return;
     }
     if !well_formed {
         problems.push(Problem::HostWithoutDot { node: node.clone(), origin: own.source.clone() });
     }
     match machine.resolve(&host) {
-        Err(reason) => problems.push(Problem::OwnHostUnknown { node, host, reason }),
+        Err(reason) => {
+            problems.push(Problem::OwnHostUnknown { node, host, reason, address: only_address(machine) })
+        }
         Ok(found) => {
             let Some(first) = found.first().copied() else { return };
             if found.iter().all(IpAddr::is_loopback) {
-                problems.push(Problem::OwnHostLoopback { node, host, address: first.to_string() });
+                let (place, address) = (machine.place_of(&host), first.to_string());
+                let addresses = list(&machine.addresses);
+                problems.push(Problem::OwnHostLoopback { node, host, address, place, addresses });
             } else if !machine.addresses.is_empty() && !found.iter().any(|a| machine.addresses.contains(a)) {
                 let (address, addresses) = (first.to_string(), list(&machine.addresses));
                 problems.push(Problem::OwnHostElsewhere { node, host, address, addresses });
             }
         }
+    }
+}
+
+/// The one address of the machine that others may reach; empty where there are several.
+fn only_address(machine: &Machine) -> String {
+    let mut addresses = machine.addresses.iter().filter(|address| !address.is_loopback());
+    match (addresses.next(), addresses.next()) {
+        (Some(address), None) => address.to_string(),
+        (Some(_) | None, Some(_) | None) => String::new(),
     }
 }
 
