@@ -55,32 +55,42 @@ impl Paths {
         let mut text = fix.to_owned();
         let known = |path: &str, usual: &str| !path.is_empty() && path != usual;
         if known(&self.cookie, COOKIE) {
-            text = text.replace(COOKIE, &self.cookie);
+            text = put(&text, COOKIE, &self.cookie, |_, _| true);
         }
         if known(&self.database, DATABASE) {
-            text = replace_whole(&text, DATABASE, &self.database);
+            text = put(&text, DATABASE, &self.database, is_whole_folder);
         }
         if known(&self.configuration, CONFIGURATION) {
-            text = text
-                .replace(CONFIGURATION, "ejabberdctl.cfg")
-                .replace("ejabberdctl.cfg", &self.configuration);
+            text = put(&text, CONFIGURATION, &self.configuration, |_, _| true);
+            text = put(&text, "ejabberdctl.cfg", &self.configuration, |before, _| !before.ends_with('/'));
         }
         text
     }
 }
 
-/// Replaces a folder where it is not the beginning of another name, nor that of the cookie's, which has its own.
-fn replace_whole(text: &str, folder: &str, by: &str) -> String {
+/// Replaces a usual path where `counts` says so of what is before and behind it, and where the known one does not stand already.
+fn put(text: &str, usual: &str, known: &str, counts: impl Fn(&str, &str) -> bool) -> String {
     let mut out = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once(folder) {
+    while let Some(at) = [usual, known].iter().filter_map(|path| rest.find(path)).min() {
+        let (before, here) = rest.split_at(at);
         out.push_str(before);
-        let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_');
-        let cookie = after.starts_with("/.erlang.cookie");
-        out.push_str(if goes_on || cookie { folder } else { by });
-        rest = after;
+        if let Some(after) = here.strip_prefix(known) {
+            out.push_str(known);
+            rest = after;
+        } else {
+            let after = here.get(usual.len()..).unwrap_or_default();
+            out.push_str(if counts(&out, after) { known } else { usual });
+            rest = after;
+        }
     }
     out + rest
+}
+
+/// Whether a folder is not the beginning of another name, nor of the cookie's, which has its own.
+fn is_whole_folder(_before: &str, after: &str) -> bool {
+    let goes_on = after.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_');
+    !goes_on && !after.starts_with("/.erlang.cookie")
 }
 
 #[cfg(test)]
@@ -99,5 +109,9 @@ mod tests {
                     /var/lib/ejabberd/.erlang.cookie";
         assert_eq!(paths.put_into(fix), told);
         assert_eq!(Paths::default().put_into(fix), fix);
+        assert_eq!(paths.put_into(told), told, "what stands there already");
+        let below = Paths { database: "/var/lib/ejabberd/database/a@b".into(), ..Paths::default() };
+        let fix = "cp -a /var/lib/ejabberd/database/a@b X";
+        assert_eq!(below.put_into(fix), fix);
     }
 }
