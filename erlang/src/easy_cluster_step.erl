@@ -24,9 +24,8 @@
 -define(RECONNECT_TIMEOUT, 2000).
 -define(TABLES_INTERVAL, 500).
 -define(PROGRESS_INTERVAL, 200).
-%% How long Mnesia may take to end a change in which a member was lost. One that is back within a second may never be missed there,
-%% and waits for the lock that the change has.
--define(LOST_TIMEOUT, 30000).
+%% How long nothing may arrive in a change in which a member was lost, milliseconds.
+-define(LOST_TIMEOUT, 10000).
 
 -spec run(action(), context()) -> {ok, evidence()} | {error, term()}.
 run({connect, #{nodes := Nodes}}, _Context) ->
@@ -326,7 +325,7 @@ schema_to_disc(#{directory := Directory, id := Id}) ->
 
 %% A Mnesia that ends, as it does on a full disc, leaves who waits for a change of its schema waiting.
 while_mnesia_runs(Fun) ->
-    with_mnesia(Fun, infinity, fun() -> ok end, []).
+    with_mnesia(Fun, #{every => infinity, report => fun() -> ok end, release => fun() -> ok end}, []).
 
 unless_mnesia_stops(Fun) ->
     case while_mnesia_runs(Fun) of
@@ -334,12 +333,12 @@ unless_mnesia_stops(Fun) ->
         Result -> Result
     end.
 
-%% Report is called now and then meanwhile.
-with_mnesia(Fun, Every, Report, Nodes) ->
+%% `report' is called now and then meanwhile, and says how far it is; `release' is called when a change hangs.
+with_mnesia(Fun, Watch, Nodes) ->
     {Pid, Asked} = spawn_monitor(fun() -> exit({answer, Fun()}) end),
     Mnesia = erlang:monitor(process, mnesia_sup),
     [true = erlang:monitor_node(Node, true) || Node <- Nodes],
-    Answer = answer(#{pid => Pid, asked => Asked, mnesia => Mnesia, every => Every, report => Report}, []),
+    Answer = answer(Watch#{pid => Pid, asked => Asked, mnesia => Mnesia}, []),
     lists:foreach(fun unmonitor_node/1, Nodes),
     [erlang:demonitor(Monitor, [flush]) || Monitor <- [Asked, Mnesia]],
     exit(Pid, kill),
@@ -352,24 +351,30 @@ unmonitor_node(Node) ->
 
 %% When a member is lost, Mnesia goes on: it ends the change, and not because of who asked for it, but for reasons of its own. It
 %% aborts it at once where the member had the only copy to read from, and carries it out otherwise (each seen on OTP 25). So it has
-%% failed when Mnesia has ended with it, and not before: whoever has the lock of the cluster next would find it under way. A change that
-%% hangs is given up.
+%% failed when Mnesia has ended with it, and not before: whoever has the lock of the cluster next would find it under way.
 answer(#{pid := Pid, asked := Asked, mnesia := Mnesia, every := Every, report := Report} = Waiting, Lost) ->
     receive
         {'DOWN', Asked, process, Pid, {answer, Given}} -> unless_lost(Lost, Given);
         {'DOWN', Asked, process, Pid, Reason} -> unless_lost(Lost, {aborted, Reason});
         {'DOWN', Mnesia, process, _, Reason} -> {aborted, {mnesia_stopped, Reason}};
-        {nodedown, Node} -> answer(Waiting#{until => erlang:monotonic_time(millisecond) + ?LOST_TIMEOUT}, [Node | Lost])
+        {nodedown, Node} -> answer(Waiting, [Node | Lost])
     after Every ->
-        Report(),
-        case Waiting of
-            #{until := Until} -> answer_until(erlang:monotonic_time(millisecond) >= Until, Waiting, Lost);
-            #{} -> answer(Waiting, Lost)
-        end
+        arrives(Report(), erlang:monotonic_time(millisecond), Waiting, Lost)
     end.
 
-answer_until(true, _Waiting, Lost) -> unless_lost(Lost, ok);
-answer_until(false, Waiting, Lost) -> answer(Waiting, Lost).
+%% Mnesia may wait for ever for a member that was lost and is back at once, which itself waits for the lock of this change. Whoever
+%% looks whether anything arrives any more gives it up.
+arrives(_Progress, _Now, Waiting, []) ->
+    answer(Waiting, []);
+arrives(Progress, Now, #{progress := Progress, since := Since} = Waiting, Lost) when Now - Since < ?LOST_TIMEOUT ->
+    answer(Waiting, Lost);
+arrives(Progress, _Now, #{progress := Progress, release := Release} = Waiting, Lost) ->
+    ok = Release(),
+    answer(maps:without([release, progress], Waiting), Lost);
+arrives(Progress, _Now, #{progress := Progress}, Lost) ->
+    unless_lost(Lost, ok);
+arrives(Progress, Now, Waiting, Lost) ->
+    answer(Waiting#{progress => Progress, since => Now}, Lost).
 
 unless_lost([], Answer) -> Answer;
 unless_lost(Lost, _Answer) -> {aborted, {nodedown, lists:last(Lost)}}.
@@ -490,7 +495,14 @@ is_loaded(true, _Table) -> {ok, #{}};
 is_loaded(false, Table) -> {error, {not_loaded, Table}}.
 
 copied(To, Copies, #{progress := Progress, plan := #{members := Members}}, Fun) ->
-    with_mnesia(Fun, ?PROGRESS_INTERVAL, fun() -> Progress(arrived(To, Copies)) end, Members).
+    Report = fun() ->
+                     Arrived = arrived(To, Copies),
+                     Progress(Arrived),
+                     Arrived
+             end,
+    Here = [Table || #{table := Table, storage := disc_only_copies} <- Copies, To =:= node()],
+    Release = fun() -> lists:foreach(fun easy_cluster_mnesia:end_hung/1, Here) end,
+    with_mnesia(Fun, #{every => ?PROGRESS_INTERVAL, report => Report, release => Release}, Members).
 
 %% Of several tables, the sum, under the name of the last that has begun to arrive.
 arrived(To, [#{table := First} | _] = Copies) ->

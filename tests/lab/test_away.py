@@ -102,6 +102,24 @@ def test_a_contact_comes_up_again_whatever_became_of_the_joiner_meanwhile(strang
     wait_until(lambda: db_nodes(contact) == {contact.name}, 20, "the contact to be told")
 
 
+def test_a_copy_whose_source_dies_in_the_middle_of_it_is_given_up(strangers):
+    """The rows of a table on disc only are awaited by a process of dets, which nobody tells that they will not come."""
+    joiner, contact = strangers
+    contact.eval("""
+        {atomic, ok} = mnesia:create_table(slow, [{disc_only_copies, [node()]}]),
+        Text = binary:copy(<<"x">>, 1000),
+        mnesia:async_dirty(fun() -> [mnesia:write({slow, K, Text}) || K <- lists:seq(1, 20000)] end), dumped = mnesia:dump_log(), ok""", 60)
+    arrives = """File = filename:join(mnesia:system_info(directory), "slow.TMP"), filelib:file_size(File) > 2000000"""
+    with committing(joiner, f"{{join_as_master, '{contact.name}'}}", "{step, begun, #{action := {copy_table, #{table := slow}}}, _}", "ok") as answers:
+        wait_until(lambda: joiner.eval(arrives), 60, "rows to arrive", every=0.01)
+        contact.kill()
+    assert code(answers[0]) == "step_failed", answers
+    assert db_nodes(joiner) == {joiner.name} and joiner.eval("mnesia:system_info(is_running)") == "yes"
+    contact.start()
+    wait_until(lambda: db_nodes(contact) == {contact.name}, 20, "the contact to be told")
+    assert contact.eval("mnesia:table_info(slow, size)") == 20000
+
+
 def problems(node) -> list[str]:
     """The codes of what `status()` finds."""
     return [problem[0] for problem in call(node, "status()")[1]["problems"]]
