@@ -101,7 +101,7 @@ def name_the_node(finding, machine, *_) -> None:
 
 
 def listen_here(finding, machine, *_) -> None:
-    assert machine.host.address in finding["evidence"] and "set INET_DIST_INTERFACE in ejabberdctl.cfg" in finding["fix"]
+    assert machine.host.address in finding["evidence"] and f"set INET_DIST_INTERFACE in {machine.cfg}" in finding["fix"]
     machine.set("INET_DIST_INTERFACE", machine.host.address)
 
 
