@@ -56,7 +56,9 @@ def is_undecided(node) -> bool:
 def killed_undecided(joiner, contact):
     """Has the contact killed while a table is copied from it, with the open transaction on its disc."""
     filled(contact)
-    with committing(joiner, f"{{join_as_master, '{contact.name}'}}", "{step, begun, #{action := {copy_table, #{table := big}}}, _}", "ok") as answers:
+    event = "{step, begun, #{action := {copy_table, #{table := big}}}, _}"
+    with committing(joiner, f"{{join_as_master, '{contact.name}'}}", event, "persistent_term:put(lab_reached, yes)") as answers:
+        wait_until(lambda: reached(joiner), 60, "the copy to be begun", every=0.005)
         wait_until(lambda: is_undecided(contact), 60, "the copy to be made", every=0.005)
         contact.eval("ok = mnesia:sync_log()")
         contact.kill()
@@ -80,7 +82,7 @@ def comes_up_again(joiner, contact):
     contact.start()
     assert db_nodes(joiner) == {joiner.name}
     wait_until(lambda: db_nodes(contact) == {contact.name}, 20, "the contact to be told")
-    assert contact.eval("mnesia:table_info(big, size)") == 150000
+    assert contact.eval("ok = mnesia:wait_for_tables([big], 60000), mnesia:table_info(big, size)", 70) == 150000
     wait_until(lambda: joiner.eval(PENDING) == [], 20, "nothing to be pending")
     join(joiner, contact)
 
@@ -117,7 +119,7 @@ def test_a_copy_whose_source_dies_in_the_middle_of_it_is_given_up(strangers):
     assert db_nodes(joiner) == {joiner.name} and joiner.eval("mnesia:system_info(is_running)") == "yes"
     contact.start()
     wait_until(lambda: db_nodes(contact) == {contact.name}, 20, "the contact to be told")
-    assert contact.eval("mnesia:table_info(slow, size)") == 20000
+    assert contact.eval("ok = mnesia:wait_for_tables([slow], 60000), mnesia:table_info(slow, size)", 70) == 20000
 
 
 def problems(node) -> list[str]:
