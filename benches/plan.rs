@@ -13,7 +13,8 @@ use easy_cluster::model::name::{AtomName, NodeName};
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
 use easy_cluster::model::table::{AccessMode, Table, TableType};
-use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::operation;
+use easy_cluster::plan::{Inputs, Plan};
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
 use serde::{Deserialize, Serialize};
 use support::{Random, Sets, Size};
@@ -67,12 +68,12 @@ fn part_1_decode(bencher: Bencher<'_, '_>, size: Size) {
 #[divan::bench(args = LARGE, sample_count = 20, sample_size = 1)]
 fn part_2_plan(bencher: Bencher<'_, '_>, size: Size) {
     let inputs = inputs(size);
-    bencher.bench(|| plan::make(black_box(&inputs)).unwrap());
+    bencher.bench(|| operation::make(black_box(&inputs)).unwrap());
 }
 
 #[divan::bench(args = LARGE, sample_count = 20, sample_size = 1)]
 fn part_3_encode(bencher: Bencher<'_, '_>, size: Size) {
-    let plan = plan::make(&inputs(size)).unwrap();
+    let plan = operation::make(&inputs(size)).unwrap();
     bencher.bench(|| to_bytes(black_box(&plan)).unwrap());
 }
 

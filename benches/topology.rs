@@ -16,7 +16,7 @@ use easy_cluster::model::name::{AtomName, NodeName};
 use easy_cluster::model::policy::Policy;
 use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, Member, Running, SetIndex, Snapshot};
 use easy_cluster::model::table::{AccessMode, Table, TableType};
-use easy_cluster::plan::topology::{self, Quality, Topology};
+use easy_cluster::topology::{self, Quality, Topology};
 use easy_cluster::validate::policy;
 use support::{Random, Sets, Size};
 

@@ -8,11 +8,13 @@ use easy_cluster::explain::{self, backup::words};
 use easy_cluster::model::request::{BackedUp, Backup, Changes, Operation, Options};
 use easy_cluster::model::table::Storage::{DiscCopies, DiscOnlyCopies, RamCopies};
 use easy_cluster::model::table::TableType;
+use easy_cluster::operation;
+use easy_cluster::operation::recovery;
+use easy_cluster::operation::rename::{self, Wish};
+use easy_cluster::plan::Plan;
 use easy_cluster::plan::backup::{Folder, LeftOut, Reason, make};
-use easy_cluster::plan::recover::{Interrupted, Recovery, recovery};
-use easy_cluster::plan::rename::{self, Wish};
+use easy_cluster::plan::recover::{Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
-use easy_cluster::plan::{self, Plan};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -133,7 +135,7 @@ fn backup_of(tables: Vec<BackedUp>) -> Backup {
 }
 
 fn restoring(lab: &Lab, tables: Vec<BackedUp>) -> Result<Plan, Vec<&'static str>> {
-    plan::make(&lab.inputs(Operation::Restore(backup_of(tables))))
+    operation::make(&lab.inputs(Operation::Restore(backup_of(tables))))
         .map_err(|problems| problems.iter().map(Problem::code).collect())
 }
 
@@ -151,7 +153,7 @@ fn a_restore_tells_what_vanishes_what_is_defined_otherwise_and_how_rows_change()
     let changed = BackedUp { changes: Some(changes), ..table("passwd", 4) };
     let operation = Operation::Restore(backup_of(vec![changed.clone(), table("roster", 1)]));
 
-    assert_eq!(plan::rows_to_compare(&operation, &lab.snapshot()).unwrap(), ["passwd".into()]);
+    assert_eq!(operation::rows_to_compare(&operation, &lab.snapshot()).unwrap(), ["passwd".into()]);
     let plan = restoring(&lab, vec![changed, table("roster", 1), table("new", 5)]).unwrap();
 
     let warned: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();

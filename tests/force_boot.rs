@@ -13,8 +13,9 @@ use easy_cluster::model::request::{ForceBoot, Operation};
 use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::store::Store;
 use easy_cluster::model::table::Storage;
+use easy_cluster::operation;
+use easy_cluster::plan::Inputs;
 use easy_cluster::plan::step::Action;
-use easy_cluster::plan::{self, Inputs};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::view::View;
 use easy_cluster::validate::{reach, returning, waiting};
@@ -65,7 +66,7 @@ fn inputs(lab: &Lab, force: ForceBoot, yes: bool) -> Inputs {
 }
 
 fn codes(inputs: &Inputs) -> Vec<&'static str> {
-    plan::make(inputs).err().unwrap_or_default().iter().map(Problem::code).collect()
+    operation::make(inputs).err().unwrap_or_default().iter().map(Problem::code).collect()
 }
 
 fn awaited(force: &ForceBoot) -> Vec<&str> {
@@ -88,7 +89,7 @@ fn one_that_was_outlived_before_the_start_is_not_waited_for() {
     let force = force(&lab, &store(&[(THERE, seen(Some("1"), Some("2")))]), &[]);
     assert_eq!(awaited(&force), [THIRD]);
     assert_eq!(codes(&inputs(&lab, force.clone(), false)), ["newer_rows_given_up"]);
-    let plan = plan::make(&inputs(&lab, force, true)).unwrap();
+    let plan = operation::make(&inputs(&lab, force, true)).unwrap();
     let [load, verify] = &plan.steps[..] else { panic!("{:?}", plan.steps) };
     assert_eq!(load.action, Action::ForceLoad { tables: vec![("users".into(), HERE.into())] });
     assert_eq!((verify.action.clone(), plan.members), (Action::Verify, vec![THERE.into()]));
@@ -102,7 +103,7 @@ fn where_nobody_knows_who_was_last_it_can_be_agreed_to() {
     let force = force(&lab, &store(&[]), &[]);
     assert_eq!(awaited(&force), [THERE, THIRD]);
     assert_eq!(codes(&inputs(&lab, force.clone(), false)), ["newer_rows_given_up"]);
-    assert!(plan::make(&inputs(&lab, force, true)).is_ok());
+    assert!(operation::make(&inputs(&lab, force, true)).is_ok());
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn a_node_that_is_there_is_not_gone_for_good() {
     let waits = force(&lab, &store(&[]), &[]);
     assert_eq!(codes(&inputs(&lab, waits, true)), ["awaited_is_there"]);
     let mut signs = force(&lab, &store(&[(THERE, seen(Some("1"), None))]), &[]);
-    assert!(plan::make(&inputs(&lab, signs.clone(), true)).is_ok());
+    assert!(operation::make(&inputs(&lab, signs.clone(), true)).is_ok());
     signs.signs = vec![(THIRD.into(), "it does not accept this node's cookie".into())];
     assert_eq!(codes(&inputs(&lab, signs, true)), ["awaited_is_there"]);
 }
@@ -149,7 +150,7 @@ fn master_nodes_that_are_gone_are_told_and_cost_nothing_to_overcome() {
     let snapshot = lab.snapshot();
     let told = waiting::problems(&View::new(&snapshot).unwrap(), &["users".into()], &force.waits);
     assert_eq!(told.iter().map(Problem::code).collect::<Vec<_>>(), ["dead_master_nodes"]);
-    assert!(plan::make(&inputs(&lab, force, false)).is_ok());
+    assert!(operation::make(&inputs(&lab, force, false)).is_ok());
 }
 
 /// The fixtures' c outlived a and b; users is on all three, only_c on it alone, own is everybody's own.

@@ -7,8 +7,9 @@ use easy_cluster::model::reach::ReachFailure;
 use easy_cluster::model::request::{Lose, Operation};
 use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::table::{AccessMode, Storage};
+use easy_cluster::operation;
 use easy_cluster::plan::step::{Action, OnFailure};
-use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::plan::{Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -28,7 +29,7 @@ fn forget(lab: &Lab) -> Inputs {
 }
 
 fn problems(inputs: &Inputs) -> Vec<Problem> {
-    plan::make(inputs).err().unwrap_or_default()
+    operation::make(inputs).err().unwrap_or_default()
 }
 
 fn codes(inputs: &Inputs) -> Vec<&'static str> {
@@ -41,7 +42,7 @@ fn actions(plan: &Plan) -> Vec<&'static str> {
 
 #[expect(clippy::expect_used, reason = "it is a part of tests")]
 fn planned(inputs: &Inputs) -> Plan {
-    plan::make(inputs).expect("a plan")
+    operation::make(inputs).expect("a plan")
 }
 
 #[test]
@@ -270,7 +271,7 @@ fn the_goal_is_another_cookie_of_the_schema_on_all_members() {
     let mut after = Lab::joined(&[THERE]);
     let two = [HERE, THERE];
     after.table(FENCE, Storage::DiscCopies, &two, &two, 0);
-    let goal = |lab: &Lab| plan::verify::goal(&plan, &lab.snapshot()).err().unwrap_or_default();
+    let goal = |lab: &Lab| operation::goal(&plan, &lab.snapshot()).err().unwrap_or_default();
     assert_eq!(goal(&after), [Problem::NotFenced { node: THIRD.into() }], "it is the old one everywhere");
     after.facts(HERE).schema_cookie = Some("new".into());
     assert_eq!(goal(&after), [Problem::NotFenced { node: THIRD.into() }], "it is the old one on a member");
@@ -286,18 +287,18 @@ fn the_goal_is_a_cluster_without_it_and_with_another_fence() {
     let mut after = Lab::joined(&[THERE]);
     let two = [HERE, THERE];
     after.table(FENCE, Storage::DiscCopies, &two, &two, 0).cookie = "another".into();
-    assert_eq!(plan::verify::goal(&plan, &after.snapshot()), Ok(()));
+    assert_eq!(operation::goal(&plan, &after.snapshot()), Ok(()));
 
     let mut old = Lab::joined(&[THERE]);
     old.table(FENCE, Storage::DiscCopies, &two, &two, 0);
     old.table("roster", Storage::DiscCopies, &two, &ALL, 0);
-    let found = plan::verify::goal(&plan, &old.snapshot()).unwrap_err();
+    let found = operation::goal(&plan, &old.snapshot()).unwrap_err();
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     assert!(found.iter().any(|problem| problem.contains("no copy of roster")), "{found:?}");
     assert!(found.iter().any(|problem| problem.contains("the old one on ejabberd@foo.bar")), "{found:?}");
 
     let back = Lab::joined(&[THERE, THIRD]);
-    assert!(plan::verify::goal(&plan, &back.snapshot()).is_err());
+    assert!(operation::goal(&plan, &back.snapshot()).is_err());
 }
 
 #[test]
@@ -305,9 +306,9 @@ fn a_plan_to_forget_is_refused_when_the_node_is_back() {
     let plan = planned(&forget(&lab()));
     let mut same = lab();
     same.facts(HERE).memory_free = Some(1);
-    assert_eq!(plan::recheck(&plan, &same.snapshot(), None), Ok(()));
+    assert_eq!(operation::recheck(&plan, &same.snapshot(), None), Ok(()));
     let back = Lab::joined(&[THERE, THIRD]);
-    assert!(plan::recheck(&plan, &back.snapshot(), None).is_err());
+    assert!(operation::recheck(&plan, &back.snapshot(), None).is_err());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use easy_cluster::explain::{self, errors};
 use easy_cluster::model::name::TableName;
 use easy_cluster::model::request::Operation;
 use easy_cluster::model::table::Storage::{DiscCopies, RamCopies};
-use easy_cluster::plan;
+use easy_cluster::operation;
 use easy_cluster::plan::backup::{self, Folder};
 use easy_cluster::validate::problem::{Problem, Tables};
 use support::{HERE, Lab, THERE};
@@ -32,7 +32,9 @@ fn table(lab: &mut Lab, holders: &[&str]) {
 fn plans_show_them() {
     let mut lab = Lab::new(&[THERE]);
     table(&mut lab, &[THERE]);
-    shown(&explain::plan::plan(&plan::make(&lab.inputs(Operation::JoinAsMaster(THERE.into()))).unwrap()));
+    shown(&explain::plan::plan(
+        &operation::make(&lab.inputs(Operation::JoinAsMaster(THERE.into()))).unwrap(),
+    ));
 }
 
 #[test]

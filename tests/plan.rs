@@ -7,9 +7,10 @@ use easy_cluster::model::name::AtomName;
 use easy_cluster::model::request::{Data, LocalRows, Operation, Rollback, Way};
 use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
 use easy_cluster::model::table::{AccessMode, Storage, TableType};
-use easy_cluster::plan::rollback::{self, Kept as KeptState, Outcome, Past};
+use easy_cluster::operation;
+use easy_cluster::operation::rollback::{self, Kept as KeptState, Outcome, Past};
 use easy_cluster::plan::step::{Action, OnFailure, Step};
-use easy_cluster::plan::{self, Inputs, Plan};
+use easy_cluster::plan::{Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD, only_here};
 
@@ -18,7 +19,7 @@ fn join_as_master() -> Operation {
 }
 
 fn codes(inputs: &Inputs) -> Vec<&'static str> {
-    plan::make(inputs).err().unwrap_or_default().iter().map(Problem::code).collect()
+    operation::make(inputs).err().unwrap_or_default().iter().map(Problem::code).collect()
 }
 
 fn actions(plan: &Plan) -> Vec<&'static str> {
@@ -37,7 +38,7 @@ fn copies(plan: &Plan) -> Vec<(String, Storage)> {
 fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
     let mut lab = Lab::new(&[THERE]);
     lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 10);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(
         actions(&plan),
         [
@@ -68,7 +69,7 @@ fn a_join_proves_itself_beside_the_old_files_before_it_switches() {
 #[test]
 fn the_way_back_goes_to_the_members_first_and_covers_what_was_begun() {
     let lab = Lab::new(&[THERE]);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     let number = |name: &str| plan.steps.iter().find(|s| s.action.name() == name).map(|s| s.number);
     let back: Vec<_> = plan.undo.iter().map(|u| (u.action.name(), Some(u.since))).collect();
     assert_eq!(
@@ -96,9 +97,9 @@ fn a_slave_copies_nothing_and_a_master_everything_smallest_first() {
     lab.table("big", Storage::DiscCopies, &all, &all, 1000);
     lab.table("small", Storage::RamCopies, &all, &[THIRD], 1);
     lab.table("mine", Storage::DiscCopies, &all, &all, 500).local_content = true;
-    let slave = plan::make(&lab.inputs(Operation::Join(THERE.into()))).expect("a plan");
+    let slave = operation::make(&lab.inputs(Operation::Join(THERE.into()))).expect("a plan");
     assert_eq!(copies(&slave), []);
-    let master = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let master = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(
         copies(&master),
         [
@@ -129,7 +130,7 @@ fn small_tables_share_a_step_except_with_dets_and_large_ones_have_their_own() {
     ] {
         lab.table(name, storage, &[THERE], &[THERE], rows);
     }
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(shared(&plan), [("copy_tables", 2), ("copy_tables", 2), ("copy_table", 1), ("copy_table", 1)]);
     assert_eq!(plan.estimate.rows, 110_901);
     let words = explain::plan::plan(&plan);
@@ -148,7 +149,7 @@ fn a_copy_takes_the_contacts_storage_type_or_that_of_most_copies() {
     let fourth = lab.set(&["d@fourth.host"]);
     let mixed = lab.table("tie_keeps_disc", Storage::RamCopies, &all, &all, 1);
     (mixed.disc_copies, mixed.ram_copies) = (third, fourth);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(
         copies(&plan),
         [
@@ -166,9 +167,9 @@ fn rows_that_exist_only_here_are_counted_and_told() {
     lab.table("only_mine", Storage::DiscCopies, &[HERE], &[HERE], 2);
     lab.table("session", Storage::RamCopies, &[HERE], &[HERE], 7);
     let mut inputs = lab.inputs(join_as_master());
-    assert_eq!(plan::rows_to_compare(&inputs.operation, &inputs.snapshot), Ok(vec!["passwd".into()]));
+    assert_eq!(operation::rows_to_compare(&inputs.operation, &inputs.snapshot), Ok(vec!["passwd".into()]));
     inputs.rows = vec![only_here("passwd", 1)];
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     assert_eq!(plan.rows, [only_here("only_mine", 2), only_here("passwd", 1)]);
     let words = explain::plan::plan(&plan);
     assert!(words.contains("1 row of passwd exists only here"), "{words}");
@@ -183,7 +184,7 @@ fn merging_archives_the_rows_before_mnesia_stops_and_merges_when_nothing_is_take
     let mut inputs = lab.inputs(join_as_master());
     inputs.rows = vec![only_here("passwd", 1)];
     inputs.options.local_rows = LocalRows::Merge;
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     let names = actions(&plan);
     let at = |name: &str| names.iter().position(|n| *n == name);
     assert!(at("stop_application") < at("archive_rows") && at("archive_rows") < at("stop_mnesia"));
@@ -202,7 +203,7 @@ fn rows_in_memory_are_archived_and_written_back_on_the_way_back() {
     lab.table("mine", Storage::RamCopies, &[HERE], &[HERE], 7);
     lab.table("session", Storage::RamCopies, &[HERE], &[HERE], 3);
     lab.table("passwd", Storage::DiscCopies, &[HERE], &[HERE], 2);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     let archived = plan.steps.iter().find_map(|step| {
         let Action::ArchiveRows { tables, rows, .. } = &step.action else { return None };
         Some((tables.clone(), *rows))
@@ -246,11 +247,11 @@ fn a_slave_of_ejabberd_has_room_for_what_its_modules_copy_at_their_start() {
     assert_eq!(codes(&lab.inputs(join.clone())), ["consent_needed"], "these copies stall the others, too");
     let mut agreed = lab.inputs(join.clone());
     agreed.options.yes = true;
-    let plan = plan::make(&agreed).expect("a plan");
+    let plan = operation::make(&agreed).expect("a plan");
     let told = plan.warnings.iter().find(|warning| warning.code() == "copied_at_start");
     assert!(told.is_some_and(|told| told.to_string().contains("copy 1 of the cluster's tables")), "{told:?}");
     lab.facts(HERE).applications.clear();
-    let plain = plan::make(&lab.inputs(join)).expect("a plan");
+    let plain = operation::make(&lab.inputs(join)).expect("a plan");
     assert!(
         plain.warnings.iter().all(|warning| warning.code() != "copied_at_start"),
         "only ejabberd does that"
@@ -316,7 +317,7 @@ fn tables_of_one_name_have_to_be_one_table() {
     lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1).attributes = vec!["us".into()];
     let inputs = lab.inputs(join_as_master());
     assert_eq!(codes(&inputs), ["table_definition_differs", "table_definition_differs"]);
-    let text = explain::errors::problems(&plan::make(&inputs).expect_err("problems"));
+    let text = explain::errors::problems(&operation::make(&inputs).expect_err("problems"));
     assert!(text.contains("table passwd has type bag here and set in the cluster"), "{text}");
 }
 
@@ -351,7 +352,7 @@ fn a_long_stall_needs_consent() {
     let mut inputs = lab.inputs(join_as_master());
     assert_eq!(codes(&inputs), ["consent_needed"]);
     inputs.options.yes = true;
-    let plan = plan::make(&inputs).expect("agreed to");
+    let plan = operation::make(&inputs).expect("agreed to");
     assert!(plan.warnings.iter().any(|w| w.code() == "long_stall"));
 }
 
@@ -363,13 +364,13 @@ fn another_release_of_ejabberd_joins_with_consent_only() {
             lab.facts(node).versions.insert("ejabberd".into(), version.into());
         }
         let mut inputs = lab.inputs(join_as_master());
-        let problems = plan::make(&inputs).expect_err("a refusal");
+        let problems = operation::make(&inputs).expect_err("a refusal");
         assert!(
             matches!(problems.as_slice(), [Problem::EjabberdReleasesDiffer { node, .. }] if *node == THIRD.into()),
             "{problems:?}"
         );
         inputs.options.yes = true;
-        let plan = plan::make(&inputs).expect("a plan");
+        let plan = operation::make(&inputs).expect("a plan");
         assert!(plan.warnings.iter().any(|warning| warning.code() == "ejabberd_releases_differ"));
     }
 }
@@ -392,7 +393,7 @@ fn what_should_be_known_is_a_warning() {
     facts.tick_time = 8;
     let masters = lab.set(&["d@dead.host"]);
     lab.facts(THERE).master_nodes = masters;
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     let codes: Vec<_> = plan.warnings.iter().map(Problem::code).collect();
     assert_eq!(
         codes,
@@ -407,7 +408,7 @@ fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
     lab.table("two_copies", Storage::DiscCopies, &all, &[THERE, THIRD], 9);
     lab.table("elsewhere", Storage::RamCopies, &all, &[THIRD], 1);
     lab.table("everywhere", Storage::DiscCopies, &all, &all, 1);
-    let plan = plan::make(&lab.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    let plan = operation::make(&lab.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     assert_eq!(
         copies(&plan),
         [("elsewhere".to_owned(), Storage::RamCopies), ("two_copies".to_owned(), Storage::DiscCopies)]
@@ -415,10 +416,10 @@ fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
 
     let mut whole = Lab::joined(&[THERE]);
     whole.table("passwd", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 1);
-    let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    let plan = operation::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     assert_eq!(actions(&plan), ["ensure_fence", "verify"]);
     whole.table("easy_cluster_fence", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 0);
-    let plan = plan::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    let plan = operation::make(&whole.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     assert_eq!(actions(&plan), ["verify"]);
 
     let stranger = Lab::new(&[THERE]).inputs(Operation::SyncNode(THERE.into()));
@@ -429,18 +430,18 @@ fn sync_copies_what_is_missing_whoever_holds_it_and_then_nothing() {
 fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
     let mut lab = Lab::new(&[THERE]);
     lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
 
     let mut more_rows = lab.snapshot();
     more_rows.tables.iter_mut().for_each(|t| t.size += 5);
-    assert_eq!(plan::recheck(&plan, &more_rows, None), Ok(()));
+    assert_eq!(operation::recheck(&plan, &more_rows, None), Ok(()));
 
     lab.table("grows", Storage::DiscCopies, &[THERE], &[THERE], 2);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(shared(&plan), [("copy_tables", 2)]);
     let mut grown = lab.snapshot();
     grown.tables.iter_mut().filter(|t| t.name == "grows".into()).for_each(|t| t.size = 1_000_000);
-    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()), "the same copies in other steps");
+    assert_eq!(operation::recheck(&plan, &grown, None), Ok(()), "the same copies in other steps");
 
     let mut edited = plan.clone();
     edited.steps.retain(|step| step.action != Action::KeepDatabase);
@@ -451,13 +452,13 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
         facts.applications.push("late".into());
     }
     for (plan, snapshot) in [(&edited, &lab.snapshot()), (&plan, &other_applications)] {
-        let changed = plan::recheck(plan, snapshot, None).expect_err("other steps");
+        let changed = operation::recheck(plan, snapshot, None).expect_err("other steps");
         assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     }
 
     lab.table("new", Storage::RamCopies, &[THERE], &[THERE], 0);
     lab.facts(THERE).otp_release = "27".into();
-    let changed = plan::recheck(&plan, &lab.snapshot(), None).expect_err("changed");
+    let changed = operation::recheck(&plan, &lab.snapshot(), None).expect_err("changed");
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     let text = explain::errors::problems(&changed);
     assert!(text.contains("the software and the tables changed"), "{text}");
@@ -468,7 +469,7 @@ fn a_plan_holds_when_a_table_has_outgrown_another_one_since() {
     let mut lab = Lab::new(&[THERE]);
     lab.table("growing", Storage::DiscCopies, &[THERE], &[THERE], 1);
     lab.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 10);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     let order = |plan: &Plan| copies(plan).into_iter().map(|(table, _)| table).collect::<Vec<_>>();
     assert_eq!(order(&plan), ["growing", "passwd"]);
 
@@ -477,8 +478,8 @@ fn a_plan_holds_when_a_table_has_outgrown_another_one_since() {
         (table.size, table.memory) = (1000, 1_000_000);
     }
     let now = Inputs { snapshot: grown.clone(), ..lab.inputs(join_as_master()) };
-    assert_eq!(order(&plan::make(&now).expect("a plan")), ["passwd", "growing"]);
-    assert_eq!(plan::recheck(&plan, &grown, None), Ok(()));
+    assert_eq!(order(&operation::make(&now).expect("a plan")), ["passwd", "growing"]);
+    assert_eq!(operation::recheck(&plan, &grown, None), Ok(()));
 }
 
 #[test]
@@ -491,10 +492,10 @@ fn a_plan_to_merge_is_refused_when_other_tables_have_rows_to_merge_now() {
     let mut inputs = lab.inputs(join_as_master());
     inputs.rows = vec![only_here("passwd", 1)];
     inputs.options.local_rows = LocalRows::Merge;
-    let plan = plan::make(&inputs).expect("a plan");
-    assert_eq!(plan::recheck(&plan, &lab.snapshot(), Some(&[only_here("passwd", 3)])), Ok(()));
+    let plan = operation::make(&inputs).expect("a plan");
+    assert_eq!(operation::recheck(&plan, &lab.snapshot(), Some(&[only_here("passwd", 3)])), Ok(()));
     let now = [only_here("passwd", 1), only_here("quiet", 1)];
-    let changed = plan::recheck(&plan, &lab.snapshot(), Some(&now)).expect_err("changed");
+    let changed = operation::recheck(&plan, &lab.snapshot(), Some(&now)).expect_err("changed");
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
 }
 
@@ -502,19 +503,19 @@ fn a_plan_to_merge_is_refused_when_other_tables_have_rows_to_merge_now() {
 fn the_goal_is_everybodys_view_and_every_copy() {
     let mut before = Lab::new(&[THERE]);
     before.table("passwd", Storage::DiscCopies, &[THERE], &[THERE], 1);
-    let plan = plan::make(&before.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&before.inputs(join_as_master())).expect("a plan");
 
     let mut after = Lab::joined(&[THERE]);
     let both = [HERE, THERE];
     after.table("passwd", Storage::DiscCopies, &both, &both, 1);
-    assert_eq!(plan::verify::goal(&plan, &after.snapshot()), Ok(()));
+    assert_eq!(operation::goal(&plan, &after.snapshot()), Ok(()));
 
     let mut half = Lab::joined(&[THERE]);
     half.table("passwd", Storage::DiscCopies, &both, &[THERE], 1);
     let alone = half.set(&[THERE]);
     half.facts(THERE).running_db_nodes = alone;
     half.facts(HERE).applications.clear();
-    let problems = plan::verify::goal(&plan, &half.snapshot()).expect_err("problems");
+    let problems = operation::goal(&plan, &half.snapshot()).expect_err("problems");
     assert_eq!(problems.iter().map(Problem::code).collect::<Vec<_>>(), ["verify_failed"; 3]);
 }
 
@@ -545,7 +546,7 @@ fn a_schema_in_memory_does_not_survive_a_restart_here_or_there() {
         let mut lab = Lab::new(&others);
         lab.facts(node).use_dir = false;
         for operation in [join_as_master(), Operation::Join(THERE.into())] {
-            let problems = plan::make(&lab.inputs(operation)).expect_err("a refusal");
+            let problems = operation::make(&lab.inputs(operation)).expect_err("a refusal");
             assert_eq!(problems, [Problem::RamSchema { node: node.into() }]);
         }
     }
@@ -572,7 +573,7 @@ fn a_directory_that_cannot_be_written_is_told_of_every_node() {
         lab.facts(node).directory = directory.into();
         lab.facts(node).directory_writable = Some(false);
     }
-    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    let problems = operation::make(&lab.inputs(join_as_master())).expect_err("a refusal");
     let not_writable = |(node, directory): (&str, &str)| Problem::DirectoryNotWritable {
         node: node.into(),
         directory: directory.into(),
@@ -593,7 +594,7 @@ fn a_fallback_that_waits_anywhere_would_undo_the_join() {
     for node in [HERE, THERE, THIRD] {
         let mut lab = Lab::new(&[THERE, THIRD]);
         lab.facts(node).fallback = true;
-        let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+        let problems = operation::make(&lab.inputs(join_as_master())).expect_err("a refusal");
         let [Problem::FallbackInstalled { path, reason }] = problems.as_slice() else {
             panic!("{problems:?}")
         };
@@ -626,7 +627,7 @@ fn what_keeps_the_database_from_being_moved_aside_is_told_before() {
 fn a_node_that_did_not_answer_itself_in_time_is_told_so() {
     let mut lab = Lab::new(&[THERE]);
     lab.silence(HERE);
-    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    let problems = operation::make(&lab.inputs(join_as_master())).expect_err("a refusal");
     assert_eq!(problems, [Problem::SilentHere { here: HERE.into(), reason: "timeout".into() }]);
 }
 
@@ -637,16 +638,16 @@ fn ejabberd_is_not_stopped_when_it_could_not_start_again() {
         ("/etc/ejabberd/ejabberd.yml".to_owned(), "Invalid value of option loglevel".to_owned());
     lab.facts(HERE).configuration =
         Some(Configuration::Invalid { path: path.clone(), reason: reason.clone() });
-    let problems = plan::make(&lab.inputs(join_as_master())).expect_err("a refusal");
+    let problems = operation::make(&lab.inputs(join_as_master())).expect_err("a refusal");
     assert_eq!(problems, [Problem::ConfigurationInvalid { path, reason }]);
 
     lab.facts(HERE).configuration = Some(Configuration::Valid);
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(plan.warnings, []);
 
     let reason = "the other VM did not answer in time".to_owned();
     lab.facts(HERE).configuration = Some(Configuration::Unchecked { reason: reason.clone() });
-    let plan = plan::make(&lab.inputs(join_as_master())).expect("a plan");
+    let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(plan.warnings, [Problem::ConfigurationUnchecked { reason }]);
 }
 
@@ -673,7 +674,7 @@ fn joined_and_merged() -> Plan {
     let mut inputs = lab.inputs(join_as_master());
     inputs.rows = vec![only_here("passwd", 1)];
     inputs.options.local_rows = LocalRows::Merge;
-    plan::make(&inputs).expect("a plan")
+    operation::make(&inputs).expect("a plan")
 }
 
 #[test]
@@ -691,7 +692,7 @@ fn a_join_is_taken_back_to_what_it_kept_and_rows_that_it_merged_stay() {
     assert_eq!(codes(&lab.inputs(rollback.clone())), ["merged_rows_stay"], "it has to be agreed to");
     let mut agreed = lab.inputs(rollback);
     agreed.options.yes = true;
-    let plan = plan::make(&agreed).expect("a plan");
+    let plan = operation::make(&agreed).expect("a plan");
     let expected = [
         "connect",
         "build_database",
@@ -730,18 +731,18 @@ fn a_join_is_taken_back_to_what_it_kept_and_rows_that_it_merged_stay() {
     assert_eq!(rollback::recheck(&plan, &[whole(&join)]), Ok(()));
     let gone = [past(&join, Outcome::Done, KeptState::Missing)];
     assert_eq!(rollback::recheck(&plan, &gone), Err(vec![Problem::KeptDatabaseGone { id: join.id.clone() }]));
-    assert_eq!(plan::verify::goal(&plan, &Lab::new(&[THERE]).snapshot()), Ok(()));
-    let still = plan::verify::goal(&plan, &Lab::joined(&[THERE]).snapshot()).expect_err("still a member");
+    assert_eq!(operation::goal(&plan, &Lab::new(&[THERE]).snapshot()), Ok(()));
+    let still = operation::goal(&plan, &Lab::joined(&[THERE]).snapshot()).expect_err("still a member");
     assert!(still.iter().all(|problem| problem.code() == "verify_failed"), "{still:?}");
 }
 
 #[test]
 fn a_database_of_a_member_is_not_put_back_but_the_node_joins_again_as_what_it_was() {
     let master = joined_and_merged();
-    let slave = plan::make(&Lab::new(&[THERE]).inputs(Operation::Join(THERE.into()))).expect("a plan");
+    let slave = operation::make(&Lab::new(&[THERE]).inputs(Operation::Join(THERE.into()))).expect("a plan");
     let mut leaving = Lab::joined(&[THERE, THIRD]).inputs(Operation::Leave);
     leaving.options.data = Data::Empty;
-    let leave = plan::make(&leaving).expect("a plan");
+    let leave = operation::make(&leaving).expect("a plan");
     let again = |join: fn(_) -> Operation| Ok(vec![join(THERE.into()), join(THIRD.into())]);
     assert_eq!(undoing(&[whole(&master), whole(&leave)]), again(Operation::JoinAsMaster));
     assert_eq!(undoing(&[whole(&slave), whole(&leave)]), again(Operation::Join));
@@ -752,12 +753,12 @@ fn a_database_of_a_member_is_not_put_back_but_the_node_joins_again_as_what_it_wa
 
 #[test]
 fn what_takes_back_depends_on_the_last_operation_that_changed_something() {
-    let reset = plan::make(&Lab::new(&[]).inputs(Operation::Reset)).expect("a plan");
+    let reset = operation::make(&Lab::new(&[]).inputs(Operation::Reset)).expect("a plan");
     let way = Way::Kept { bytes: 1_000, rows: Vec::new(), merged: Vec::new() };
     let operation = Operation::Rollback(Rollback { id: reset.id.clone(), way });
     let undone = past(&joined_and_merged(), Outcome::Undone, KeptState::Missing);
     assert_eq!(undoing(&[whole(&reset), undone.clone()]), Ok(vec![operation.clone()]));
-    let plan = plan::make(&Lab::new(&[]).inputs(operation)).expect("a plan");
+    let plan = operation::make(&Lab::new(&[]).inputs(operation)).expect("a plan");
     assert!(!actions(&plan).contains(&"forget_here") && !actions(&plan).contains(&"drain"));
     let again = undoing(&[whole(&reset), whole(&plan)]).expect("a rollback of the rollback");
     assert!(
@@ -781,7 +782,7 @@ fn copies_that_a_sync_has_made_are_deleted_where_another_is_loaded() {
     let both = [HERE, THERE];
     lab.table("elsewhere", Storage::DiscCopies, &both, &[THERE], 1);
     lab.table("own", Storage::DiscCopies, &both, &[THERE], 1).local_content = true;
-    let sync = plan::make(&lab.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
+    let sync = operation::make(&lab.inputs(Operation::SyncNode(THERE.into()))).expect("a plan");
     let [operation] = undoing(&[past(&sync, Outcome::Stopped, KeptState::Missing)])
         .expect("copies")
         .try_into()
@@ -790,7 +791,7 @@ fn copies_that_a_sync_has_made_are_deleted_where_another_is_loaded() {
     let mut after = Lab::joined(&[THERE]);
     after.table("elsewhere", Storage::DiscCopies, &both, &both, 1);
     after.table("own", Storage::DiscCopies, &both, &both, 1).local_content = true;
-    let plan = plan::make(&after.inputs(operation.clone())).expect("a plan");
+    let plan = operation::make(&after.inputs(operation.clone())).expect("a plan");
     let expected = Action::DeleteCopies { tables: vec!["elsewhere".into()] };
     assert_eq!(
         plan.steps.first().map(|step| &step.action),
@@ -799,9 +800,9 @@ fn copies_that_a_sync_has_made_are_deleted_where_another_is_loaded() {
     );
     assert_eq!(plan.undo, []);
     assert_eq!(plan.kept, None);
-    let goal = plan::verify::goal(&plan, &after.snapshot()).expect_err("still here");
+    let goal = operation::goal(&plan, &after.snapshot()).expect_err("still here");
     assert!(goal.iter().any(|problem| problem.to_string().contains("no copy of elsewhere")), "{goal:?}");
-    assert_eq!(plan::verify::goal(&plan, &lab.snapshot()), Ok(()));
+    assert_eq!(operation::goal(&plan, &lab.snapshot()), Ok(()));
 
     let mut only = Lab::joined(&[THERE]);
     only.table("elsewhere", Storage::DiscCopies, &both, &[HERE], 1);
@@ -820,7 +821,7 @@ fn a_node_that_leaves_hands_over_what_only_it_has_smallest_first_to_the_fullest_
     lab.table("own", Storage::DiscCopies, &all, &[HERE], 5).local_content = true;
     let mut inputs = lab.inputs(Operation::Leave);
     inputs.options.data = Data::Empty;
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     let handed: Vec<_> = plan
         .steps
         .iter()
@@ -860,7 +861,7 @@ fn only_a_member_of_a_whole_cluster_leaves() {
 
 /// What keeps the node from leaving, or the joiner from joining.
 fn blocked_by_majority(lab: &Lab, operation: Operation) -> Option<(String, String)> {
-    let problems = plan::make(&lab.inputs(operation)).err()?;
+    let problems = operation::make(&lab.inputs(operation)).err()?;
     let found = problems.iter().find(|problem| problem.code() == "majority_blocks")?;
     Some((found.to_string(), found.fix()))
 }
@@ -929,7 +930,7 @@ fn fragments_have_their_majority_changed_by_their_base_table() {
 
 /// The problem with a read-only table, if there is one.
 fn blocked_as_read_only(inputs: &Inputs) -> Option<(String, String)> {
-    let problems = plan::make(inputs).err()?;
+    let problems = operation::make(inputs).err()?;
     let found = problems.iter().find(|problem| problem.code() == "read_only_tables")?;
     Some((found.to_string(), found.fix()))
 }
@@ -1000,16 +1001,16 @@ fn a_program_with_cluster_tools_of_its_own_is_named_and_its_tools_are_the_fix() 
         (&alone, Operation::Reset, "emqx ctl cluster leave"),
     ] {
         let mut inputs = lab.inputs(operation);
-        let problems = plan::make(&inputs).expect_err("a refusal");
+        let problems = operation::make(&inputs).expect_err("a refusal");
         let [problem] = problems.as_slice() else { panic!("{problems:?}") };
         assert_eq!(problem.code(), "own_cluster_tools");
         assert!(problem.fix().starts_with(&format!("use these: {tool};")), "{}", problem.fix());
         inputs.options.yes = true;
-        let words = explain::plan::plan(&plan::make(&inputs).expect("a plan with consent"));
+        let words = explain::plan::plan(&operation::make(&inputs).expect("a plan with consent"));
         assert!(words.contains("warning     emqx runs on"), "{words}");
     }
     let inputs = member.inputs(Operation::SyncNode(THERE.into()));
-    assert!(plan::make(&inputs).is_ok(), "a copy more is nothing that it would not know of");
+    assert!(operation::make(&inputs).is_ok(), "a copy more is nothing that it would not know of");
 }
 
 #[test]

@@ -8,8 +8,9 @@ use easy_cluster::model::catalogue::Class;
 use easy_cluster::model::request::{Lately, Operation, Options, Repair};
 use easy_cluster::model::snapshot::Copied;
 use easy_cluster::model::table::Storage;
+use easy_cluster::operation::{self, repair};
 use easy_cluster::plan::step::Action;
-use easy_cluster::plan::{self, Inputs, Plan, repair, verify};
+use easy_cluster::plan::{Inputs, Plan};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -54,7 +55,7 @@ fn told(plan: &Plan) -> (Vec<String>, Vec<&'static str>) {
 }
 
 fn planned(inputs: &Inputs) -> (Vec<String>, Vec<&'static str>) {
-    told(&plan::make(inputs).expect("a plan"))
+    told(&operation::make(inputs).expect("a plan"))
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn copies_come_before_others_go_and_are_stored_as_wanted() {
     let policy =
         format!("copies: 2\ntables:\n  passwd:\n    exclusions: {HERE}\n    storage: disc_only_copies\n");
     let inputs = inputs(&lab, &policy);
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     let expected = [
         format!("copy passwd {THIRD} disc_only_copies"),
         format!("delete passwd {THERE} 2"),
@@ -73,7 +74,7 @@ fn copies_come_before_others_go_and_are_stored_as_wanted() {
     ];
     assert_eq!(told(&plan), (expected.to_vec(), vec!["policy_ejabberd_copies"]));
     assert_eq!((plan.estimate.rows, plan.members.len()), (20, 2));
-    let problems = verify::goal(&plan, &inputs.snapshot).expect_err("nothing was done");
+    let problems = operation::goal(&plan, &inputs.snapshot).expect_err("nothing was done");
     assert_eq!(problems.len(), 3, "each of the changes is missed: {problems:?}");
 }
 
@@ -82,9 +83,9 @@ fn what_is_as_wanted_is_left_alone() {
     let mut lab = cluster();
     lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
     let inputs = inputs(&lab, "copies: all");
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     assert_eq!(told(&plan), (Vec::new(), Vec::new()));
-    assert_eq!(verify::goal(&plan, &inputs.snapshot), Ok(()));
+    assert_eq!(operation::goal(&plan, &inputs.snapshot), Ok(()));
 }
 
 #[test]
@@ -137,7 +138,7 @@ fn a_step_is_not_begun_behind_the_window_or_the_policy() {
     lab.table("archive_msg", Storage::DiscCopies, &NODES, &[HERE, THERE], 10_000_000).memory = 2_000_000_000;
     lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10);
     let policy = "max_stall: 1 s\nwindow: 23:00-01:30";
-    let plan = plan::make(&inputs(&lab, policy)).expect("a plan");
+    let plan = operation::make(&inputs(&lab, policy)).expect("a plan");
     let begins = |step: usize, minute: u16, options: &Options, policy: Option<&str>| {
         let Operation::Repair(repair) = plan.operation.clone() else { unreachable!("it is one") };
         let step = plan.steps.get(step).expect("a step").clone();
@@ -188,7 +189,7 @@ fn whether_a_copy_is_compared_before_it_goes_the_policy_says() {
     lab.table("passwd", Storage::DiscCopies, &NODES, &NODES, 10);
     let class = |said: &str| {
         let policy = format!("nodes:\n  {THIRD}: {{role: witness}}\ntables:\n  passwd: {{{said}}}\n");
-        let plan = plan::make(&inputs(&lab, &policy)).expect("a plan");
+        let plan = operation::make(&inputs(&lab, &policy)).expect("a plan");
         plan.steps.iter().find_map(|step| {
             let Action::DeleteCopyOn { class, .. } = step.action else { return None };
             Some(class)
@@ -204,7 +205,7 @@ fn a_node_that_is_down_keeps_what_it_has_and_the_others_go_on() {
     lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THIRD], 10);
     lab.kill(THIRD);
     let inputs = inputs(&lab, "copies: all");
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     assert_eq!(told(&plan), (vec![format!("copy passwd {THERE} disc_copies")], vec!["policy_waits"]));
     assert_eq!(plan.members, [THERE.into()]);
 }
@@ -215,11 +216,12 @@ fn a_plan_is_refused_when_what_has_grown_since_does_not_fit_any_more() {
     lab.table("passwd", Storage::DiscCopies, &NODES, &[HERE, THERE], 10).memory = 1_000;
     lab.table("roster", Storage::DiscCopies, &NODES, &[HERE, THERE], 10).memory = 2_000;
     let policy = format!("nodes:\n  {THIRD}: {{memory: 5000}}\n");
-    let plan = plan::make(&inputs(&lab, &policy)).expect("a plan");
+    let plan = operation::make(&inputs(&lab, &policy)).expect("a plan");
     let resized = |bytes: u64| {
         let mut snapshot = lab.snapshot();
         snapshot.tables.iter_mut().filter(|t| t.name.as_str() == "passwd").for_each(|t| t.memory = bytes);
-        plan::recheck(&plan, &snapshot, None).map_err(|problems| problems.iter().map(Problem::code).collect())
+        operation::recheck(&plan, &snapshot, None)
+            .map_err(|problems| problems.iter().map(Problem::code).collect())
     };
     assert_eq!(resized(3_000), Ok(()), "it would come last now");
     assert_eq!(resized(3_001), Err(vec!["policy_no_place"]));
@@ -232,12 +234,12 @@ fn a_plan_is_refused_when_only_another_order_has_room_now() {
     lab.table("roster", Storage::DiscCopies, &NODES, &NODES, 10).memory = 3_500;
     let policy = format!("nodes:\n  {THIRD}: {{memory: 5000}}\ntables:\n  roster: {{exclusions: {THIRD}}}\n");
     let mut inputs = inputs(&lab, &policy);
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     let changes = [format!("copy passwd {THIRD} disc_copies"), format!("delete roster {THIRD} 2")];
     assert_eq!(told(&plan).0, changes);
     inputs.snapshot.tables.iter_mut().filter(|t| t.name.as_str() == "passwd").for_each(|t| t.memory = 2_000);
     assert_eq!(planned(&inputs).0, [changes[1].clone(), changes[0].clone()]);
-    let refused = plan::recheck(&plan, &inputs.snapshot, None).expect_err("no room at first");
+    let refused = operation::recheck(&plan, &inputs.snapshot, None).expect_err("no room at first");
     assert_eq!(refused.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
 }
 
@@ -253,7 +255,7 @@ fn nothing_is_stored_otherwise_while_a_member_is_down_that_knows_the_old_type() 
 #[test]
 fn a_policy_that_is_none_is_refused() {
     let inputs = inputs(&cluster(), "copies: none of it");
-    let problems = plan::make(&inputs).expect_err("no plan");
+    let problems = operation::make(&inputs).expect_err("no plan");
     assert_eq!(problems.iter().map(Problem::code).collect::<Vec<_>>(), ["policy_bad_value"]);
 }
 
@@ -277,6 +279,6 @@ fn what_copies_took_here_decides_whether_a_table_waits() {
     assert_eq!(planned(&inputs).1, [""; 0]);
     inputs.snapshot.copied = vec![took(3_000)];
     inputs.options.yes = true;
-    let plan = plan::make(&inputs).expect("a plan");
+    let plan = operation::make(&inputs).expect("a plan");
     assert!((5_500..6_500).contains(&plan.estimate.milliseconds), "{:?}", plan.estimate);
 }

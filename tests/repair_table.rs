@@ -10,11 +10,12 @@ use easy_cluster::model::policy::Policy;
 use easy_cluster::model::request::{CopyDrift, Drift, Operation, TableRepair};
 use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::table::{AccessMode, Storage};
+use easy_cluster::operation::rollback::{Kept, Outcome, Past, takes_back};
+use easy_cluster::operation::{self, repair_table};
+use easy_cluster::plan::Plan;
 use easy_cluster::plan::diff::{Turn, scrub};
-use easy_cluster::plan::recover::{self, Direction, Interrupted};
-use easy_cluster::plan::rollback::{Kept, Outcome, Past, takes_back};
+use easy_cluster::plan::recover::{Direction, Interrupted};
 use easy_cluster::plan::step::{Action, OnFailure};
-use easy_cluster::plan::{self, Plan, repair_table};
 use easy_cluster::validate::problem::Problem;
 use support::{HERE, Lab, THERE, THIRD};
 
@@ -52,7 +53,7 @@ fn refused(lab: &Lab, table: &str, winner: &str) -> Vec<&'static str> {
 }
 
 fn planned(lab: &Lab) -> Plan {
-    plan::make(&lab.inputs(wish(drift()))).unwrap()
+    operation::make(&lab.inputs(wish(drift()))).unwrap()
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn every_holder_has_to_be_there_with_its_copy_loaded() {
 #[test]
 fn what_was_found_decides_whether_there_is_anything_to_mend() {
     let lab = lab();
-    let of = |drift: Drift| codes(&plan::make(&lab.inputs(wish(drift))).err().unwrap_or_default());
+    let of = |drift: Drift| codes(&operation::make(&lab.inputs(wish(drift))).err().unwrap_or_default());
     assert_eq!(of(drift()), [""; 0]);
     assert_eq!(of(Drift { keys: 0, ..drift() }), ["nothing_differs"]);
     assert_eq!(of(Drift { more: true, ..drift() }), ["too_many_differ"]);
@@ -134,7 +135,7 @@ fn a_table_that_grew_meanwhile_is_the_same_and_other_differences_are_not() {
     lab.grow("users", 1_000_000);
     let later = repair_table::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
     assert_ne!(*copies, later);
-    plan::recheck(&plan, &lab.snapshot(), None).unwrap();
+    operation::recheck(&plan, &lab.snapshot(), None).unwrap();
     repair_table::recheck(&plan, &drift()).unwrap();
     let other = Drift { digest: "e".into(), ..drift() };
     assert_eq!(repair_table::recheck(&plan, &other).unwrap_err().code(), "plan_changed");
@@ -156,7 +157,7 @@ fn after_a_kill_all_steps_are_run_again() {
             staged: false,
             kept: false,
         };
-        let found = recover::recovery(&interrupted);
+        let found = operation::recovery(&interrupted);
         assert_eq!((found.direction, found.offline.len(), found.online.len()), (Direction::Forward, 0, 3));
     }
 }

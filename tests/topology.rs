@@ -14,8 +14,9 @@ use easy_cluster::model::policy::{Policy, Role};
 use easy_cluster::model::request::{Operation, Repair};
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
-use easy_cluster::plan::topology::{self, Action, Topology, Waits};
-use easy_cluster::plan::{self, verify};
+use easy_cluster::operation;
+use easy_cluster::topology::{self, Action, Topology, Waits};
+
 use easy_cluster::validate::policy::{lines, parse};
 use easy_cluster::validate::problem::{Bytes, Problem};
 use proptest::prelude::*;
@@ -939,11 +940,11 @@ proptest! {
         let snapshot = large.snapshot(large.zones.len());
         let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(Repair { policy: large.text(), minute: 0, lately: Vec::new(), refused: Vec::new() }));
         inputs.snapshot = snapshot.clone();
-        let (Ok(plan), Ok(topology)) = (plan::make(&inputs), topology::make(&large.policy(), &snapshot)) else { return Ok(()) };
-        prop_assert_eq!(plan::recheck(&plan, &snapshot, None), Ok(()));
+        let (Ok(plan), Ok(topology)) = (operation::make(&inputs), topology::make(&large.policy(), &snapshot)) else { return Ok(()) };
+        prop_assert_eq!(operation::recheck(&plan, &snapshot, None), Ok(()));
         let reached = walk(&large.policy(), &snapshot, &topology);
-        prop_assert_eq!(verify::goal(&plan, &reached), Ok(()));
-        prop_assert!(plan.steps.len() <= 2 || verify::goal(&plan, &snapshot).is_err());
+        prop_assert_eq!(operation::goal(&plan, &reached), Ok(()));
+        prop_assert!(plan.steps.len() <= 2 || operation::goal(&plan, &snapshot).is_err());
     }
 
     #[test]
@@ -955,15 +956,15 @@ proptest! {
         let repair = Repair { policy: large.text(), minute: 0, lately: Vec::new(), refused: Vec::new() };
         let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(repair));
         inputs.snapshot = snapshot.clone();
-        let plan = plan::make(&inputs).unwrap();
+        let plan = operation::make(&inputs).unwrap();
         let mut now = snapshot;
         for table in &mut now.tables {
             table.memory = sizes[table.name.as_str()[1..].parse::<usize>().unwrap()];
         }
-        prop_assert_eq!(plan::recheck(&plan, &now, None), Ok(()));
+        prop_assert_eq!(operation::recheck(&plan, &now, None), Ok(()));
         let mut short = plan.clone();
         short.steps.remove(missed.index(plan.steps.len() - 1));
-        let refused = plan::recheck(&short, &now, None);
+        let refused = operation::recheck(&short, &now, None);
         prop_assert!(plan.steps.len() == 1 || refused.is_err_and(|problems| codes(&problems)[0].0 == "plan_changed"));
     }
 }

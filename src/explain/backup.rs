@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::errors::printable;
-use super::plan::counted;
+use crate::model::count::counted;
 use crate::plan::backup::{Backup, Reason};
 use crate::validate::problem::Bytes;
 

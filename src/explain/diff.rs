@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::errors::printable;
-use super::plan::counted;
+use crate::model::count::counted;
 use crate::model::name::{NodeName, TableName};
 use crate::validate::problem::{Nodes, Problem, Tables};
 

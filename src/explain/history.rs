@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::errors::printable;
-use super::plan::counted;
+use crate::model::count::counted;
 use crate::model::name::AtomName;
 use crate::plan::Plan;
 use crate::validate::problem::{Bytes, Milliseconds};

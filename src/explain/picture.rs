@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
-use super::plan::counted;
 use super::topology;
 use crate::model::catalogue::Class;
+use crate::model::count::counted;
 use crate::model::name::NodeName;
 use crate::model::table::Storage;
-use crate::plan::topology::{NodeTopology, TableTopology, Topology};
+use crate::topology::{NodeTopology, TableTopology, Topology};
 use crate::validate::problem::Bytes;
 
 const MARGIN: f64 = 16.0;

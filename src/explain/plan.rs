@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use super::errors::printable;
-use crate::model::request::{BackedUp, CopyDrift, Data, LocalRows, Operation, Way};
+use crate::model::count::counted;
+use crate::model::request::LocalRows;
 use crate::model::rows::RowDifference;
+use crate::operation;
 use crate::plan::step::{Action, Source, Step, TableCopy};
 use crate::plan::{Plan, estimate::Estimate};
 use crate::validate::problem::{Bytes, Milliseconds, Nodes};
@@ -16,7 +18,8 @@ const COPIES_IN_FULL: usize = 8;
 #[must_use]
 pub fn plan(plan: &Plan) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}", headline(plan));
+    let (headline, details) = operation::words(plan);
+    let _ = writeln!(text, "{headline}");
     let _ = writeln!(text, "  plan        {} (fingerprint {})", plan.id, plan.fingerprint.short());
     if let Some(kept) = &plan.kept {
         let (tables, rows) = (counted(kept.tables, "table"), counted(kept.rows, "row"));
@@ -26,11 +29,8 @@ pub fn plan(plan: &Plan) -> String {
             kept.directory
         );
     }
-    if let Operation::Restore(backup) = &plan.operation {
-        backup.tables.iter().for_each(|table| restored(&mut text, table));
-    }
-    if let Operation::RepairTable(repair) = &plan.operation {
-        repair.drift.copies.iter().for_each(|copy| drifted(&mut text, copy));
+    for (about, detail) in details {
+        let _ = writeln!(text, "  {about:<11} {detail}");
     }
     for row in &plan.rows {
         rows(&mut text, row, plan);
@@ -45,36 +45,6 @@ pub fn plan(plan: &Plan) -> String {
     steps(&mut text, &plan.steps);
     let _ = writeln!(text, "  estimate    {}", estimate(&plan.estimate));
     text
-}
-
-/// A line for each table that would not be what it is.
-fn restored(text: &mut String, table: &BackedUp) {
-    let (name, rows) = (&table.name, counted(table.rows, "row"));
-    match &table.changes {
-        None => {
-            let _ = writeln!(text, "  comes back  {name} with {rows}");
-        }
-        Some(changes) if changes.only_here + changes.only_in_backup + changes.different > 0 => {
-            let _ = writeln!(
-                text,
-                "  changes     {name}: {rows} instead of {}; {} only here, {} only in the backup, {} different",
-                changes.here, changes.only_here, changes.only_in_backup, changes.different
-            );
-        }
-        Some(_same) => {}
-    }
-}
-
-/// A line for each copy that is not what the winner's is.
-fn drifted(text: &mut String, copy: &CopyDrift) {
-    let _ = writeln!(
-        text,
-        "  differs     {}: {} different, {} missing there, {} only there",
-        copy.node,
-        counted(copy.different, "key"),
-        copy.missing,
-        copy.foreign
-    );
 }
 
 fn rows(text: &mut String, row: &RowDifference, plan: &Plan) {
@@ -105,58 +75,6 @@ fn rows(text: &mut String, row: &RowDifference, plan: &Plan) {
         };
         let rows = counted(row.different, "row");
         let _ = writeln!(text, "  differs     {rows} of {table} {verb} from the cluster's: {fate}");
-    }
-}
-
-fn headline(plan: &Plan) -> String {
-    let members = Nodes(plan.members.clone());
-    match &plan.operation {
-        Operation::Join(_) => format!("join: {} becomes a slave in the cluster of {members}", plan.node),
-        Operation::JoinAsMaster(_) => {
-            format!("join_as_master: {} becomes a full replica of the cluster of {members}", plan.node)
-        }
-        Operation::SyncNode(_) => {
-            format!("sync_node: {} gets the copies that it lacks of the tables of {members}", plan.node)
-        }
-        Operation::Forget(node) => {
-            let all = [node].into_iter().chain(&plan.options.also).cloned().collect();
-            let members = plan.members.iter().chain([&plan.node]).cloned().collect();
-            format!("forget: {} forget {}", Nodes(members), Nodes(all))
-        }
-        Operation::ForceBoot(_) => {
-            format!("force_boot: {} goes on with what it has, without the nodes that it waits for", plan.node)
-        }
-        Operation::RepairTable(repair) => {
-            let keys = counted(repair.drift.keys, "key");
-            format!("repair_table: all copies of {} get what {} has of {keys}", repair.table, repair.winner)
-        }
-        Operation::Repair(_) => {
-            let members = plan.members.iter().chain([&plan.node]).cloned().collect();
-            format!("repair: {} get what the policy wants", Nodes(members))
-        }
-        Operation::Restore(backup) => format!(
-            "restore: {} goes on alone with the backup of {} that {} made at {}",
-            plan.node, backup.path, backup.node, backup.at
-        ),
-        Operation::Rename(rename) => {
-            format!("rename: the database of {} becomes that of {}", rename.from, rename.to)
-        }
-        Operation::Reset => format!("reset: {} goes on alone with an empty database", plan.node),
-        Operation::Leave => {
-            let with = match plan.options.data {
-                Data::Keep => "a copy of the cluster's data",
-                Data::Empty => "an empty database",
-            };
-            format!("leave: {} leaves the cluster of {members} and goes on alone with {with}", plan.node)
-        }
-        Operation::Rollback(rollback) => match &rollback.way {
-            Way::Kept { .. } => {
-                format!("rollback: {} returns to the database that {} has kept", plan.node, rollback.id)
-            }
-            Way::Copies { .. } => {
-                format!("rollback: {} deletes the copies that {} has made", plan.node, rollback.id)
-            }
-        },
     }
 }
 
@@ -346,8 +264,4 @@ fn size(copies: &[TableCopy]) -> String {
         0 => "empty".into(),
         rows => format!("{}, {}", counted(rows, "row"), Bytes(sum(|copy| copy.bytes))),
     }
-}
-
-pub(super) fn counted(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::counted;
+use crate::model::count::counted;
 use crate::model::name::{NodeName, TableName};
 use crate::model::snapshot::{Running, Snapshot};
 use crate::validate::problem::{Nodes, Problem};

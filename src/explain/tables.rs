@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::errors::problems;
-use super::plan::counted;
 use crate::model::catalogue::Class;
+use crate::model::count::counted;
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::Policy;
 use crate::model::snapshot::Snapshot;
 use crate::model::table::{Storage, TableType};
-use crate::plan::topology::{self, TableTopology, Topology};
+use crate::topology::{self, TableTopology, Topology};
 use crate::validate::problem::{Bytes, Problem};
 use crate::validate::view::View;
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::errors::{printable, problems};
-use super::plan::counted;
+use crate::model::count::counted;
 use crate::model::policy::Role;
-use crate::plan::topology::{Action, NodeTopology, Quality, Step, Topology, Waits};
+use crate::topology::{Action, NodeTopology, Quality, Step, Topology, Waits};
 use crate::validate::problem::{Bytes, Milliseconds};
 
 /// Who holds how much, what is done in which order, how good that is, and what should be known before.

@@ -1,6 +1,7 @@
 //! What a cluster is: names, tables, what every member says, and what an operator asks for.
 
 pub mod catalogue;
+pub mod count;
 pub mod machine;
 pub mod name;
 pub mod owners;

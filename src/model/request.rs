@@ -130,7 +130,7 @@ pub struct AwaitedNode {
     pub outlived_here: bool,
 }
 
-/// What takes an operation back, as [`crate::plan::rollback::takes_back`] finds it.
+/// What takes an operation back, as [`crate::operation::rollback::takes_back`] finds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollback {
     /// The operation that is taken back.
@@ -221,53 +221,6 @@ pub struct Changes {
 }
 
 impl Operation {
-    /// The other node that the operation is about; `None` when it is about this node and its own cluster.
-    #[must_use]
-    pub fn target(&self) -> Option<&NodeName> {
-        match self {
-            Self::Join(node) | Self::JoinAsMaster(node) | Self::SyncNode(node) => Some(node),
-            Self::Reset
-            | Self::Forget(_)
-            | Self::Leave
-            | Self::Rollback(_)
-            | Self::Restore(_)
-            | Self::Rename(_)
-            | Self::ForceBoot(_)
-            | Self::Repair(_)
-            | Self::RepairTable(_) => None,
-        }
-    }
-
-    /// Whether this node has another database afterwards, and the old one is kept.
-    #[must_use]
-    pub fn replaces_database(&self) -> bool {
-        match self {
-            Self::Join(_) | Self::JoinAsMaster(_) | Self::Restore(_) | Self::Rename(_) => true,
-            Self::SyncNode(_)
-            | Self::Forget(_)
-            | Self::ForceBoot(_)
-            | Self::Repair(_)
-            | Self::RepairTable(_) => false,
-            Self::Reset | Self::Leave | Self::Rollback(_) => self.ends_alone(),
-        }
-    }
-
-    /// Whether this node belongs to no cluster of several afterwards.
-    #[must_use]
-    pub fn ends_alone(&self) -> bool {
-        match self {
-            Self::Reset | Self::Leave | Self::Restore(_) | Self::Rename(_) => true,
-            Self::Rollback(rollback) => matches!(rollback.way, Way::Kept { .. }),
-            Self::Join(_)
-            | Self::JoinAsMaster(_)
-            | Self::SyncNode(_)
-            | Self::Forget(_)
-            | Self::ForceBoot(_)
-            | Self::Repair(_)
-            | Self::RepairTable(_) => false,
-        }
-    }
-
     /// The name of the function that asks for it.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -15,7 +15,7 @@ const SHARED_MS: u64 = 200;
 /// The steps that bring `wanted` here, small tables first. Tables in dets share no step with others: in one transaction, Mnesia's
 /// receiver of a table in memory leaves its cache of events behind, which the next one in dets stumbles over
 /// (`mnesia_loader:subscr_postprocess/2`).
-pub(super) fn actions(wanted: &[WantedCopy<'_>]) -> Vec<Action> {
+pub(crate) fn actions(wanted: &[WantedCopy<'_>]) -> Vec<Action> {
     let (small, large): (Vec<_>, Vec<_>) =
         wanted.iter().map(copy).partition(|copy| transfer(copy) <= SMALL_MS);
     let (in_dets, in_memory): (Vec<_>, Vec<_>) =
@@ -62,14 +62,14 @@ fn action(mut copies: Vec<TableCopy>) -> Action {
 
 /// What a plan does, without what changes all the time: sizes, times, and with them which tables share a step.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     steps: Vec<Step>,
     copies: Vec<(TableName, Storage)>,
     undo: Vec<(usize, Action)>,
 }
 
 impl Shape {
-    pub(super) fn of(steps: &[Step], undo: &[UndoStep]) -> Self {
+    pub(crate) fn of(steps: &[Step], undo: &[UndoStep]) -> Self {
         let others = || steps.iter().filter(|step| step.action.copies().is_empty());
         let before = |number: u32| others().filter(|step| step.number < number).count();
         let mut copies: Vec<_> = steps

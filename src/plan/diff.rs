@@ -96,7 +96,7 @@ fn not_compared(view: &View<'_>, node: NodeName, tables: Vec<TableName>) -> Prob
 }
 
 /// How the copies of a table on these nodes are compared.
-pub(super) fn comparison(table: &Table, nodes: Vec<NodeName>) -> Comparison {
+pub(crate) fn comparison(table: &Table, nodes: Vec<NodeName>) -> Comparison {
     sized(table.name.clone(), table.size, table.memory, nodes)
 }
 

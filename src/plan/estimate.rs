@@ -34,10 +34,10 @@ const BYTES_PER_MS: u64 = 75_000;
 /// dets writes each row to its file: 50,000 rows took 0.15 to 1.0 s.
 const DETS_ROWS_PER_MS: u64 = 70;
 /// Rows to an archive, and from it to a cluster that has most of them already.
-pub(super) const ARCHIVED_ROWS_PER_MS: u64 = 250;
-pub(super) const MERGED_ROWS_PER_MS: u64 = 60;
+pub(crate) const ARCHIVED_ROWS_PER_MS: u64 = 250;
+pub(crate) const MERGED_ROWS_PER_MS: u64 = 60;
 /// A backup is read twice, written once, loaded and compared.
-pub(super) const BUILT_ROWS_PER_MS: u64 = 40;
+pub(crate) const BUILT_ROWS_PER_MS: u64 = 40;
 /// Transactions waited 3.7 s of a copy of 4.4 s.
 const STALL_PERCENT: u64 = 85;
 
@@ -110,7 +110,7 @@ pub fn copies<'a>(copies: impl IntoIterator<Item = &'a TableCopy>) -> u64 {
 }
 
 /// How long the rows of a table take, milliseconds.
-pub(super) fn transfer(storage: Storage, rows: u64, bytes: u64) -> u64 {
+pub(crate) fn transfer(storage: Storage, rows: u64, bytes: u64) -> u64 {
     let rows_per_ms = match storage {
         Storage::RamCopies | Storage::DiscCopies => ROWS_PER_MS,
         Storage::DiscOnlyCopies => DETS_ROWS_PER_MS,

@@ -2,33 +2,26 @@
 
 use super::problem::Problem;
 use super::view::View;
-use crate::model::name::AtomName;
-use crate::model::owners;
-use crate::model::request::{Operation, Rollback, Way};
+use crate::model::name::{AtomName, NodeName};
+use crate::model::owners::{self, Owner};
 
-/// The program whose own tools are to be used for an operation that changes the cluster, or the database, of this node.
+/// The program whose own tools are to be used for a join of this node to the cluster of `contact`.
 #[must_use]
-pub fn warning(view: &View<'_>, operation: &Operation) -> Option<Problem> {
+pub fn of_join(view: &View<'_>, contact: &NodeName) -> Option<Problem> {
+    warning(view, |owner| owner.join.replace("NODE", contact.as_str()))
+}
+
+/// The program whose own tools are to be used where this node shall go on with another database.
+#[must_use]
+pub fn of_leaver(view: &View<'_>) -> Option<Problem> {
+    warning(view, |owner| owner.leave.replace("NODE", view.here().as_str()))
+}
+
+fn warning(view: &View<'_>, tool: impl Fn(&Owner) -> String) -> Option<Problem> {
     let owner = owners::owner(&view.here_facts().running_applications)?;
-    let tool = match operation {
-        Operation::Join(node) | Operation::JoinAsMaster(node) => owner.join.replace("NODE", node.as_str()),
-        Operation::Reset
-        | Operation::Leave
-        | Operation::Restore(_)
-        | Operation::Rollback(Rollback { way: Way::Kept { .. }, .. }) => {
-            owner.leave.replace("NODE", view.here().as_str())
-        }
-        Operation::SyncNode(_)
-        | Operation::Forget(_)
-        | Operation::Rename(_)
-        | Operation::ForceBoot(_)
-        | Operation::Repair(_)
-        | Operation::RepairTable(_)
-        | Operation::Rollback(Rollback { way: Way::Copies { .. }, .. }) => return None,
-    };
     Some(Problem::OwnClusterTools {
         application: AtomName::from(owner.application),
         here: view.here().clone(),
-        tool,
+        tool: tool(owner),
     })
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use easy_cluster::explain::tables::{self, Matrix};
 use easy_cluster::explain::{errors, picture, topology as words};
 use easy_cluster::model::snapshot::Snapshot;
-use easy_cluster::plan::topology::{self, Topology};
+use easy_cluster::topology::{self, Topology};
 use easy_cluster::validate::policy;
 use easy_cluster::validate::problem::Problem;
 use easy_cluster_wire::{MAX_SIZE, from_bytes};

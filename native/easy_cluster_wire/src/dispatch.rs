@@ -16,16 +16,16 @@ use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{Drift, ForceBoot, Operation, Options};
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
+use easy_cluster::operation::{self, rename, repair, repair_table, rollback};
 use easy_cluster::plan::backup::{self, Backup, Folder};
 use easy_cluster::plan::diff::{self, Chosen, Comparison, Leaving, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
-use easy_cluster::plan::recover::{self, Interrupted, Recovery};
+use easy_cluster::plan::recover::{Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
-use easy_cluster::plan::topology::{self, Topology};
-use easy_cluster::plan::{self, Inputs, Plan};
-use easy_cluster::plan::{rename, repair, repair_table, rollback};
+use easy_cluster::plan::{Inputs, Plan};
 use easy_cluster::probe::machine::{self, Places};
 use easy_cluster::probe::{self, ProbeRequest};
+use easy_cluster::topology::{self, Topology};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, beside, node_name, operating, options, policy, reach};
@@ -282,25 +282,25 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Reaches { reaches, problems, texts }
         }
         Request::RowsToCompare { operation, snapshot } => {
-            let tables = plan::rows_to_compare(&operation, &snapshot);
+            let tables = operation::rows_to_compare(&operation, &snapshot);
             Answer::Tables(tables.map_err(|problems| operating::explained(&snapshot, problems))?)
         }
         Request::Plan(inputs) => {
-            let plan = plan::make(&inputs);
+            let plan = operation::make(&inputs);
             Answer::Plan(Box::new(plan.map_err(|problems| operating::explained(&inputs.snapshot, problems))?))
         }
         Request::Recheck { plan, snapshot, rows, history, drift } => {
             history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
             drift.map_or(Ok(()), |drift| repair_table::recheck(&plan, &drift)).map_err(one)?;
-            plan::recheck(&plan, &snapshot, rows.as_deref())?;
+            operation::recheck(&plan, &snapshot, rows.as_deref())?;
             Answer::Nothing {}
         }
         Request::Verify { plan, snapshot } => {
-            plan::verify::goal(&plan, &snapshot)?;
+            operation::goal(&plan, &snapshot)?;
             Answer::Nothing {}
         }
         Request::TakesBack { history } => Answer::Operations(rollback::takes_back(&history)?),
-        Request::Recover(interrupted) => Answer::Recovery(recover::recovery(&interrupted)),
+        Request::Recover(interrupted) => Answer::Recovery(operation::recovery(&interrupted)),
         Request::Salvage(marks) => Answer::Salvage(marks::salvage(&marks).map_err(one)?),
         Request::DropKept(drop) => {
             beside::drop_kept(&drop).map_err(one)?;

@@ -15,10 +15,10 @@ use easy_cluster::model::snapshot::{
 };
 use easy_cluster::model::store::Reason;
 use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
+use easy_cluster::plan::LostTable;
 use easy_cluster::plan::diff::Comparison;
 use easy_cluster::plan::estimate::Estimate;
 use easy_cluster::plan::fingerprint::Fingerprint;
-use easy_cluster::plan::forget::LostTable;
 use easy_cluster::plan::step::{Action, OnFailure, Source, Step, TableCopy, UndoStep};
 use easy_cluster::plan::{Inputs, Kept, Plan};
 use easy_cluster::validate::problem::{Bytes, Milliseconds, Nodes, Problem};

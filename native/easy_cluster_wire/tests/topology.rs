@@ -5,7 +5,7 @@
 use easy_cluster::explain::tables::Matrix;
 use easy_cluster::model::policy::{Copies, Policy};
 use easy_cluster::model::snapshot::Snapshot;
-use easy_cluster::plan::topology::{Action, Topology};
+use easy_cluster::topology::{Action, Topology};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
 use serde::de::DeserializeOwned;

@@ -16,19 +16,20 @@ use std::cmp::Reverse;
 
 use serde::{Deserialize, Serialize};
 
-use super::{STALL_TO_TELL, estimate};
 use crate::model::catalogue::Class;
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{Policy, Role};
 use crate::model::snapshot::Snapshot;
 use crate::model::table::Storage;
+use crate::plan::draft::STALL_TO_TELL;
+use crate::plan::estimate;
 use crate::validate::membership;
 use crate::validate::problem::{Bytes, Lines, Nodes, Problem, Tables};
 use crate::validate::view::View;
 use case::{Case, Place, Room};
 use order::{Change, NoWay, What};
 use place::Placement;
-pub(super) use wishes::WAITS;
+pub(crate) use wishes::WAITS;
 use wishes::Wishes;
 
 /// Where everything is, where it shall be, and how it gets there.

@@ -1,24 +1,52 @@
 //! Another database for this node, on which it goes on alone: built beside the old one, switched to by one rename, as a join is.
 
-use super::step::{Action, OnFailure, Source, Step, UndoStep};
-use super::{archive, numbered};
 use crate::model::name::{AtomName, NodeName, TableName};
 use crate::model::table::{Storage, Table};
+use crate::plan::draft::{Draft, members, numbered};
+use crate::plan::step::{Action, OnFailure, Source, Step, UndoStep};
+use crate::plan::{Inputs, archive};
 use crate::validate::handover::{self, Handed};
+use crate::validate::owned;
+use crate::validate::problem::Problem;
 use crate::validate::view::View;
 
 /// What distinguishes the operations that end like this.
 pub(super) struct Alone<'a> {
-    /// Those that list this node.
-    pub members: &'a [NodeName],
     /// What the new database is made from.
     pub source: Source,
     /// The tables that a backup is made of first, where the source is one.
-    pub backed_up: &'a [&'a Table],
+    pub backed_up: Vec<&'a Table>,
     /// Tables in memory that another operation has archived, whose rows come back.
     pub archived: Option<Action>,
     /// Tables in memory that the source has rows of.
     pub filled: Vec<TableName>,
+}
+
+impl Alone<'_> {
+    /// A database made from a source, and nothing else in particular.
+    pub(super) fn with(source: Source) -> Self {
+        Self { source, backed_up: Vec::new(), archived: None, filled: Vec::new() }
+    }
+}
+
+/// The draft of an operation that keeps this node's database and goes on alone with another one, unless there are `problems` with so
+/// many bytes of archived rows.
+pub(super) fn keeping<'a>(
+    view: &View<'a>,
+    inputs: &Inputs,
+    problems: impl Fn(u64) -> Vec<Problem>,
+    alone: Alone<'_>,
+) -> Result<Draft<'a>, Vec<Problem>> {
+    let problems = problems(archive::bytes(view, &[], &inputs.options));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let members = members(view, view.here());
+    let (steps, undo) = steps(view, &members, &alone);
+    let mut draft = Draft::new(view.here(), members, steps, undo);
+    draft.keeps = true;
+    draft.warnings.extend(owned::of_leaver(view));
+    Ok(draft)
 }
 
 /// The steps to a database made from a source and the way back.
@@ -26,11 +54,11 @@ pub(super) struct Alone<'a> {
 /// The database is built and proven before anything is stopped. Until the members are told to forget this node, the way back is
 /// open: this node is still a member. Afterwards there is only the way forward, and what fails is tried again: nobody may be left with
 /// half of it. When all is done and clients are served, the check can only report.
-pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoStep>) {
-    let Alone { members, backed_up, archived, filled, .. } = alone;
+fn steps(view: &View<'_>, members: &[NodeName], alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoStep>) {
+    let Alone { backed_up, archived, filled, .. } = alone;
     let applications = &view.here_facts().applications;
     let in_memory = in_memory(view, members);
-    let before = before(view, alone);
+    let before = before(view, members, alone);
     let stop = |application: &AtomName| Action::StopApplication { application: application.clone() };
     let start = |application: &AtomName| Action::StartApplication { application: application.clone() };
     let switch = [
@@ -69,8 +97,8 @@ pub(super) fn steps(view: &View<'_>, alone: &Alone<'_>) -> (Vec<Step>, Vec<UndoS
 }
 
 /// What is done while everything runs: what only this node has goes to the members, the new database is built, clients go.
-fn before(view: &View<'_>, alone: &Alone<'_>) -> Vec<Action> {
-    let Alone { members, source, backed_up, .. } = alone;
+fn before(view: &View<'_>, members: &[NodeName], alone: &Alone<'_>) -> Vec<Action> {
+    let Alone { source, backed_up, .. } = alone;
     let mut actions = Vec::new();
     if !members.is_empty() {
         actions.push(Action::Connect { nodes: members.to_vec() });

@@ -3,16 +3,45 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::Estimate;
-use super::fingerprint::Fingerprint;
-use super::step::{Action, OnFailure, Source, UndoStep};
-use super::{Kept, Plan, numbered, total};
+use super::rollback::Past;
+use super::{Becomes, Room};
 use crate::model::name::NodeName;
-use crate::model::request::{Operation, Options, Rename};
+use crate::model::request::{Operation, Options, Rename, Way};
 use crate::model::snapshot::Obstacle;
+use crate::plan::draft::{numbered, total};
+use crate::plan::fingerprint::Fingerprint;
+use crate::plan::step::{Action, OnFailure, Source, UndoStep};
+use crate::plan::{Inputs, Kept, Plan};
 use crate::validate::durability;
 use crate::validate::node_name;
 use crate::validate::problem::{Bytes, Nodes, Problem};
+use crate::validate::view::View;
+
+/// A stopped node's database gets another owner.
+pub(super) struct Renaming<'a> {
+    /// The names.
+    pub rename: &'a Rename,
+}
+
+impl Room for Renaming<'_> {
+    fn becomes(&self) -> Becomes {
+        Becomes::Alone
+    }
+
+    /// [`make`] does, from a directory instead of a snapshot.
+    fn plan(&self, _view: &View<'_>, _inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+        Err(vec![Problem::BadRequest { reason: "a rename has no snapshot".into() }])
+    }
+
+    fn way_back(&self, _past: &Past, _plan: &Plan) -> Result<Way, Problem> {
+        let reason = "what is kept has the former name; to take it back, rename it again".into();
+        Err(Problem::NothingToRollBack { reason })
+    }
+
+    fn headline(&self, _plan: &Plan) -> String {
+        format!("rename: the database of {} becomes that of {}", self.rename.from, self.rename.to)
+    }
+}
 
 /// What was asked for, and what the directory says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +111,7 @@ pub fn make(wish: &Wish) -> Result<Plan, Vec<Problem>> {
             Some(UndoStep { since: step.number, action })
         })
         .collect();
-    let estimate: Estimate = total(&steps);
+    let estimate = total(&steps);
     Ok(Plan {
         kept: Some(Kept {
             directory: format!("{}/easy_cluster/kept/{id}", wish.directory),

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::super::estimate::Learned;
 use super::case::{Case, NodeCase, Place, Room, TableCase, most_common};
 use crate::model::catalogue::{Class, FENCE};
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Copies, NodeWish, Policy, Role, TableWish};
 use crate::model::snapshot::{Facts, Running};
 use crate::model::table::{AccessMode, Storage, Table, TableType};
+use crate::plan::estimate::Learned;
 use crate::validate::capacity::{DETS_LIMIT, DETS_MARGIN};
 use crate::validate::problem::{Bytes, Lines, Nodes, Problem, Tables};
 use crate::validate::view::View;
@@ -42,7 +42,7 @@ pub(super) struct Wishes<'a> {
 }
 
 /// The line of a table that is left alone as it has to wait, and not because the policy says so.
-pub(in crate::plan) const WAITS: u32 = 0;
+pub(crate) const WAITS: u32 = 0;
 
 /// Tables that want too many copies: how many, from whom, and where that is said.
 type TooFew = BTreeMap<(Lines2, u32, Vec<usize>), Vec<TableName>>;

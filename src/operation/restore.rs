@@ -2,16 +2,74 @@
 
 use std::collections::HashMap;
 
+use super::alone::{Alone, keeping};
+use super::rollback::{self, Past};
+use super::{Becomes, Room};
 use crate::model::catalogue::{self, Class};
-use crate::model::name::TableName;
-use crate::model::request::{BackedUp, Backup, Operation};
+use crate::model::count::counted;
+use crate::model::name::{AtomName, TableName};
+use crate::model::request::{BackedUp, Backup, Way};
 use crate::model::table::{Storage, Table, TableType};
+use crate::plan::step::Source;
+use crate::plan::{Inputs, Plan};
 use crate::validate::operation;
 use crate::validate::problem::{Bytes, Problem};
 use crate::validate::view::View;
 
+/// This node goes on alone with what a backup holds.
+pub(super) struct Restore<'a> {
+    /// The backup.
+    pub backup: &'a Backup,
+}
+
+impl Room for Restore<'_> {
+    fn becomes(&self) -> Becomes {
+        Becomes::Alone
+    }
+
+    fn rows_to_compare(&self, view: &View<'_>) -> Result<Vec<TableName>, Vec<Problem>> {
+        Ok(comparable(view, self.backup))
+    }
+
+    fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+        let problems = |archived| problems(view, self.backup, archived);
+        let source = Source::Backup { path: self.backup.path.clone() };
+        let alone = Alone { filled: in_memory(self.backup), ..Alone::with(source) };
+        let mut draft = keeping(view, inputs, problems, alone)?;
+        draft.warnings.extend(warnings(view, self.backup));
+        draft.plan(view, inputs)
+    }
+
+    fn way_back(&self, past: &Past, plan: &Plan) -> Result<Way, Problem> {
+        rollback::kept(past, plan)
+    }
+
+    fn headline(&self, plan: &Plan) -> String {
+        let Backup { path, node, at, .. } = self.backup;
+        format!("restore: {} goes on alone with the backup of {path} that {node} made at {at}", plan.node)
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        self.backup.tables.iter().filter_map(restored).collect()
+    }
+}
+
+/// A table that would not be what it is.
+fn restored(table: &BackedUp) -> Option<(&'static str, String)> {
+    let (name, rows) = (&table.name, counted(table.rows, "row"));
+    let Some(changes) = &table.changes else { return Some(("comes back", format!("{name} with {rows}"))) };
+    let differs = changes.only_here + changes.only_in_backup + changes.different > 0;
+    differs.then(|| {
+        let text = format!(
+            "{name}: {rows} instead of {}; {} only here, {} only in the backup, {} different",
+            changes.here, changes.only_here, changes.only_in_backup, changes.different
+        );
+        ("changes", text)
+    })
+}
+
 /// The tables whose rows can be compared: those that there are in the same layout.
-pub(super) fn comparable(view: &View<'_>, backup: &Backup) -> Vec<TableName> {
+fn comparable(view: &View<'_>, backup: &Backup) -> Vec<TableName> {
     let here = tables_here(view);
     let same = |table: &&BackedUp| {
         here.get(&table.name).is_some_and(|here| {
@@ -25,8 +83,7 @@ pub(super) fn comparable(view: &View<'_>, backup: &Backup) -> Vec<TableName> {
 }
 
 /// The tables that the backup brings back into memory.
-pub(super) fn in_memory(operation: &Operation) -> Vec<TableName> {
-    let Operation::Restore(backup) = operation else { return Vec::new() };
+fn in_memory(backup: &Backup) -> Vec<TableName> {
     let in_memory = backup.tables.iter().filter(|table| table.storage == Storage::RamCopies);
     in_memory.map(|table| table.name.clone()).collect()
 }
@@ -36,7 +93,7 @@ fn tables_here<'a>(view: &View<'a>) -> HashMap<&'a TableName, &'a Table> {
 }
 
 /// What forbids it: the node is a member, or the backup does not fit beside the old database and `archived` bytes of rows.
-pub(super) fn problems(view: &View<'_>, backup: &Backup, archived: u64) -> Vec<Problem> {
+fn problems(view: &View<'_>, backup: &Backup, archived: u64) -> Vec<Problem> {
     let sum = |wanted: fn(&BackedUp) -> bool| {
         backup
             .tables
@@ -61,7 +118,7 @@ pub(super) fn problems(view: &View<'_>, backup: &Backup, archived: u64) -> Vec<P
 }
 
 /// Tables that will be gone, and those that come back in another layout.
-pub(super) fn warnings(view: &View<'_>, backup: &Backup) -> Vec<Problem> {
+fn warnings(view: &View<'_>, backup: &Backup) -> Vec<Problem> {
     let backed_up: HashMap<_, _> = backup.tables.iter().map(|table| (&table.name, table)).collect();
     let mut found = Vec::new();
     for table in view.tables_of(view.here()) {
@@ -82,9 +139,8 @@ fn vanishing(table: &Table, backup: &Backup) -> Option<Problem> {
 }
 
 fn differences(here: &Table, backup: &BackedUp) -> Vec<Problem> {
-    let names = |attributes: &[crate::model::name::AtomName]| {
-        attributes.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
-    };
+    let names =
+        |attributes: &[AtomName]| attributes.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let items = [
         ("attributes", names(&here.attributes), names(&backup.attributes)),
         ("type", kind(here.table_type).to_owned(), kind(backup.table_type).to_owned()),

@@ -2,55 +2,123 @@
 //!
 //! Each change is good in itself, so nothing is taken back: what is left of a plan that was cut short is planned anew.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::step::{self, Action};
-use super::topology::{self, Step, Topology, Waits, Wanted};
-use super::{Inputs, Plan, fingerprint, in_place, refused, running};
+use super::rollback::Past;
+use super::{Becomes, Room};
 use crate::model::catalogue::Class;
 use crate::model::name::{NodeName, TableName};
 use crate::model::policy::{At, Policy, Window};
-use crate::model::request::{Lately, Options, Repair};
+use crate::model::request::{Lately, Options, Repair, Way};
 use crate::model::snapshot::Snapshot;
-use crate::validate::problem::{Milliseconds, Problem, Tables};
+use crate::plan::draft::{in_place, running};
+use crate::plan::goal::{failed, stored_as};
+use crate::plan::recover::{Direction, Interrupted, Lock, Recovery};
+use crate::plan::step::{self, Action};
+use crate::plan::{Inputs, Plan, fingerprint};
+use crate::topology::{self, Step, Topology, Waits, Wanted};
+use crate::validate::problem::{Milliseconds, Nodes, Problem, Tables};
 use crate::validate::view::View;
 use crate::validate::{forget, policy};
 
 /// So often a change is made again within an hour, before it is left to whoever undoes it.
 const TIMES: usize = 3;
 
-/// Makes the plan.
-///
-/// # Errors
-/// What is wrong with the policy, and everything that makes it impossible.
-pub(super) fn make(view: &View<'_>, repair: &Repair, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
-    let (_, topology, left) = feasible(repair, &inputs.options, &inputs.snapshot)?;
-    let mut warnings = topology.warnings.clone();
-    warnings.extend(left);
-    let fence = needs_fence(view).then_some(Action::EnsureFence);
-    let actions = actions(&topology).into_iter().chain(fence).chain([Action::Verify]);
-    Ok(in_place(view, inputs, actions, warnings))
+/// The members bring their copies to what a policy wants.
+pub(super) struct ByPolicy<'a> {
+    /// The policy, and what decides beside the cluster.
+    pub repair: &'a Repair,
 }
 
-/// Whether a plan still fits: its changes need not be those that a new one would have, as that one could choose otherwise with what was
-/// written since.
-///
-/// # Errors
-/// What forbids it now, or [`Problem::PlanChanged`].
-pub(super) fn recheck(plan: &Plan, repair: &Repair, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
-    let view = View::new(snapshot).map_err(|problem| vec![problem])?;
-    let (policy, topology, _) = feasible(repair, &plan.options, snapshot)?;
-    let changes: Vec<Wanted<'_>> = plan.steps.iter().filter_map(|step| wanted(&step.action)).collect();
-    let leads = || {
-        let fences = plan.steps.iter().any(|step| step.action == Action::EnsureFence);
-        let now = actions(&topology);
-        let same = now.iter().filter_map(wanted).eq(changes.iter().copied());
-        fences == needs_fence(&view) && (same || topology::leads(&policy, &view, &changes))
+impl Room for ByPolicy<'_> {
+    fn becomes(&self) -> Becomes {
+        Becomes::TheSame
+    }
+
+    fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+        let (_, topology, left) = feasible(self.repair, &inputs.options, &inputs.snapshot)?;
+        let mut warnings = topology.warnings.clone();
+        warnings.extend(left);
+        let fence = needs_fence(view).then_some(Action::EnsureFence);
+        let actions = actions(&topology).into_iter().chain(fence).chain([Action::Verify]);
+        Ok(in_place(view, inputs, actions, warnings))
+    }
+
+    /// Its changes need not be those that a new plan would have, as that one could choose otherwise with what was written since.
+    fn still_fits(&self, plan: &Plan, view: &View<'_>, inputs: &Inputs) -> Result<(), Vec<Problem>> {
+        let (policy, topology, _) = feasible(self.repair, &plan.options, &inputs.snapshot)?;
+        let changes: Vec<Wanted<'_>> = plan.steps.iter().filter_map(|step| wanted(&step.action)).collect();
+        let leads = || {
+            let fences = plan.steps.iter().any(|step| step.action == Action::EnsureFence);
+            let now = actions(&topology);
+            let same = now.iter().filter_map(wanted).eq(changes.iter().copied());
+            fences == needs_fence(view) && (same || topology::leads(&policy, view, &changes))
+        };
+        let changed = plan.fingerprint.changed(&fingerprint::of(view, view.here()));
+        plan.unless(changed.or_else(|| (!leads()).then(|| "what has to be done".to_owned())))
+    }
+
+    fn goal(&self, view: &View<'_>, plan: &Plan) -> Vec<Problem> {
+        last_changes(plan).filter_map(|action| of_changed(view, action)).collect()
+    }
+
+    /// Its policy is that of another day, and each of its changes is good in itself: it does not go on.
+    fn recovery(&self, _interrupted: &Interrupted) -> Recovery {
+        Recovery {
+            direction: Direction::Nowhere,
+            offline: Vec::new(),
+            online: Vec::new(),
+            lock: Lock::IfFree,
+        }
+    }
+
+    fn way_back(&self, _past: &Past, _plan: &Plan) -> Result<Way, Problem> {
+        let reason = "a repair has brought copies to where the policy wants them; change the policy".into();
+        Err(Problem::NothingToRollBack { reason })
+    }
+
+    fn headline(&self, plan: &Plan) -> String {
+        let members = plan.members.iter().chain([&plan.node]).cloned().collect();
+        format!("repair: {} get what the policy wants", Nodes(members))
+    }
+}
+
+/// The last change of each copy: what is stored otherwise was deleted first, and what had to go aside is gone again.
+fn last_changes(plan: &Plan) -> impl Iterator<Item = &Action> {
+    let mut seen = HashSet::new();
+    let changes = plan.steps.iter().rev().filter_map(|step| Some((&step.action, copy_of(&step.action)?)));
+    let last: Vec<&Action> =
+        changes.filter(|(_, copy)| seen.insert(*copy)).map(|(action, _)| action).collect();
+    last.into_iter().rev()
+}
+
+fn copy_of(action: &Action) -> Option<(&TableName, &NodeName)> {
+    let (Action::CopyTableTo { table, node, .. } | Action::DeleteCopyOn { table, node, .. }) = action else {
+        return None;
     };
-    let changed = plan.fingerprint.changed(&fingerprint::of(&view, view.here()));
-    refused(plan, changed.or_else(|| (!leads()).then(|| "what has to be done".to_owned())))
+    Some((table, node))
+}
+
+/// What a step has changed is so in this node's view, which is that of all who run. A table that was deleted meanwhile is no concern of it.
+fn of_changed(view: &View<'_>, action: &Action) -> Option<Problem> {
+    let find = |name: &TableName| view.tables_of(view.here()).find(|table| table.name == *name);
+    if let Action::DeleteCopyOn { table, node, .. } = action {
+        let holders = view.holders(find(table)?).0;
+        return holders
+            .contains(node)
+            .then(|| failed(format!("no copy of {table} on {node}"), Nodes(holders).to_string()));
+    }
+    let Action::CopyTableTo { table, node, storage, .. } = action else { return None };
+    let holders = stored_as(find(table)?, *storage);
+    let missing = !view.set(holders).contains(node);
+    missing.then(|| {
+        failed(
+            format!("a copy of {table} as {} on {node}", storage.as_str()),
+            format!("so stored on {}", view.nodes(holders)),
+        )
+    })
 }
 
 /// Whether the next step of a repair may be begun: hours may have gone by since it was planned.

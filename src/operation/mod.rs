@@ -1,0 +1,177 @@
+//! The operations: a file for each, with its plan, its goal, how it recovers, and its words.
+//!
+//! [`make`] turns facts into a [`Plan`] or into everything that forbids one; [`recheck`] refuses a plan when the cluster is no
+//! longer the one that it was made for; [`goal`] says whether it reached its goal, [`recovery`] how an interrupted one ends.
+//! The table in [`room`] is the one place that lists the operations. A new operation is a variant of
+//! [`Operation`], a file here, and a line in that table.
+
+mod alone;
+mod force_boot;
+mod forget;
+mod join;
+mod join_as_master;
+mod leave;
+#[cfg(test)]
+mod recovery_tests;
+pub mod rename;
+pub mod repair;
+pub mod repair_table;
+mod reset;
+mod restore;
+pub mod rollback;
+mod sync_node;
+
+use crate::model::name::TableName;
+use crate::model::request::{Operation, Way};
+use crate::model::rows::RowDifference;
+use crate::model::snapshot::Snapshot;
+use crate::plan::copy::Shape;
+use crate::plan::recover::{self, Interrupted, Recovery};
+use crate::plan::{Inputs, Plan, goal as shared};
+use crate::validate::problem::Problem;
+use crate::validate::view::View;
+use rollback::Past;
+
+/// What this node is after an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Becomes {
+    /// A member that reads the tables where they are.
+    Slave,
+    /// A member with a copy of every table.
+    FullReplica,
+    /// A member of no cluster.
+    Alone,
+    /// What it was before.
+    TheSame,
+}
+
+/// What distinguishes an operation from the others.
+trait Room {
+    /// What this node is afterwards.
+    fn becomes(&self) -> Becomes;
+
+    /// The tables whose rows [`Room::plan`] needs compared.
+    ///
+    /// # Errors
+    /// What forbids the operation whatever the rows are.
+    fn rows_to_compare(&self, _view: &View<'_>) -> Result<Vec<TableName>, Vec<Problem>> {
+        Ok(Vec::new())
+    }
+
+    /// The plan.
+    ///
+    /// # Errors
+    /// Everything that forbids it.
+    fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>>;
+
+    /// Whether a plan still does what a plan for these facts would do.
+    ///
+    /// # Errors
+    /// What forbids it now, or [`Problem::PlanChanged`].
+    fn still_fits(&self, plan: &Plan, view: &View<'_>, inputs: &Inputs) -> Result<(), Vec<Problem>> {
+        let now = self.plan(view, inputs)?;
+        let same = Shape::of(&plan.steps, &plan.undo) == Shape::of(&now.steps, &now.undo);
+        let steps = || (!same).then(|| "what has to be done".to_owned());
+        plan.unless(plan.fingerprint.changed(&now.fingerprint).or_else(steps))
+    }
+
+    /// Everything that is not as the plan promised.
+    fn goal(&self, view: &View<'_>, plan: &Plan) -> Vec<Problem> {
+        shared::of_cluster(view, plan, self.becomes() == Becomes::Alone)
+    }
+
+    /// How the operation ends after an interruption.
+    fn recovery(&self, interrupted: &Interrupted) -> Recovery {
+        recover::recovery(interrupted, self.becomes() == Becomes::Alone)
+    }
+
+    /// What takes the operation back.
+    ///
+    /// # Errors
+    /// Why nothing does.
+    fn way_back(&self, past: &Past, plan: &Plan) -> Result<Way, Problem>;
+
+    /// The first line of the plan in words.
+    fn headline(&self, plan: &Plan) -> String;
+
+    /// Lines below it that only this operation has: what they are about, and what they say.
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// The table of all operations.
+fn room(operation: &Operation) -> Box<dyn Room + '_> {
+    match operation {
+        Operation::Join(contact) => Box::new(join::Join { contact }),
+        Operation::JoinAsMaster(contact) => Box::new(join_as_master::JoinAsMaster { contact }),
+        Operation::SyncNode(contact) => Box::new(sync_node::SyncNode { contact }),
+        Operation::Forget(node) => Box::new(forget::Forget { node }),
+        Operation::Reset => Box::new(reset::Reset),
+        Operation::Leave => Box::new(leave::Leave),
+        Operation::Rollback(rollback) => Box::new(rollback::TakeBack { rollback }),
+        Operation::Restore(backup) => Box::new(restore::Restore { backup }),
+        Operation::Rename(rename) => Box::new(rename::Renaming { rename }),
+        Operation::ForceBoot(force) => Box::new(force_boot::Force { force }),
+        Operation::Repair(repair) => Box::new(repair::ByPolicy { repair }),
+        Operation::RepairTable(repair) => Box::new(repair_table::OfTable { repair }),
+    }
+}
+
+/// The tables whose rows have to be compared before [`make`].
+///
+/// # Errors
+/// What forbids the operation whatever the rows are.
+pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
+    room(operation).rows_to_compare(&view(snapshot)?)
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// Every problem that forbids it, outermost layer first.
+pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
+    room(&inputs.operation).plan(&view(&inputs.snapshot)?, inputs)
+}
+
+/// Whether a plan still fits the cluster. `rows` are compared anew where what is done depends on them, and the plan's own
+/// otherwise.
+///
+/// # Errors
+/// What forbids it now, or [`Problem::PlanChanged`].
+pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>) -> Result<(), Vec<Problem>> {
+    let inputs = Inputs {
+        operation: plan.operation.clone(),
+        options: plan.options.clone(),
+        snapshot: snapshot.clone(),
+        rows: rows.unwrap_or(&plan.rows).to_vec(),
+        at: String::new(),
+    };
+    room(&plan.operation).still_fits(plan, &view(snapshot)?, &inputs)
+}
+
+/// Whether a plan has reached its goal.
+///
+/// # Errors
+/// [`Problem::BadRequest`] for a snapshot that contradicts itself, [`Problem::VerifyFailed`] for each difference.
+pub fn goal(plan: &Plan, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
+    let problems = room(&plan.operation).goal(&view(snapshot)?, plan);
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// The way that an interrupted operation takes.
+#[must_use]
+pub fn recovery(interrupted: &Interrupted) -> Recovery {
+    room(&interrupted.plan.operation).recovery(interrupted)
+}
+
+/// The first line of a plan in words, and the lines below it that only its operation has.
+#[must_use]
+pub(crate) fn words(plan: &Plan) -> (String, Vec<(&'static str, String)>) {
+    let room = room(&plan.operation);
+    (room.headline(plan), room.details())
+}
+
+fn view(snapshot: &Snapshot) -> Result<View<'_>, Vec<Problem>> {
+    View::new(snapshot).map_err(|problem| vec![problem])
+}
