@@ -11,6 +11,8 @@
 -export([forget/2]).
 
 -define(TABLE, easy_cluster_fence).
+%% Milliseconds for a member's answer, where nobody has said otherwise.
+-define(TIMEOUT, 5000).
 
 -type result() :: {ok, map()} | {error, term()}.
 
@@ -19,15 +21,15 @@
 %% goes down just now is waited for until Mnesia counts it so.
 -spec ensure(timeout()) -> result().
 ensure(Timeout) ->
-    _ = easy_cluster_gather:until(fun() -> element(1, ensure_now()) =:= ok end, Timeout),
-    ensure_now().
+    _ = easy_cluster_gather:until(fun() -> element(1, ensure_now(Timeout)) =:= ok end, Timeout),
+    ensure_now(Timeout).
 
-ensure_now() ->
+ensure_now(Timeout) ->
     Down = down(mnesia:system_info(db_nodes)),
     case {on_disc(mnesia:system_info(running_db_nodes)), lists:member(?TABLE, mnesia:system_info(tables)), Down} of
         {[], _, _} -> {ok, #{}};
         {Nodes, true, _} -> add_copies(Nodes -- mnesia:table_info(?TABLE, disc_copies));
-        {Nodes, false, []} -> created(mnesia:create_table(?TABLE, definition(Nodes)));
+        {Nodes, false, []} -> created(mnesia:create_table(?TABLE, definition(Nodes)), Nodes, Timeout);
         {_Nodes, false, Down} -> {ok, #{not_fenced => Down}}
     end.
 
@@ -43,7 +45,7 @@ complete() ->
 complete(Members, []) ->
     case easy_cluster_lock:take(Members) of
         ok ->
-            try ensure_now() =:= {ok, #{}}
+            try ensure_now(?TIMEOUT) =:= {ok, #{}}
             after easy_cluster_lock:release(Members)
             end;
         {error, _Held} ->
@@ -60,10 +62,12 @@ on_disc(Nodes) ->
 definition(Nodes) ->
     [{disc_copies, Nodes}, {local_content, true}].
 
-created({atomic, ok}) -> {ok, #{}};
+created({atomic, ok}, Nodes, Timeout) ->
+    wake(Nodes, Timeout),
+    {ok, #{}};
 %% Another member was faster.
-created({aborted, {already_exists, ?TABLE}}) -> ensure_now();
-created({aborted, Reason}) -> {error, Reason}.
+created({aborted, {already_exists, ?TABLE}}, _Nodes, Timeout) -> ensure_now(Timeout);
+created({aborted, Reason}, _Nodes, _Timeout) -> {error, Reason}.
 
 add_copies([]) ->
     {ok, #{}};
@@ -74,9 +78,7 @@ add_copies([Node | Nodes]) ->
         {aborted, Reason} -> {error, Reason}
     end.
 
-%% Makes the fence anew on exactly these members. Who had just listed its tables and waits for all of them, as ejabberd does when it
-%% starts, would wait for ever: Mnesia tells such a process of tables that are loaded, not of one that was deleted and is made
-%% anew (`mnesia:wait_for_tables/2', seen on OTP 25, 27 and 29). It is told here.
+%% Makes the fence anew on exactly these members.
 -spec renew([node()], timeout()) -> result().
 renew([], _Timeout) ->
     {ok, #{}};
@@ -84,10 +86,17 @@ renew(Members, Timeout) ->
     Renewed = fun() -> renewed(mnesia:delete_table(?TABLE), Members) =:= ok end,
     case easy_cluster_gather:until(Renewed, Timeout) of
         ok ->
-            lists:foreach(fun wake/1, lists:flatmap(fun(Member) -> waiting(Member, Timeout) end, Members)),
+            wake(Members, Timeout),
             {ok, #{}};
         timeout -> {error, {not_renewed, renewed(mnesia:delete_table(?TABLE), Members)}}
     end.
+
+%% A process that has just listed its tables and waits for all of them, as ejabberd does when it starts, would wait for ever: Mnesia reports
+%% loaded tables to it, but neither one that was being made when it was listed, nor one that was deleted and is made anew
+%% (`mnesia:wait_for_tables/2' on OTP 25, 27 and 29). When the transaction that makes the fence ends, all members have it.
+wake(Members, Timeout) ->
+    Waiting = lists:flatmap(fun(Member) -> waiting(Member, Timeout) end, Members),
+    lists:foreach(fun(Waiter) -> Waiter ! {mnesia_controller, {tab_synced, ?TABLE}} end, Waiting).
 
 %% Who waits for the fence on a member. One that does not answer has died, and its processes with it.
 %% Source: mnesia_controller:handle_sync_tabs/2 and rec_tabs/4.
@@ -102,10 +111,6 @@ waiting(Member, Controller, Timeout) ->
         {ok, {dictionary, Dictionary}} -> proplists:get_value({sync_tab, ?TABLE}, Dictionary, []);
         _Died -> []
     end.
-
-wake(Waiter) ->
-    Waiter ! {mnesia_controller, {tab_synced, ?TABLE}},
-    ok.
 
 renewed({atomic, ok}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));
 renewed({aborted, {no_exists, ?TABLE}}, Members) -> made(mnesia:create_table(?TABLE, definition(Members)));

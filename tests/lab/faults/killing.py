@@ -1,9 +1,9 @@
 """Kills a node just before the change that was asked for, or has something happen to another one there; see `erlang/lab_faults.erl`."""
 
-import functools
 import shutil
 import struct
 import subprocess
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,11 +27,18 @@ def compiled(lab: Lab) -> Path:
     return folder
 
 
-@functools.cache
+_building = threading.Lock()
+
+
 def program(lab: Lab) -> Path:
-    """`easy-cluster`, where the user ejabberd can run it."""
-    subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "easy_cluster_cli"], cwd=REPOSITORY, check=True)
-    return Path(shutil.copy(REPOSITORY / "target" / "debug" / "easy-cluster", lab.folder))
+    """`easy-cluster`, where the user ejabberd can run it. Lanes ask for it side by side; a program that runs cannot be written."""
+    copy = lab.folder / "easy-cluster"
+    with _building:
+        if not copy.exists():
+            build = ["cargo", "build", "--quiet", "--locked", "-p", "easy_cluster_cli"]
+            subprocess.run(build, cwd=REPOSITORY, check=True)
+            shutil.copy(REPOSITORY / "target" / "debug" / "easy-cluster", copy)
+    return copy
 
 
 def load(node: EjabberdNode, *modules: str) -> None:
