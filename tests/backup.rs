@@ -8,9 +8,8 @@ use easy_cluster::explain::{self, backup::words};
 use easy_cluster::model::request::{BackedUp, Backup, Changes, Operation, Options};
 use easy_cluster::model::table::Storage::{DiscCopies, DiscOnlyCopies, RamCopies};
 use easy_cluster::model::table::TableType;
-use easy_cluster::operation;
-use easy_cluster::operation::recovery;
-use easy_cluster::operation::rename::{self, Wish};
+use easy_cluster::operation::ask::{Answers, Need, Next, Wish};
+use easy_cluster::operation::{self, recovery, rename};
 use easy_cluster::plan::Plan;
 use easy_cluster::plan::backup::{Folder, LeftOut, Reason, make};
 use easy_cluster::plan::recover::{Interrupted, Recovery};
@@ -153,7 +152,10 @@ fn a_restore_tells_what_vanishes_what_is_defined_otherwise_and_how_rows_change()
     let changed = BackedUp { changes: Some(changes), ..table("passwd", 4) };
     let operation = Operation::Restore(backup_of(vec![changed.clone(), table("roster", 1)]));
 
-    assert_eq!(operation::rows_to_compare(&operation, &lab.snapshot()).unwrap(), ["passwd".into()]);
+    let Operation::Restore(backup) = operation else { panic!("{operation:?}") };
+    let manifest = Answers { backup: Some(backup.clone()), ..lab.answers() };
+    let need = Need::BackupRows { backup, tables: vec!["passwd".into()] };
+    assert_eq!(lab.ask(Wish::Restore("/var/backups/b".into()), manifest), Ok(Next::Need(vec![need])));
     let plan = restoring(&lab, vec![changed, table("roster", 1), table("new", 5)]).unwrap();
 
     let warned: Vec<_> = plan.warnings.iter().map(ToString::to_string).collect();
@@ -194,8 +196,8 @@ fn a_member_and_a_full_disk_forbid_a_restore() {
     assert!(restoring(&lab, vec![table("passwd", 1)]).is_ok());
 }
 
-fn wish() -> Wish {
-    Wish {
+fn wish() -> rename::Wish {
+    rename::Wish {
         from: HERE.into(),
         to: "ejabberd@new.host".into(),
         directory: "/var/lib/ejabberd".into(),
@@ -238,15 +240,15 @@ fn a_rename_is_undone_before_its_commit_and_ended_after_it() {
 #[test]
 fn what_forbids_a_rename_has_a_code_each() {
     let cases = [
-        (Wish { to: "new.host".into(), ..wish() }, "bad_node_name"),
-        (Wish { to: HERE.into(), ..wish() }, "bad_node_name"),
-        (Wish { members: vec![THERE.into()], ..wish() }, "database_of_other"),
-        (Wish { members: vec![THERE.into(), HERE.into()], ..wish() }, "cannot_rename_member"),
-        (Wish { runs_as: 0, ..wish() }, "wrong_user"),
-        (Wish { user: Some(42), ..wish() }, "directory_in_use"),
-        (Wish { fallback: true, ..wish() }, "fallback_installed"),
-        (Wish { unfinished: Some("x".into()), ..wish() }, "unfinished_operation"),
-        (Wish { free: Some(99), ..wish() }, "not_enough_disk"),
+        (rename::Wish { to: "new.host".into(), ..wish() }, "bad_node_name"),
+        (rename::Wish { to: HERE.into(), ..wish() }, "bad_node_name"),
+        (rename::Wish { members: vec![THERE.into()], ..wish() }, "database_of_other"),
+        (rename::Wish { members: vec![THERE.into(), HERE.into()], ..wish() }, "cannot_rename_member"),
+        (rename::Wish { runs_as: 0, ..wish() }, "wrong_user"),
+        (rename::Wish { user: Some(42), ..wish() }, "directory_in_use"),
+        (rename::Wish { fallback: true, ..wish() }, "fallback_installed"),
+        (rename::Wish { unfinished: Some("x".into()), ..wish() }, "unfinished_operation"),
+        (rename::Wish { free: Some(99), ..wish() }, "not_enough_disk"),
     ];
     for (wish, code) in cases {
         let codes: Vec<_> = rename::make(&wish).unwrap_err().iter().map(Problem::code).collect();

@@ -306,9 +306,9 @@ fn a_plan_to_forget_is_refused_when_the_node_is_back() {
     let plan = planned(&forget(&lab()));
     let mut same = lab();
     same.facts(HERE).memory_free = Some(1);
-    assert_eq!(operation::recheck(&plan, &same.snapshot(), None), Ok(()));
+    assert_eq!(operation::fits(&plan, &same.snapshot(), None), Ok(()));
     let back = Lab::joined(&[THERE, THIRD]);
-    assert!(operation::recheck(&plan, &back.snapshot(), None).is_err());
+    assert!(operation::fits(&plan, &back.snapshot(), None).is_err());
 }
 
 #[test]

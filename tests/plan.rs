@@ -8,6 +8,7 @@ use easy_cluster::model::request::{Data, LocalRows, Operation, Rollback, Way};
 use easy_cluster::model::snapshot::{Answer, Configuration, Obstacle, Running};
 use easy_cluster::model::table::{AccessMode, Storage, TableType};
 use easy_cluster::operation;
+use easy_cluster::operation::ask::{self, Answers, Need, Next, Wish};
 use easy_cluster::operation::rollback::{self, Kept as KeptState, Outcome, Past};
 use easy_cluster::plan::step::{Action, OnFailure, Step};
 use easy_cluster::plan::{Inputs, Plan};
@@ -167,7 +168,8 @@ fn rows_that_exist_only_here_are_counted_and_told() {
     lab.table("only_mine", Storage::DiscCopies, &[HERE], &[HERE], 2);
     lab.table("session", Storage::RamCopies, &[HERE], &[HERE], 7);
     let mut inputs = lab.inputs(join_as_master());
-    assert_eq!(operation::rows_to_compare(&inputs.operation, &inputs.snapshot), Ok(vec!["passwd".into()]));
+    let need = Need::Rows { tables: vec!["passwd".into()], node: THERE.into() };
+    assert_eq!(lab.ask(Wish::JoinAsMaster(THERE.into()), lab.answers()), Ok(Next::Need(vec![need])));
     inputs.rows = vec![only_here("passwd", 1)];
     let plan = operation::make(&inputs).expect("a plan");
     assert_eq!(plan.rows, [only_here("only_mine", 2), only_here("passwd", 1)]);
@@ -434,14 +436,14 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
 
     let mut more_rows = lab.snapshot();
     more_rows.tables.iter_mut().for_each(|t| t.size += 5);
-    assert_eq!(operation::recheck(&plan, &more_rows, None), Ok(()));
+    assert_eq!(operation::fits(&plan, &more_rows, None), Ok(()));
 
     lab.table("grows", Storage::DiscCopies, &[THERE], &[THERE], 2);
     let plan = operation::make(&lab.inputs(join_as_master())).expect("a plan");
     assert_eq!(shared(&plan), [("copy_tables", 2)]);
     let mut grown = lab.snapshot();
     grown.tables.iter_mut().filter(|t| t.name == "grows".into()).for_each(|t| t.size = 1_000_000);
-    assert_eq!(operation::recheck(&plan, &grown, None), Ok(()), "the same copies in other steps");
+    assert_eq!(operation::fits(&plan, &grown, None), Ok(()), "the same copies in other steps");
 
     let mut edited = plan.clone();
     edited.steps.retain(|step| step.action != Action::KeepDatabase);
@@ -452,13 +454,13 @@ fn a_plan_is_refused_when_the_cluster_changed_and_not_when_rows_did() {
         facts.applications.push("late".into());
     }
     for (plan, snapshot) in [(&edited, &lab.snapshot()), (&plan, &other_applications)] {
-        let changed = operation::recheck(plan, snapshot, None).expect_err("other steps");
+        let changed = operation::fits(plan, snapshot, None).expect_err("other steps");
         assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     }
 
     lab.table("new", Storage::RamCopies, &[THERE], &[THERE], 0);
     lab.facts(THERE).otp_release = "27".into();
-    let changed = operation::recheck(&plan, &lab.snapshot(), None).expect_err("changed");
+    let changed = operation::fits(&plan, &lab.snapshot(), None).expect_err("changed");
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
     let text = explain::errors::problems(&changed);
     assert!(text.contains("the software and the tables changed"), "{text}");
@@ -479,7 +481,7 @@ fn a_plan_holds_when_a_table_has_outgrown_another_one_since() {
     }
     let now = Inputs { snapshot: grown.clone(), ..lab.inputs(join_as_master()) };
     assert_eq!(order(&operation::make(&now).expect("a plan")), ["passwd", "growing"]);
-    assert_eq!(operation::recheck(&plan, &grown, None), Ok(()));
+    assert_eq!(operation::fits(&plan, &grown, None), Ok(()));
 }
 
 #[test]
@@ -493,9 +495,9 @@ fn a_plan_to_merge_is_refused_when_other_tables_have_rows_to_merge_now() {
     inputs.rows = vec![only_here("passwd", 1)];
     inputs.options.local_rows = LocalRows::Merge;
     let plan = operation::make(&inputs).expect("a plan");
-    assert_eq!(operation::recheck(&plan, &lab.snapshot(), Some(&[only_here("passwd", 3)])), Ok(()));
+    assert_eq!(operation::fits(&plan, &lab.snapshot(), Some(&[only_here("passwd", 3)])), Ok(()));
     let now = [only_here("passwd", 1), only_here("quiet", 1)];
-    let changed = operation::recheck(&plan, &lab.snapshot(), Some(&now)).expect_err("changed");
+    let changed = operation::fits(&plan, &lab.snapshot(), Some(&now)).expect_err("changed");
     assert_eq!(changed.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
 }
 
@@ -728,9 +730,11 @@ fn a_join_is_taken_back_to_what_it_kept_and_rows_that_it_merged_stay() {
             "open_listeners"
         ]
     );
-    assert_eq!(rollback::recheck(&plan, &[whole(&join)]), Ok(()));
-    let gone = [past(&join, Outcome::Done, KeptState::Missing)];
-    assert_eq!(rollback::recheck(&plan, &gone), Err(vec![Problem::KeptDatabaseGone { id: join.id.clone() }]));
+    let again = |history| ask::again(&plan, &Answers { history, ..lab.answers() });
+    assert_eq!(again(None), Ok(Next::Need(vec![Need::History])));
+    assert_eq!(again(Some(vec![whole(&join)])), Ok(Next::Fits));
+    let gone = vec![past(&join, Outcome::Done, KeptState::Missing)];
+    assert_eq!(again(Some(gone)), Err(vec![Problem::KeptDatabaseGone { id: join.id.clone() }]));
     assert_eq!(operation::goal(&plan, &Lab::new(&[THERE]).snapshot()), Ok(()));
     let still = operation::goal(&plan, &Lab::joined(&[THERE]).snapshot()).expect_err("still a member");
     assert!(still.iter().all(|problem| problem.code() == "verify_failed"), "{still:?}");

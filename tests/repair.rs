@@ -220,7 +220,7 @@ fn a_plan_is_refused_when_what_has_grown_since_does_not_fit_any_more() {
     let resized = |bytes: u64| {
         let mut snapshot = lab.snapshot();
         snapshot.tables.iter_mut().filter(|t| t.name.as_str() == "passwd").for_each(|t| t.memory = bytes);
-        operation::recheck(&plan, &snapshot, None)
+        operation::fits(&plan, &snapshot, None)
             .map_err(|problems| problems.iter().map(Problem::code).collect())
     };
     assert_eq!(resized(3_000), Ok(()), "it would come last now");
@@ -239,7 +239,7 @@ fn a_plan_is_refused_when_only_another_order_has_room_now() {
     assert_eq!(told(&plan).0, changes);
     inputs.snapshot.tables.iter_mut().filter(|t| t.name.as_str() == "passwd").for_each(|t| t.memory = 2_000);
     assert_eq!(planned(&inputs).0, [changes[1].clone(), changes[0].clone()]);
-    let refused = operation::recheck(&plan, &inputs.snapshot, None).expect_err("no room at first");
+    let refused = operation::fits(&plan, &inputs.snapshot, None).expect_err("no room at first");
     assert_eq!(refused.iter().map(Problem::code).collect::<Vec<_>>(), ["plan_changed"]);
 }
 

@@ -10,10 +10,11 @@ use easy_cluster::model::policy::Policy;
 use easy_cluster::model::request::{CopyDrift, Drift, Operation, TableRepair};
 use easy_cluster::model::snapshot::Running;
 use easy_cluster::model::table::{AccessMode, Storage};
+use easy_cluster::operation;
+use easy_cluster::operation::ask::{self, Answers, Need, Next, Wish};
 use easy_cluster::operation::rollback::{Kept, Outcome, Past, takes_back};
-use easy_cluster::operation::{self, repair_table};
 use easy_cluster::plan::Plan;
-use easy_cluster::plan::diff::{Turn, scrub};
+use easy_cluster::plan::diff::{Comparison, Turn, scrub};
 use easy_cluster::plan::recover::{Direction, Interrupted};
 use easy_cluster::plan::step::{Action, OnFailure};
 use easy_cluster::validate::problem::Problem;
@@ -48,8 +49,20 @@ fn codes(problems: &[Problem]) -> Vec<&'static str> {
 }
 
 fn refused(lab: &Lab, table: &str, winner: &str) -> Vec<&'static str> {
-    let found = repair_table::comparison(&lab.snapshot(), table, &winner.into());
-    codes(&found.err().unwrap_or_default())
+    codes(&asked(lab, table, winner).err().unwrap_or_default())
+}
+
+fn asked(lab: &Lab, table: &str, winner: &str) -> Result<Next, Vec<Problem>> {
+    lab.ask(Wish::RepairTable { table: table.into(), winner: winner.into() }, lab.answers())
+}
+
+fn comparison(lab: &Lab) -> Option<Comparison> {
+    let needed = match asked(lab, "users", THERE) {
+        Ok(Next::Need(mut needs)) => needs.pop(),
+        Ok(_) | Err(_) => None,
+    };
+    let Some(Need::Drift { comparison, .. }) = needed else { return None };
+    Some(comparison)
 }
 
 fn planned(lab: &Lab) -> Plan {
@@ -59,7 +72,7 @@ fn planned(lab: &Lab) -> Plan {
 #[test]
 fn the_copies_of_one_table_are_compared_whatever_its_name_is() {
     let lab = lab();
-    let found = repair_table::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
+    let found = comparison(&lab).unwrap();
     assert_eq!((found.table.as_str(), found.nodes), ("users", vec![THERE.into(), HERE.into()]));
     assert_eq!(refused(&lab, "no such table", THERE), ["unknown_table"]);
 }
@@ -133,12 +146,14 @@ fn a_table_that_grew_meanwhile_is_the_same_and_other_differences_are_not() {
     let plan = planned(&lab);
     let Action::CompareCopies { copies } = &plan.steps[2].action else { panic!("{:?}", plan.steps) };
     lab.grow("users", 1_000_000);
-    let later = repair_table::comparison(&lab.snapshot(), "users", &THERE.into()).unwrap();
+    let later = comparison(&lab).unwrap();
     assert_ne!(*copies, later);
-    operation::recheck(&plan, &lab.snapshot(), None).unwrap();
-    repair_table::recheck(&plan, &drift()).unwrap();
+    let again = |drift| ask::again(&plan, &Answers { drift, ..lab.answers() });
+    let need = Need::Drift { comparison: later, winner: THERE.into() };
+    assert_eq!(again(None), Ok(Next::Need(vec![need])));
+    assert_eq!(again(Some(drift())), Ok(Next::Fits));
     let other = Drift { digest: "e".into(), ..drift() };
-    assert_eq!(repair_table::recheck(&plan, &other).unwrap_err().code(), "plan_changed");
+    assert_eq!(codes(&again(Some(other)).unwrap_err()), ["plan_changed"]);
 }
 
 /// Nothing of it has to wait for Mnesia to stop, and each step can be run again.

@@ -941,7 +941,7 @@ proptest! {
         let mut inputs = cluster(&[HERE]).inputs(Operation::Repair(Repair { policy: large.text(), minute: 0, lately: Vec::new(), refused: Vec::new() }));
         inputs.snapshot = snapshot.clone();
         let (Ok(plan), Ok(topology)) = (operation::make(&inputs), topology::make(&large.policy(), &snapshot)) else { return Ok(()) };
-        prop_assert_eq!(operation::recheck(&plan, &snapshot, None), Ok(()));
+        prop_assert_eq!(operation::fits(&plan, &snapshot, None), Ok(()));
         let reached = walk(&large.policy(), &snapshot, &topology);
         prop_assert_eq!(operation::goal(&plan, &reached), Ok(()));
         prop_assert!(plan.steps.len() <= 2 || operation::goal(&plan, &snapshot).is_err());
@@ -961,10 +961,10 @@ proptest! {
         for table in &mut now.tables {
             table.memory = sizes[table.name.as_str()[1..].parse::<usize>().unwrap()];
         }
-        prop_assert_eq!(operation::recheck(&plan, &now, None), Ok(()));
+        prop_assert_eq!(operation::fits(&plan, &now, None), Ok(()));
         let mut short = plan.clone();
         short.steps.remove(missed.index(plan.steps.len() - 1));
-        let refused = operation::recheck(&short, &now, None);
+        let refused = operation::fits(&short, &now, None);
         prop_assert!(plan.steps.len() == 1 || refused.is_err_and(|problems| codes(&problems)[0].0 == "plan_changed"));
     }
 }

@@ -58,11 +58,10 @@
 %% What is wrong with the cluster of Node, as this node, the members and their views of each other tell.
 -spec examine(node(), pos_integer()) -> {ok, diagnosis()} | easy_cluster_planner:error().
 examine(Node, Timeout) ->
-    {#{members := Members} = Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
-    Others = [Member || #{node := Member} <- Members, Member =/= node()],
-    Looked = look(Node, Snapshot, easy_cluster_reach:probe(Others, Timeout), Timeout),
-    easy_cluster_gather:release(Opened),
-    Looked.
+    easy_cluster_gather:with_snapshot(facts, [Node], Timeout, fun(#{members := Members} = Snapshot) ->
+        Others = [Member || #{node := Member} <- Members, Member =/= node()],
+        look(Node, Snapshot, easy_cluster_reach:probe(Others, Timeout), Timeout)
+    end).
 
 look(Node, Snapshot, {ok, #{reaches := Reaches}}, Timeout) ->
     case easy_cluster_native:call(questions, #{node => Node, snapshot => Snapshot}) of

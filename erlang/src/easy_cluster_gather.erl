@@ -5,14 +5,12 @@
 -include_lib("kernel/include/file.hrl").
 
 -export([snapshot/2]).
--export([preflight/2]).
--export([forgetting/2]).
--export([release/1]).
+-export([with_snapshot/4]).
 -export([until/2]).
 -export([obstacles/1]).
 
 -type snapshot() :: map().
--export_type([snapshot/0]).
+-export_type([snapshot/0, look/0]).
 
 %% Definitions are equal when all of these are; active_replicas differ from node to node and are joined instead.
 -define(DEFINITION, [type, ram_copies, disc_copies, disc_only_copies, external_copies, attributes, record_name, index,
@@ -28,36 +26,43 @@
 %% What this node is given at least to answer itself, however little the others are given.
 -define(OWN_TIMEOUT, 5000).
 
-%% The snapshot of this node, the nodes given, and all that any of them lists as a member; and the connections that
-%% were opened for it, for release/1. A node that does not answer costs Timeout once, however many there are.
--spec snapshot([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
+%% How closely members are looked at. A preflight, for what stops ejabberd, says also whether ejabberd could start again here;
+%% forgetting says how far the other members get towards the nodes, and which tables are in databases that were kept.
+-type look() :: facts | preflight | forgetting.
+
+%% The snapshot of this node, the nodes given, and all that any of them lists as a member. A node that does not answer costs Timeout
+%% once, however many there are.
+-spec snapshot([node()], timeout()) -> snapshot().
 snapshot(Nodes, Timeout) ->
+    with_snapshot(facts, Nodes, Timeout, fun(Snapshot) -> Snapshot end).
+
+%% What Fun makes of a snapshot. Connections that were opened for it are closed when Fun has ended, however it ends.
+-spec with_snapshot(look(), [node()], timeout(), fun((snapshot()) -> Result)) -> Result.
+with_snapshot(Look, Nodes, Timeout, Fun) ->
+    Check = [easy_cluster_configuration:start() || Look =:= preflight],
     Answers = ask_all(lists:usort([node() | Nodes]), Timeout, #{}),
-    Opened = [Node || {Node, #{connection := opened}} <- maps:to_list(Answers)],
-    {(assemble(Answers))#{copied => easy_cluster_executor:copied(mnesia:system_info(directory))}, Opened}.
+    try
+        Snapshot = (assemble(Answers))#{copied => easy_cluster_executor:copied(mnesia:system_info(directory))},
+        Fun(looked(Look, Snapshot, Check, Nodes, Timeout))
+    after
+        lists:foreach(fun easy_cluster_rpc:disconnect_hidden/1, [Node || {Node, #{connection := opened}} <- maps:to_list(Answers)])
+    end.
 
-%% The snapshot for an operation that stops ejabberd: it says, too, whether ejabberd could start again.
--spec preflight([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
-preflight(Nodes, Timeout) ->
-    Check = easy_cluster_configuration:start(),
-    {#{members := [Here | Others]} = Snapshot, Opened} = snapshot(Nodes, Timeout),
-    {Snapshot#{members := [configured(Here, easy_cluster_configuration:await(Check)) | Others]}, Opened}.
-
-configured(#{answer := {facts, Facts}} = Here, Verdict) -> Here#{answer := {facts, Facts#{configuration => Verdict}}};
-configured(#{answer := {silent, _}} = Here, _Verdict) -> Here.
-
-%% The snapshot for forgetting Nodes: it says, too, how far the other members get towards them, and which tables are in
-%% databases that were kept.
--spec forgetting([node()], timeout()) -> {snapshot(), Opened :: [node()]}.
-forgetting(Nodes, Timeout) ->
-    {#{members := Members} = Snapshot, Opened} = snapshot(Nodes, Timeout),
+looked(facts, Snapshot, [], _Nodes, _Timeout) ->
+    Snapshot;
+looked(preflight, #{members := [Here | Others]} = Snapshot, [Check], _Nodes, _Timeout) ->
+    Snapshot#{members := [configured(Here, easy_cluster_configuration:await(Check)) | Others]};
+looked(forgetting, #{members := Members} = Snapshot, [], Nodes, Timeout) ->
     Others = [{Member, Directory} || #{node := Member, answer := {facts, #{directory := Directory}}} <- Members,
                                      not lists:member(Member, Nodes)],
     Look = fun({Member, Directory}) ->
                    {easy_cluster_doctor:ways(Member, Nodes, Timeout), kept_files(Member, Directory, Timeout)}
            end,
     Looked = [Found || {_Member, {ok, Found}} <- easy_cluster_rpc:parallel(Look, Others, 2 * Timeout)],
-    {Snapshot#{ways => lists:append([Ways || {Ways, _} <- Looked]), kept => lists:append([Kept || {_, Kept} <- Looked])}, Opened}.
+    Snapshot#{ways => lists:append([Ways || {Ways, _} <- Looked]), kept => lists:append([Kept || {_, Kept} <- Looked])}.
+
+configured(#{answer := {facts, Facts}} = Here, Verdict) -> Here#{answer := {facts, Facts#{configuration => Verdict}}};
+configured(#{answer := {silent, _}} = Here, _Verdict) -> Here.
 
 %% By a function that every node has; a path that is no text is of no use to anybody who reads of it.
 kept_files(_Member, <<>>, _Timeout) ->
@@ -69,10 +74,6 @@ kept_files(Member, Directory, Timeout) ->
                         || File <- Files, io_lib:printable_unicode_list(File)];
         {error, _Unasked} -> []
     end.
-
--spec release([node()]) -> ok.
-release(Opened) ->
-    lists:foreach(fun easy_cluster_rpc:disconnect_hidden/1, Opened).
 
 %% Waits until Fun says true; there is no event for most of what Mnesia does.
 -spec until(fun(() -> boolean()), timeout()) -> ok | timeout.

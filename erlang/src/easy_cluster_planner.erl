@@ -13,7 +13,6 @@
 -export([recheck/1]).
 -export([read_plan/1]).
 -export([node_name/1]).
--export([look/2]).
 -export([options/1, text/1, timestamp/1, minute/0]).
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
@@ -31,28 +30,42 @@
 
 %% A plan, or what forbids it.
 -spec plan(operation(), map()) -> {ok, plan()} | error().
-plan({restore, Typed}, Opts) when is_map(Opts) ->
-    case {folder(Typed), options(Opts)} of
-        {{ok, Folder}, {ok, Options}} -> restore(Folder, Options);
+plan(Operation, Opts) when is_map(Opts) ->
+    case {wish(Operation), options(Opts)} of
+        {{ok, Wish}, {ok, Options}} -> ask(Wish, Options, #{});
         {{error, Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason}
     end;
-plan({repair, Wish}, Opts) when is_map(Opts) ->
-    repair(Wish, options(Opts));
-plan({Name, Typed}, Opts) when is_map(Opts) ->
-    case lists:member(Name, ?WITH_NODE) of
-        true -> with_node(Name, node_name(Typed), options(Opts));
-        false -> bad_operation({Name, Typed})
-    end;
-plan(Name, Opts) when is_atom(Name), is_map(Opts) ->
-    case lists:member(Name, ?OF_HERE) of
-        true -> of_here(Name, options(Opts));
-        false -> bad_operation(Name)
-    end;
-plan(Operation, Opts) when is_map(Opts) ->
-    bad_operation(Operation);
 plan(_Operation, Opts) ->
     bad_options(Opts).
+
+%% What an operator wants, as the core takes it.
+wish({restore, Typed}) ->
+    case folder(Typed) of
+        {ok, Folder} -> {ok, {restore, unicode:characters_to_binary(Folder)}};
+        {error, Reason} -> {error, Reason}
+    end;
+wish({repair, #{table := Typed, winner := Named} = Wish}) when map_size(Wish) =:= 2 ->
+    case node_name(Named) of
+        {ok, Winner} -> {ok, {repair_table, #{table => text(Typed), winner => Winner}}};
+        {error, Reason} -> {error, Reason}
+    end;
+wish({repair, Wish}) ->
+    {error, {bad_option, #{option => <<"what is to be repaired">>, value => print(Wish),
+                           expected => <<"#{table => Table, winner => Node}">>}}};
+wish({Name, Typed}) ->
+    case lists:member(Name, ?WITH_NODE) andalso node_name(Typed) of
+        {ok, Node} -> {ok, {Name, Node}};
+        {error, Reason} -> {error, Reason};
+        false -> bad_operation({Name, Typed})
+    end;
+wish(Name) when is_atom(Name) ->
+    case lists:member(Name, ?OF_HERE) of
+        true -> {ok, Name};
+        false -> bad_operation(Name)
+    end;
+wish(Other) ->
+    bad_operation(Other).
 
 bad_options(Opts) ->
     {error, {bad_option, #{option => <<"the options">>, value => print(Opts), expected => <<"a map">>}}}.
@@ -120,65 +133,21 @@ print(Term) ->
     <<Text/binary>> = unicode:characters_to_binary(io_lib:format("~tp", [Term])),
     Text.
 
-with_node(Name, {ok, Node}, {ok, Options}) -> looked(Name, Node, Options);
-with_node(_Name, {error, Reason}, _Options) -> {error, Reason};
-with_node(_Name, _Node, {error, Reason}) -> {error, Reason}.
-
-looked(forget, Node, #{timeout := Timeout} = Options) ->
-    {Snapshot, Opened} = easy_cluster_gather:forgetting([Node | maps:get(also, Options)], Timeout),
-    Plan = compared({forget, Node}, Options, Snapshot),
-    easy_cluster_gather:release(Opened),
-    Plan;
-looked(_Name, Node, _Options) when Node =:= node() ->
-    {error, {cannot_join_itself, #{node => Node}}};
-looked(Name, Node, #{timeout := Timeout} = Options) ->
-    case look(Node, Timeout) of
-        {ok, Snapshot, Opened} ->
-            Plan = compared({Name, Node}, Options, Snapshot),
-            easy_cluster_gather:release(Opened),
-            Plan;
-        {error, Reason} ->
-            {error, Reason}
-    end.
-
-of_here(rollback, {ok, Options}) ->
-    case taking_back() of
-        {ok, Operations} -> first_reached(Operations, Options);
-        {error, Reason} -> {error, Reason}
-    end;
-%% ejabberd waits for the tables: whether it could be started anew is no question.
-of_here(force_boot, {ok, #{timeout := Timeout} = Options}) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
-    Plan = forced(easy_cluster_boot:awaited(easy_cluster_boot:waiting(), Snapshot, Timeout), Options, Snapshot),
-    easy_cluster_gather:release(Opened),
-    Plan;
-of_here(repair, {ok, Options}) ->
-    wanted(easy_cluster_policy:current(), #{lately => [], refused => []}, Options);
-of_here(Operation, {ok, #{timeout := Timeout} = Options}) ->
-    {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
-    Plan = compared(Operation, Options, Snapshot),
-    easy_cluster_gather:release(Opened),
-    Plan;
-of_here(_Operation, {error, Reason}) ->
-    {error, Reason}.
-
 %% The plan for the policy, without what was made again and again lately and tables of which a copy was refused just now. Who asks for a
 %% repair by hand means it.
 -spec unattended([#{table := atom(), node := node()}], [atom()]) -> {ok, plan()} | error().
 unattended(Lately, Refused) ->
-    case options(#{}) of
-        {ok, Options} -> wanted(easy_cluster_policy:current(), #{lately => Lately, refused => Refused}, Options);
-        {error, Reason} -> {error, Reason}
+    case {options(#{}), policy(Lately, Refused)} of
+        {{ok, Options}, {ok, Policy}} -> ask(repair, Options, #{policy => Policy});
+        {{error, Reason}, _} -> {error, Reason};
+        {_, {error, Reason}} -> {error, Reason}
     end.
 
-wanted(undefined, _LeftOut, _Options) ->
-    {error, {no_policy, #{}}};
-wanted(Text, LeftOut, #{timeout := Timeout} = Options) ->
-    Repair = LeftOut#{policy => Text, minute => minute()},
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
-    Plan = with_rows({repair, Repair}, Options, Snapshot, {ok, []}),
-    easy_cluster_gather:release(Opened),
-    Plan.
+policy(Lately, Refused) ->
+    case easy_cluster_policy:current() of
+        undefined -> {error, {no_policy, #{}}};
+        Text -> {ok, #{policy => Text, minute => minute(), lately => Lately, refused => Refused}}
+    end.
 
 %% The time of the day here, by which windows are open.
 -spec minute() -> 0..1439.
@@ -186,94 +155,95 @@ minute() ->
     {_Date, {Hour, Minute, _Second}} = calendar:local_time(),
     60 * Hour + Minute.
 
-forced({ok, Force}, Options, Snapshot) -> with_rows({force_boot, Force}, Options, Snapshot, {ok, []});
-forced({error, Reason}, _Options, _Snapshot) -> {error, Reason}.
+%%% The core says what it needs to know; it is fetched, and the core is asked again.
 
-%% The operations of which any would take back what was done here last.
-taking_back() ->
-    case easy_cluster_executor:plans(mnesia:system_info(directory)) of
-        {ok, History} -> easy_cluster_native:call(takes_back, #{history => History});
+ask(Wish, #{timeout := Timeout} = Options, Answers) ->
+    Ask = #{wish => Wish, options => Options, here => node(), at => timestamp(mnesia:system_info(directory))},
+    answered(ask, Ask, #{snapshot => undefined, answers => Answers}, Timeout).
+
+%% The snapshot is a term of its own in a request, which is encoded once.
+answered(Name, About, #{snapshot := Snapshot, answers := Answers} = Known, Timeout) ->
+    case easy_cluster_native:call(Name, #{about => About, snapshot => encoded(Snapshot), answers => Answers}) of
+        {ok, {need, [Need]}} -> fetched(Need, fun(Known2) -> answered(Name, About, Known2, Timeout) end, Known, Timeout);
+        {ok, {plan, Plan}} -> {ok, Plan};
+        {ok, fits} -> ok;
         {error, Reason} -> {error, Reason}
     end.
 
-%% They differ in the member that is asked.
-first_reached([{Name, Node} | Others], #{timeout := Timeout} = Options) when is_atom(Node) ->
-    case {reach(Node, Timeout), Others} of
-        {{error, _Silent}, [_ | _]} -> first_reached(Others, Options);
-        {_, _} -> looked(Name, Node, Options)
-    end;
-first_reached([Operation | _], Options) ->
-    of_here(Operation, {ok, Options}).
+encoded(undefined) -> undefined;
+encoded({_Snapshot, Encoded}) -> Encoded.
 
-%% The backup is read to its end before anything else, and its rows are compared with those that there are.
-restore(Folder, #{timeout := Timeout} = Options) ->
-    case easy_cluster_restore:described(Folder) of
-        {ok, Backup} ->
-            {Snapshot, Opened} = easy_cluster_gather:preflight([], Timeout),
-            Plan = restored(easy_cluster_native:call(rows_to_compare, #{operation => {restore, Backup}, snapshot => Snapshot}),
-                            Folder, Backup, Options, Snapshot),
-            easy_cluster_gather:release(Opened),
-            Plan;
+%% Goes on with what was fetched. Connections that a look has opened stay until the end, as more is asked through them.
+fetched({members, #{contacts := Contacts, nodes := Nodes, look := Look}}, Next, #{answers := Answers} = Known, Timeout) ->
+    case first_reached(Contacts, Timeout) of
+        {ok, Contact} ->
+            easy_cluster_gather:with_snapshot(Look, Nodes ++ [Node || Node <- [Contact], Node =/= undefined], Timeout, fun(Snapshot) ->
+                Next(Known#{snapshot := {Snapshot, term_to_binary(Snapshot)}, answers := Answers#{contact => Contact}})
+            end);
         {error, Reason} ->
             {error, Reason}
+    end;
+fetched(Need, Next, #{answers := Answers} = Known, Timeout) ->
+    case fetch(Need, Known, Timeout) of
+        {ok, Answer} -> Next(Known#{answers := maps:merge(Answers, Answer)});
+        {error, Reason} -> {error, Reason}
     end.
 
-restored({ok, Tables}, Folder, Backup, Options, Snapshot) ->
-    case easy_cluster_restore:compare(Folder, Backup, Tables) of
-        {ok, Compared} -> with_rows({restore, Compared}, Options, Snapshot, {ok, []});
+first_reached([], _Timeout) -> {ok, undefined};
+first_reached([Node | Others], Timeout) ->
+    case {reach(Node, Timeout), Others} of
+        {ok, _} -> {ok, Node};
+        {{error, _Silent}, [_ | _]} -> first_reached(Others, Timeout);
+        {{error, Reason}, []} -> {error, Reason}
+    end.
+
+fetch({rows, #{tables := Tables, node := Node}}, _Known, Timeout) ->
+    compare_rows(Tables, Node, Timeout, []);
+%% The backup is read to its end before anything else.
+fetch({backup, #{folder := Folder}}, _Known, _Timeout) ->
+    case easy_cluster_restore:described(unicode:characters_to_list(Folder)) of
+        {ok, Backup} -> {ok, #{backup => Backup}};
+        {error, Reason} -> {error, Reason}
+    end;
+fetch({backup_rows, #{backup := #{path := Folder} = Backup, tables := Tables}}, _Known, _Timeout) ->
+    case easy_cluster_restore:compare(unicode:characters_to_list(Folder), Backup, Tables) of
+        {ok, Compared} -> {ok, #{compared => Compared}};
         {error, {Code, #{reason := Reason} = Details}} -> {error, {Code, Details#{reason := print(Reason)}}}
     end;
-restored({error, Reason}, _Folder, _Backup, _Options, _Snapshot) ->
-    {error, Reason}.
-
-%% The copies are compared before anything is said of them.
-repair(#{table := Typed, winner := Named} = Wish, {ok, Options}) when map_size(Wish) =:= 2 ->
-    case node_name(Named) of
-        {ok, Winner} -> repair(text(Typed), Winner, Options);
+fetch(history, _Known, _Timeout) ->
+    case easy_cluster_executor:plans(mnesia:system_info(directory)) of
+        {ok, History} -> {ok, #{history => History}};
         {error, Reason} -> {error, Reason}
     end;
-repair(_Wish, {error, Reason}) ->
-    {error, Reason};
-repair(Wish, {ok, _Options}) ->
-    {error, {bad_option, #{option => <<"what is to be repaired">>, value => print(Wish),
-                           expected => <<"#{table => Table, winner => Node}">>}}}.
-
-repair(Table, Winner, #{timeout := Timeout} = Options) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
-    easy_cluster_gather:release(Opened),
-    case drift(Table, Winner, Snapshot, Timeout) of
-        {ok, Known, Drift} ->
-            with_rows({repair_table, #{table => Known, winner => Winner, drift => Drift}}, Options, Snapshot, {ok, []});
-        {error, Reason} ->
-            {error, Reason}
+fetch(waiting, #{snapshot := {Snapshot, _Encoded}}, Timeout) ->
+    case easy_cluster_boot:awaited(easy_cluster_boot:waiting(), Snapshot, Timeout) of
+        {ok, Force} -> {ok, #{waiting => Force}};
+        {error, Reason} -> {error, Reason}
+    end;
+%% Who asks for a repair by hand means it.
+fetch(policy, _Known, _Timeout) ->
+    case policy([], []) of
+        {ok, Policy} -> {ok, #{policy => Policy}};
+        {error, Reason} -> {error, Reason}
+    end;
+fetch({drift, #{comparison := #{table := Table} = Comparison, winner := Winner}}, _Known, Timeout) ->
+    case easy_cluster_mend:drift(Comparison, Winner, Timeout) of
+        {ok, Drift} -> {ok, #{drift => Drift}};
+        {error, {Node, Reason}} -> {error, {copies_not_compared, #{table => Table, node => Node, reason => print(Reason)}}}
     end.
 
-%% The table of that name, and how its copies differ from the winner's.
-drift(Table, Winner, Snapshot, Timeout) ->
-    case easy_cluster_native:call(repairable, #{table => Table, winner => Winner, snapshot => Snapshot}) of
-        {ok, #{table := Known, comparison := Comparison}} ->
-            case easy_cluster_mend:drift(Comparison, Winner, Timeout) of
-                {ok, Drift} -> {ok, Known, Drift};
-                {error, {Node, Reason}} -> {error, {copies_not_compared, #{table => Known, node => Node, reason => print(Reason)}}}
-            end;
-        {error, Reason} ->
-            {error, Reason}
+compare_rows([], _Node, _Timeout, Rows) ->
+    {ok, #{rows => Rows}};
+compare_rows([Table | Tables], Node, Timeout, Rows) ->
+    case easy_cluster_rows:compare(Table, Node, #{timeout => Timeout}) of
+        {ok, Row} -> compare_rows(Tables, Node, Timeout, [Row | Rows]);
+        {error, Reason} -> {error, {rows_not_compared, #{table => Table, reason => print(Reason)}}}
     end.
 
-%% The other nodes that an operation names.
-nodes_of({_Name, Node}) when is_atom(Node) -> [Node];
-nodes_of(_OfHere) -> [].
-
-%% A snapshot of this node and the cluster of Node, after a probe has shown layer by layer that Node can be reached.
--spec look(node(), timeout()) -> {ok, easy_cluster_gather:snapshot(), Opened :: [node()]} | error().
-look(Node, Timeout) ->
-    case reach(Node, Timeout) of
-        ok ->
-            {Snapshot, Opened} = easy_cluster_gather:preflight([Node], Timeout),
-            {ok, Snapshot, Opened};
-        {error, Reason} ->
-            {error, Reason}
-    end.
+%% Whether a plan still fits the cluster, which is looked at again.
+-spec recheck(plan()) -> ok | error().
+recheck(#{options := #{timeout := Timeout}} = Plan) ->
+    answered(ask_again, Plan, #{snapshot => undefined, answers => #{}}, Timeout).
 
 reach(Node, Timeout) ->
     case is_connected(Node) orelse easy_cluster_reach:check(Node, Timeout) of
@@ -289,26 +259,6 @@ reach(Node, Timeout) ->
 
 is_connected(Node) ->
     lists:member(Node, [node() | nodes(connected)]).
-
-compared(Operation, #{timeout := Timeout} = Options, Snapshot) ->
-    case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
-        {ok, Tables} -> with_rows(Operation, Options, Snapshot, compare_rows(Tables, nodes_of(Operation), Timeout, []));
-        {error, Reason} -> {error, Reason}
-    end.
-
-compare_rows([], _Nodes, _Timeout, Rows) ->
-    {ok, Rows};
-compare_rows([Table | Tables], [Node] = Nodes, Timeout, Rows) ->
-    case easy_cluster_rows:compare(Table, Node, #{timeout => Timeout}) of
-        {ok, Row} -> compare_rows(Tables, Nodes, Timeout, [Row | Rows]);
-        {error, Reason} -> {error, {rows_not_compared, #{table => Table, reason => print(Reason)}}}
-    end.
-
-with_rows(Operation, Options, Snapshot, {ok, Rows}) ->
-    easy_cluster_native:call(plan, #{operation => Operation, options => Options, snapshot => Snapshot, rows => Rows,
-                                     at => timestamp(mnesia:system_info(directory))});
-with_rows(_Operation, _Options, _Snapshot, {error, Reason}) ->
-    {error, Reason}.
 
 %% Whether a node could be joined: the layers on the way to it, and what it says of itself.
 -spec test(term(), map()) -> {ok, #{text := unicode:chardata()}} | error().
@@ -329,8 +279,7 @@ layers(Node, Timeout) ->
     end.
 
 tested(Node, Timeout, {ok, Layers}) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([Node], Timeout),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot([Node], Timeout),
     case easy_cluster_native:call(test_node, #{node => Node, snapshot => Snapshot}) of
         {ok, #{text := Text}} -> {ok, #{text => [Layers, Text]}};
         {error, {Code, Details}} -> {error, {Code, Details#{layers => Layers}}}
@@ -371,8 +320,7 @@ compared_with(all) -> {ok, undefined};
 compared_with({node, Typed}) -> node_name(Typed).
 
 comparisons_with(Node, Timeout) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot([], Timeout),
     case easy_cluster_native:call(comparisons, #{snapshot => Snapshot, node => Node, policy => easy_cluster_policy:current()}) of
         {ok, Chosen} -> {ok, Chosen, Timeout};
         {error, Reason} -> {error, Reason}
@@ -405,8 +353,7 @@ bad_folder(Typed) ->
                            expected => <<"a path, as in \"/var/backups/today\"">>}}}.
 
 backup_to(Folder, #{timeout := Timeout, dry_run := DryRun}) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], Timeout),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot([], Timeout),
     Path = unicode:characters_to_binary(Folder),
     Facts = #{path => Path, found => found(easy_cluster_files:names(Folder)), free => free(Folder)},
     case easy_cluster_native:call(backup, #{snapshot => Snapshot, folder => Facts}) of
@@ -436,8 +383,7 @@ free(Folder) ->
 write_snapshot(Typed) ->
     case folder(Typed) of
         {ok, File} ->
-            {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
-            easy_cluster_gather:release(Opened),
+            Snapshot = easy_cluster_gather:snapshot([], 5000),
             written(File, easy_cluster_files:write(File, term_to_binary(Snapshot)));
         {error, _BadOption} ->
             {error, {bad_option, #{option => <<"the file">>, value => print(Typed),
@@ -452,15 +398,13 @@ written(File, {error, #{reason := Reason}}) ->
 %% The tables of this node's cluster and who holds them, with what the policy wants, where there is one.
 -spec tables() -> {ok, map()} | error().
 tables() ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot([], 5000),
     easy_cluster_native:call(tables, #{snapshot => Snapshot, policy => easy_cluster_policy:current()}).
 
 %% This node's cluster as its members see it, and what is under way here.
 -spec status() -> {ok, map()} | error().
 status() ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot([], 5000),
     Drift = easy_cluster_scrub:drift(),
     case easy_cluster_native:call(status, #{snapshot => Snapshot, drift => Drift}) of
         {ok, Status} ->
@@ -487,60 +431,6 @@ on_disc() ->
                List -> List
            end,
     #{kept => Kept, unfinished => easy_cluster_executor:unfinished(Directory)}.
-
-%% Whether a plan still fits the cluster, which is looked at again.
--spec recheck(plan()) -> ok | error().
-recheck(#{operation := Operation, options := Options} = Plan) ->
-    {Snapshot, Opened} = look_again(Operation, Options),
-    Answer = recheck(Plan, Snapshot, rows_again(Plan, Snapshot)),
-    easy_cluster_gather:release(Opened),
-    Answer.
-
-look_again({forget, Node}, #{timeout := Timeout, also := Also}) ->
-    easy_cluster_gather:forgetting([Node | Also], Timeout);
-look_again({Name, _What}, #{timeout := Timeout}) when Name =:= force_boot; Name =:= repair; Name =:= repair_table ->
-    easy_cluster_gather:snapshot([], Timeout);
-look_again(Operation, #{timeout := Timeout}) ->
-    easy_cluster_gather:preflight(nodes_of(Operation), Timeout).
-
-recheck(Plan, Snapshot, {ok, Rows}) ->
-    Again = #{plan => Plan, snapshot => Snapshot, rows => Rows},
-    case drift_again(Plan, Snapshot) of
-        {ok, Drift} -> rechecked(easy_cluster_native:call(recheck, maps:merge(maps:merge(Again, history_again(Plan)), Drift)));
-        {error, Reason} -> {error, Reason}
-    end;
-recheck(_Plan, _Snapshot, {error, Reason}) ->
-    {error, Reason}.
-
-rechecked({ok, _Still}) -> ok;
-rechecked({error, Reason}) -> {error, Reason}.
-
-%% What is repaired has to be what was shown.
-drift_again(#{operation := {repair_table, #{table := Table, winner := Winner}}, options := #{timeout := Timeout}}, Snapshot) ->
-    case drift(text(Table), Winner, Snapshot, Timeout) of
-        {ok, _Known, Drift} -> {ok, #{drift => Drift}};
-        {error, Reason} -> {error, Reason}
-    end;
-drift_again(_Plan, _Snapshot) ->
-    {ok, #{}}.
-
-%% What is taken back has to be the last operation still, and what it kept whole.
-history_again(#{operation := {rollback, _}}) ->
-    case easy_cluster_executor:plans(mnesia:system_info(directory)) of
-        {ok, History} -> #{history => History};
-        {error, _Unreadable} -> #{history => []}
-    end;
-history_again(_Plan) ->
-    #{}.
-
-%% Which tables are merged depends on the rows that there are now.
-rows_again(#{operation := Operation, options := #{local_rows := merge, timeout := Timeout}}, Snapshot) ->
-    case easy_cluster_native:call(rows_to_compare, #{operation => Operation, snapshot => Snapshot}) of
-        {ok, Tables} -> compare_rows(Tables, nodes_of(Operation), Timeout, []);
-        {error, Reason} -> {error, Reason}
-    end;
-rows_again(_Plan, _Snapshot) ->
-    {ok, undefined}.
 
 %% Whether it is a plan at all, whatever was done to it.
 -spec read_plan(term()) -> ok | error().

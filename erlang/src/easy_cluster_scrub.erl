@@ -169,8 +169,7 @@ is_idle() ->
 %%% The round
 
 turn(Server) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot([], ?TIMEOUT),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot([], ?TIMEOUT),
     case {is_quiet(members()), easy_cluster_native:call(scrub, #{snapshot => Snapshot, policy => easy_cluster_policy:current()})} of
         {false, _} -> {wait, operation};
         {true, {ok, {compare, Comparisons} = Turn}} ->

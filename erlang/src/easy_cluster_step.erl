@@ -630,8 +630,7 @@ verify(#{plan := #{members := Members} = Plan, timeout := Timeout}) ->
     end.
 
 is_reached(Plan, Members, Timeout) ->
-    {Snapshot, Opened} = easy_cluster_gather:snapshot(Members, Timeout),
-    easy_cluster_gather:release(Opened),
+    Snapshot = easy_cluster_gather:snapshot(Members, Timeout),
     case easy_cluster_native:call(verify, #{plan => Plan, snapshot => Snapshot}) of
         {ok, _Reached} -> ok;
         {error, Reason} -> {error, Reason}

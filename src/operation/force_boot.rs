@@ -1,9 +1,10 @@
 //! Going on without nodes that are gone for good, after a total outage.
 
+use super::ask::{Need, facts};
 use super::rollback::Past;
 use super::{Becomes, Room};
 use crate::model::name::TableName;
-use crate::model::request::{ForceBoot, Way};
+use crate::model::request::{ForceBoot, Options, Way};
 use crate::model::table::Table;
 use crate::plan::draft::in_place;
 use crate::plan::goal::failed;
@@ -22,6 +23,11 @@ pub(super) struct Force<'a> {
 impl Room for Force<'_> {
     fn becomes(&self) -> Becomes {
         Becomes::TheSame
+    }
+
+    /// The tables of ejabberd are not there yet: whether it could start again is no question.
+    fn members(&self, _options: &Options) -> Need {
+        facts()
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 
+use super::ask::{Look, Need};
 use super::rollback::Past;
 use super::{Becomes, Room};
 use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};
-use crate::model::request::Way;
+use crate::model::request::{Options, Way};
 use crate::model::table::Table;
 use crate::plan::draft::{numbered, while_serving};
 use crate::plan::goal::{failed, of_cluster};
@@ -31,6 +32,11 @@ pub(super) struct Forget<'a> {
 impl Room for Forget<'_> {
     fn becomes(&self) -> Becomes {
         Becomes::TheSame
+    }
+
+    fn members(&self, options: &Options) -> Need {
+        let nodes = [self.node].into_iter().chain(&options.also).cloned().collect();
+        Need::Members { contacts: Vec::new(), nodes, look: Look::Forgetting }
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {

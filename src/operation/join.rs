@@ -4,12 +4,14 @@
 
 use std::collections::HashSet;
 
+use super::ask::{Answers, Need};
 use super::rollback::{self, Past};
 use super::{Becomes, Room};
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{AtomName, NodeName, TableName};
-use crate::model::request::{Options, Way};
+use crate::model::request::{LocalRows, Options, Way};
 use crate::model::rows::RowDifference;
+use crate::model::snapshot::Snapshot;
 use crate::model::table::Table;
 use crate::plan::draft::{Draft, members, needs_consent, numbered};
 use crate::plan::step::{Action, OnFailure, Step, UndoStep};
@@ -31,9 +33,26 @@ impl Room for Join<'_> {
         Becomes::Slave
     }
 
-    fn rows_to_compare(&self, view: &View<'_>) -> Result<Vec<TableName>, Vec<Problem>> {
+    fn contact(&self) -> Option<&NodeName> {
+        Some(self.contact)
+    }
+
+    fn comparison(&self, view: &View<'_>, answers: &Answers) -> Result<Option<Need>, Vec<Problem>> {
         allowed(view, self.contact, &copies::at_start(view, self.contact), 0)?;
-        Ok(on_both_sides(view, self.contact))
+        Ok(rows(view, self.contact, answers))
+    }
+
+    /// Which tables are merged depends on the rows that there are now.
+    fn again(
+        &self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        answers: &Answers,
+    ) -> Result<Option<Need>, Vec<Problem>> {
+        match plan.options.local_rows {
+            LocalRows::Archive => Ok(None),
+            LocalRows::Merge => self.comparison(&super::view(snapshot)?, answers),
+        }
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
@@ -99,10 +118,12 @@ pub(super) fn draft<'a>(
     Ok(draft)
 }
 
-/// Durable tables with rows here that the cluster has, too.
-pub(super) fn on_both_sides(view: &View<'_>, contact: &NodeName) -> Vec<TableName> {
+/// The comparison of durable tables with rows here that the cluster has, too.
+pub(super) fn rows(view: &View<'_>, contact: &NodeName, answers: &Answers) -> Option<Need> {
     let theirs: HashSet<_> = view.tables_of(contact).map(|t| &t.name).collect();
-    local_rows(view).filter(|t| theirs.contains(&t.name)).map(|t| t.name.clone()).collect()
+    let on_both_sides = local_rows(view).filter(|t| theirs.contains(&t.name));
+    let tables: Vec<_> = on_both_sides.map(|t| t.name.clone()).collect();
+    (answers.rows.is_none() && !tables.is_empty()).then(|| Need::Rows { tables, node: contact.clone() })
 }
 
 /// Durable tables with rows on this node, `local_content` aside.

@@ -1,10 +1,12 @@
 //! A join that copies every table here: the steps are those of a [`join`](super::join), with the copies.
 
+use super::ask::{Answers, Need};
 use super::join;
 use super::rollback::{self, Past};
 use super::{Becomes, Room};
-use crate::model::name::{NodeName, TableName};
-use crate::model::request::Way;
+use crate::model::name::NodeName;
+use crate::model::request::{LocalRows, Way};
+use crate::model::snapshot::Snapshot;
 use crate::plan::{Inputs, Plan, archive};
 use crate::validate::copies;
 use crate::validate::problem::{Nodes, Problem};
@@ -21,9 +23,26 @@ impl Room for JoinAsMaster<'_> {
         Becomes::FullReplica
     }
 
-    fn rows_to_compare(&self, view: &View<'_>) -> Result<Vec<TableName>, Vec<Problem>> {
+    fn contact(&self) -> Option<&NodeName> {
+        Some(self.contact)
+    }
+
+    fn comparison(&self, view: &View<'_>, answers: &Answers) -> Result<Option<Need>, Vec<Problem>> {
         join::allowed(view, self.contact, &copies::missing(view, self.contact), 0)?;
-        Ok(join::on_both_sides(view, self.contact))
+        Ok(join::rows(view, self.contact, answers))
+    }
+
+    /// Which tables are merged depends on the rows that there are now.
+    fn again(
+        &self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        answers: &Answers,
+    ) -> Result<Option<Need>, Vec<Problem>> {
+        match plan.options.local_rows {
+            LocalRows::Archive => Ok(None),
+            LocalRows::Merge => self.comparison(&super::view(snapshot)?, answers),
+        }
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {

@@ -1,11 +1,13 @@
 //! The operations: a file for each, with its plan, its goal, how it recovers, and its words.
 //!
-//! [`make`] turns facts into a [`Plan`] or into everything that forbids one; [`recheck`] refuses a plan when the cluster is no
-//! longer the one that it was made for; [`goal`] says whether it reached its goal, [`recovery`] how an interrupted one ends.
-//! The table in [`room`] is the one place that lists the operations. A new operation is a variant of
-//! [`Operation`], a file here, and a line in that table.
+//! [`ask::ask`] says which facts an operation needs, and then its [`Plan`] or everything that forbids one; [`ask::again`] refuses a plan
+//! when the cluster is no longer the one that it was made for; [`goal`] says whether it reached its goal, [`recovery`] how an interrupted one
+//! ends.
+//! The table in `room` is the one place that lists the operations. A new operation is a variant of
+//! [`Operation`] and of [`ask::Wish`], a file here, and a line in that table.
 
 mod alone;
+pub mod ask;
 mod force_boot;
 mod forget;
 mod join;
@@ -21,8 +23,8 @@ mod restore;
 pub mod rollback;
 mod sync_node;
 
-use crate::model::name::TableName;
-use crate::model::request::{Operation, Way};
+use crate::model::name::NodeName;
+use crate::model::request::{Operation, Options, Way};
 use crate::model::rows::RowDifference;
 use crate::model::snapshot::Snapshot;
 use crate::plan::copy::Shape;
@@ -30,6 +32,7 @@ use crate::plan::recover::{self, Interrupted, Recovery};
 use crate::plan::{Inputs, Plan, goal as shared};
 use crate::validate::problem::Problem;
 use crate::validate::view::View;
+use ask::{Answers, Look, Need};
 use rollback::Past;
 
 /// What this node is after an operation.
@@ -50,12 +53,39 @@ trait Room {
     /// What this node is afterwards.
     fn becomes(&self) -> Becomes;
 
-    /// The tables whose rows [`Room::plan`] needs compared.
+    /// The member of another cluster, or of its own, that this node asks; `None` where it asks all.
+    fn contact(&self) -> Option<&NodeName> {
+        None
+    }
+
+    /// The look at the members that a plan needs.
+    fn members(&self, _options: &Options) -> Need {
+        Need::Members {
+            contacts: self.contact().into_iter().cloned().collect(),
+            nodes: Vec::new(),
+            look: Look::Preflight,
+        }
+    }
+
+    /// What [`Room::plan`] needs compared beside it.
     ///
     /// # Errors
     /// What forbids the operation whatever the rows are.
-    fn rows_to_compare(&self, _view: &View<'_>) -> Result<Vec<TableName>, Vec<Problem>> {
-        Ok(Vec::new())
+    fn comparison(&self, _view: &View<'_>, _answers: &Answers) -> Result<Option<Need>, Vec<Problem>> {
+        Ok(None)
+    }
+
+    /// What [`Room::still_fits`] needs beside it, and what no look at the members shows.
+    ///
+    /// # Errors
+    /// [`Problem::PlanChanged`], or what forbids the operation.
+    fn again(
+        &self,
+        _plan: &Plan,
+        _snapshot: &Snapshot,
+        _answers: &Answers,
+    ) -> Result<Option<Need>, Vec<Problem>> {
+        Ok(None)
     }
 
     /// The plan.
@@ -118,15 +148,7 @@ fn room(operation: &Operation) -> Box<dyn Room + '_> {
     }
 }
 
-/// The tables whose rows have to be compared before [`make`].
-///
-/// # Errors
-/// What forbids the operation whatever the rows are.
-pub fn rows_to_compare(operation: &Operation, snapshot: &Snapshot) -> Result<Vec<TableName>, Vec<Problem>> {
-    room(operation).rows_to_compare(&view(snapshot)?)
-}
-
-/// Makes the plan.
+/// Makes the plan from facts that are all there.
 ///
 /// # Errors
 /// Every problem that forbids it, outermost layer first.
@@ -139,7 +161,7 @@ pub fn make(inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
 ///
 /// # Errors
 /// What forbids it now, or [`Problem::PlanChanged`].
-pub fn recheck(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>) -> Result<(), Vec<Problem>> {
+pub fn fits(plan: &Plan, snapshot: &Snapshot, rows: Option<&[RowDifference]>) -> Result<(), Vec<Problem>> {
     let inputs = Inputs {
         operation: plan.operation.clone(),
         options: plan.options.clone(),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::ask::{Need, facts};
 use super::rollback::Past;
 use super::{Becomes, Room};
 use crate::model::catalogue::Class;
@@ -35,6 +36,10 @@ pub(super) struct ByPolicy<'a> {
 impl Room for ByPolicy<'_> {
     fn becomes(&self) -> Becomes {
         Becomes::TheSame
+    }
+
+    fn members(&self, _options: &Options) -> Need {
+        facts()
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {

@@ -3,11 +3,12 @@
 //! What differs is not in the plan: rows may be many and large, and change. The plan has their number and a digest, by which it is
 //! refused when other rows differ than those that were shown; the steps look themselves.
 
+use super::ask::{Answers, Need, facts};
 use super::rollback::Past;
 use super::{Becomes, Room};
 use crate::model::count::counted;
 use crate::model::name::NodeName;
-use crate::model::request::{CopyDrift, Drift, Operation, TableRepair, Way};
+use crate::model::request::{CopyDrift, Options, TableRepair, Way};
 use crate::model::snapshot::Snapshot;
 use crate::plan::diff::{self, Comparison};
 use crate::plan::draft::in_place;
@@ -26,6 +27,26 @@ pub(super) struct OfTable<'a> {
 impl Room for OfTable<'_> {
     fn becomes(&self) -> Becomes {
         Becomes::TheSame
+    }
+
+    fn members(&self, _options: &Options) -> Need {
+        facts()
+    }
+
+    /// What is repaired has to be what was shown.
+    fn again(
+        &self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        answers: &Answers,
+    ) -> Result<Option<Need>, Vec<Problem>> {
+        let winner = &self.repair.winner;
+        let comparison = comparison(snapshot, self.repair.table.as_str(), winner)?;
+        let Some(drift) = &answers.drift else {
+            return Ok(Some(Need::Drift { comparison, winner: winner.clone() }));
+        };
+        plan.unless((self.repair.drift != *drift).then(|| "what differs".to_owned()))?;
+        Ok(None)
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
@@ -79,18 +100,12 @@ fn differing(copy: &CopyDrift) -> String {
 ///
 /// # Errors
 /// What forbids it whatever the rows are.
-pub fn comparison(snapshot: &Snapshot, table: &str, winner: &NodeName) -> Result<Comparison, Vec<Problem>> {
+pub(super) fn comparison(
+    snapshot: &Snapshot,
+    table: &str,
+    winner: &NodeName,
+) -> Result<Comparison, Vec<Problem>> {
     let view = View::new(snapshot).map_err(|problem| vec![problem])?;
     let (table, nodes) = validate::table(&view, table, winner)?;
     Ok(diff::comparison(table, nodes))
-}
-
-/// Whether what differs is still what the plan was made for.
-///
-/// # Errors
-/// [`Problem::PlanChanged`] where it is not.
-pub fn recheck(plan: &Plan, drift: &Drift) -> Result<(), Problem> {
-    let same = matches!(&plan.operation, Operation::RepairTable(repair) if repair.drift == *drift);
-    let changed = || Problem::PlanChanged { id: plan.id.clone(), changed: "what differs".into() };
-    if same { Ok(()) } else { Err(changed()) }
 }

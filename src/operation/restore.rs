@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::alone::{Alone, keeping};
+use super::ask::{Answers, Need};
 use super::rollback::{self, Past};
 use super::{Becomes, Room};
 use crate::model::catalogue::{self, Class};
@@ -27,8 +28,9 @@ impl Room for Restore<'_> {
         Becomes::Alone
     }
 
-    fn rows_to_compare(&self, view: &View<'_>) -> Result<Vec<TableName>, Vec<Problem>> {
-        Ok(comparable(view, self.backup))
+    fn comparison(&self, view: &View<'_>, answers: &Answers) -> Result<Option<Need>, Vec<Problem>> {
+        let need = || Need::BackupRows { backup: self.backup.clone(), tables: comparable(view, self.backup) };
+        Ok(answers.compared.is_none().then(need))
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 use super::alone::{Alone, keeping};
+use super::ask::{Answers, Need};
 use super::{Becomes, Room, room};
 use crate::model::name::TableName;
 use crate::model::request::{Operation, Rollback, Way};
+use crate::model::snapshot::Snapshot;
 use crate::model::table::Table;
 use crate::plan::draft::{Draft, members, numbered};
 use crate::plan::goal::{failed, of_cluster};
@@ -29,6 +31,19 @@ impl Room for TakeBack<'_> {
             Way::Kept { .. } => Becomes::Alone,
             Way::Copies { .. } => Becomes::TheSame,
         }
+    }
+
+    /// What is taken back has to be the last operation still, and what it kept whole.
+    fn again(
+        &self,
+        plan: &Plan,
+        _snapshot: &Snapshot,
+        answers: &Answers,
+    ) -> Result<Option<Need>, Vec<Problem>> {
+        let Some(history) = &answers.history else { return Ok(Some(Need::History)) };
+        let same = takes_back(history)?.contains(&plan.operation);
+        plan.unless((!same).then(|| "what was done here last".to_owned()))?;
+        Ok(None)
     }
 
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
@@ -176,18 +191,6 @@ pub enum Kept {
 /// Why it cannot be taken back.
 pub fn takes_back(history: &[Past]) -> Result<Vec<Operation>, Vec<Problem>> {
     one_of(history).map_err(|problem| vec![problem])
-}
-
-/// Whether a plan would still take back what was done here last.
-///
-/// # Errors
-/// Why not.
-pub fn recheck(plan: &Plan, history: &[Past]) -> Result<(), Vec<Problem>> {
-    if takes_back(history)?.contains(&plan.operation) {
-        return Ok(());
-    }
-    let changed = "what was done here last".into();
-    Err(vec![Problem::PlanChanged { id: plan.id.clone(), changed }])
 }
 
 fn one_of(history: &[Past]) -> Result<Vec<Operation>, Problem> {

@@ -23,6 +23,10 @@ impl Room for SyncNode<'_> {
         Becomes::FullReplica
     }
 
+    fn contact(&self) -> Option<&NodeName> {
+        Some(self.contact)
+    }
+
     /// The copies, and the fence for all members where one lacks it. A copy that was made is good in itself, so nothing is taken back.
     fn plan(&self, view: &View<'_>, inputs: &Inputs) -> Result<Plan, Vec<Problem>> {
         not_itself(view, self.contact)?;

@@ -1,7 +1,7 @@
 //! A plan as data: steps in order, their way back, and the price.
 //!
 //! [`crate::operation`] makes plans, [`crate::explain`] shows them. What the operations share stands here: how steps
-//! become a plan ([`draft`]), how an interrupted plan ends ([`recover`]), and whether it reached its goal ([`goal`]).
+//! become a plan (`draft.rs`), how an interrupted plan ends ([`recover`]), and whether it reached its goal (`goal.rs`).
 
 pub(crate) mod archive;
 pub mod backup;
@@ -39,7 +39,7 @@ pub struct Inputs {
     pub options: Options,
     /// The facts.
     pub snapshot: Snapshot,
-    /// Rows here against the cluster's, for the tables that [`crate::operation::rows_to_compare`] names.
+    /// Rows here against the cluster's, for the tables that [`crate::operation::ask::Need::Rows`] names.
     pub rows: Vec<RowDifference>,
     /// A name for the plan that no other has: a time in UTC.
     pub at: String,

@@ -1,6 +1,9 @@
 -module(easy_cluster_gather_tests).
 -include_lib("eunit/include/eunit.hrl").
 
+%% Called on a peer.
+-export([looked/1, crash/1]).
+
 -define(TIMEOUT, 2000).
 %% That of easy_cluster_peers.
 -define(COOKIE, <<"easy_cluster_tests">>).
@@ -83,10 +86,11 @@ before_a_cluster([{{_, Node} = Here, Dir}, {{_, First}, _} = A, {{_, Second}, _}
     assert_understood(Here, Snapshot),
     %% Nothing is left behind of the look, and those that were looked at have not noticed it.
     ?assertEqual(Cluster, lists:sort(Opened)),
-    ?assertEqual(Cluster, lists:sort(connected(Here))),
     ?assertEqual([], easy_cluster_peers:call(Here, erlang, nodes, [])),
     [?assertNot(lists:member(Node, easy_cluster_peers:call(Peer, erlang, nodes, []))) || {Peer, _} <- [A, B]],
-    ok = easy_cluster_peers:call(Here, easy_cluster_gather, release, [Opened]),
+    ?assertEqual([], connected(Here)),
+    Crashing = [facts, [First], ?TIMEOUT, fun ?MODULE:crash/1],
+    ?assertError({crashed, [_, _]}, easy_cluster_peers:call(Here, easy_cluster_gather, with_snapshot, Crashing)),
     ?assertEqual([], connected(Here)).
 
 a_member_without_mnesia([{{_, Node} = Here, Dir}, {{_, Other}, _}]) ->
@@ -132,8 +136,7 @@ a_member_that_stops_halfway([{Here, Dir}, {{_, Other} = Peer, OtherDir}]) ->
     try
         {#{members := [_, Member]}, Opened} = snapshot(Here, [Other]),
         ?assertMatch(#{node := Other, answer := {silent, <<"timeout">>}}, Member),
-        ?assertEqual([Other], connected(Here)),
-        ok = easy_cluster_peers:call(Here, easy_cluster_gather, release, [Opened]),
+        ?assertEqual([Other], Opened),
         ?assertEqual([], connected(Here))
     after
         ok = easy_cluster_peers:call(Peer, sys, resume, [application_controller])
@@ -149,8 +152,7 @@ directories_that_are_gone([{Here, Dir}, {{_, Other} = There, OtherDir}]) ->
 
 hardly_any_time([{{_, Node} = Here, Dir}, {{_, Other}, _}]) ->
     easy_cluster_peers:start_mnesia(Here, Dir),
-    {#{members := Members}, _Opened} =
-        easy_cluster_peers:call(Here, easy_cluster_gather, snapshot, [[Other], 0]),
+    #{members := Members} = easy_cluster_peers:call(Here, easy_cluster_gather, snapshot, [[Other], 0]),
     ?assertMatch([#{node := Node, answer := {facts, #{mnesia := yes}}}, #{node := Other, answer := {silent, _}}], Members).
 
 odd_memory_limits([{Here, Dir}]) ->
@@ -167,7 +169,7 @@ memory_free(Here, Limit) ->
 preflight_without_ejabberd([{Here, Dir}]) ->
     easy_cluster_peers:start_mnesia(Here, Dir),
     {#{members := [#{answer := {facts, Facts}}]} = Snapshot, []} =
-        easy_cluster_peers:call(Here, easy_cluster_gather, preflight, [[], ?TIMEOUT]),
+        easy_cluster_peers:call(Here, easy_cluster_gather, with_snapshot, [preflight, [], ?TIMEOUT, fun ?MODULE:looked/1]),
     ?assertMatch(#{configuration := undefined, directory_writable := true}, Facts),
     assert_understood(Here, Snapshot).
 
@@ -209,8 +211,13 @@ each(Fact, Here, Other) ->
 
 %%% Helpers
 
+%% The snapshot, and the hidden connections that there are as long as it is used.
 snapshot(Peer, Nodes) ->
-    easy_cluster_peers:call(Peer, easy_cluster_gather, snapshot, [Nodes, ?TIMEOUT]).
+    easy_cluster_peers:call(Peer, easy_cluster_gather, with_snapshot, [facts, Nodes, ?TIMEOUT, fun ?MODULE:looked/1]).
+
+looked(Snapshot) -> {Snapshot, nodes(hidden)}.
+
+crash(_Snapshot) -> error({crashed, nodes(hidden)}).
 
 connected(Peer) ->
     easy_cluster_peers:call(Peer, erlang, nodes, [connected]).

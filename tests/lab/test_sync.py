@@ -151,8 +151,7 @@ def wanted(node) -> dict[str, dict[str, str]]:
         table["table"]: {copy["node"]: copy["storage"] for copy in table["wanted"]}
         for table in node.eval("""
             Policy = easy_cluster_policy:current(),
-            {Snapshot, Opened} = easy_cluster_gather:snapshot([], 5000),
-            easy_cluster_gather:release(Opened),
+            Snapshot = easy_cluster_gather:snapshot([], 5000),
             case easy_cluster_native:call(topology, #{snapshot => Snapshot, policy => Policy}) of
                 {ok, #{topology := #{tables := Tables}}} -> Tables;
                 {error, {unfinished_operation, #{}}} -> []

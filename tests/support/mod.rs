@@ -14,7 +14,9 @@ use easy_cluster::model::snapshot::{
     Answer, Beside, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot,
 };
 use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
+use easy_cluster::operation::ask::{self, Answers, Ask, Next, Wish};
 use easy_cluster::plan::Inputs;
+use easy_cluster::validate::problem::Problem;
 
 pub const HERE: &str = "ejabberd@hello.world";
 pub const THERE: &str = "ejabberd@foo.bar";
@@ -56,6 +58,17 @@ impl Lab {
             lab.member(node, &all);
         }
         lab
+    }
+
+    /// What comes of a wish with these answers.
+    pub fn ask(&self, wish: Wish, answers: Answers) -> Result<Next, Vec<Problem>> {
+        let ask = Ask { wish, options: Options::default(), here: HERE.into(), at: "20261201T000000Z".into() };
+        ask::ask(&ask, answers)
+    }
+
+    /// The look at the members, and nothing else.
+    pub fn answers(&self) -> Answers {
+        Answers { snapshot: Some(self.snapshot()), ..Answers::default() }
     }
 
     pub fn set(&mut self, nodes: &[&str]) -> SetIndex {

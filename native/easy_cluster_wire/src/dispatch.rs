@@ -13,10 +13,10 @@ use easy_cluster::explain::{self, log};
 use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::policy::Policy;
 use easy_cluster::model::reach::Reach;
-use easy_cluster::model::request::{Drift, ForceBoot, Operation, Options};
-use easy_cluster::model::rows::RowDifference;
+use easy_cluster::model::request::{ForceBoot, Options};
 use easy_cluster::model::snapshot::Snapshot;
-use easy_cluster::operation::{self, rename, repair, repair_table, rollback};
+use easy_cluster::operation::ask::{self, Answers, Ask, Next};
+use easy_cluster::operation::{self, rename, repair};
 use easy_cluster::plan::backup::{self, Backup, Folder};
 use easy_cluster::plan::diff::{self, Chosen, Comparison, Leaving, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
@@ -32,6 +32,7 @@ use easy_cluster::validate::{self, beside, node_name, operating, options, policy
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{self, MemberLogs, Overridden};
+use crate::encoded::Encoded;
 use crate::{from_bytes, to_bytes};
 
 /// Everything that the core can be asked, as an Erlang term `{Operation, #{...}}`.
@@ -47,21 +48,12 @@ enum Request {
         options: BTreeMap<String, options::Value>,
     },
     Probe(ProbeRequest),
-    RowsToCompare {
-        operation: Operation,
-        snapshot: Snapshot,
-    },
+    /// What an operation needs to know, or its plan.
+    Ask(Box<Asked<Ask>>),
+    /// What is needed to say whether a plan still fits, or that it does.
+    AskAgain(Box<Asked<Plan>>),
+    /// A plan from facts that are all there, as they were recorded.
     Plan(Inputs),
-    Recheck {
-        plan: Plan,
-        snapshot: Snapshot,
-        rows: Option<Vec<RowDifference>>,
-        history: Option<Vec<rollback::Past>>,
-        drift: Option<Drift>,
-    },
-    TakesBack {
-        history: Vec<rollback::Past>,
-    },
     Verify {
         plan: Plan,
         snapshot: Snapshot,
@@ -109,12 +101,6 @@ enum Request {
     },
     /// How a copy is compared with others before it is deleted.
     BeforeDeletion(Leaving),
-    /// Which copies of a table are compared before it is repaired. The name of the table is whatever was typed.
-    Repairable {
-        table: String,
-        winner: NodeName,
-        snapshot: Snapshot,
-    },
     /// What the scrub compares now, or why nothing.
     Scrub {
         snapshot: Snapshot,
@@ -186,6 +172,20 @@ enum Request {
     Panic {},
 }
 
+/// What is asked about, and the facts that were fetched for it.
+#[derive(Debug, Deserialize)]
+struct Asked<T> {
+    about: T,
+    snapshot: Option<Encoded<Snapshot>>,
+    answers: Answers,
+}
+
+impl<T> Asked<T> {
+    fn parts(self) -> (T, Answers) {
+        (self.about, Answers { snapshot: self.snapshot.map(|encoded| encoded.0), ..self.answers })
+    }
+}
+
 /// The results, each in the shape that its operation promises.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -201,10 +201,9 @@ enum Answer {
         problems: Vec<Problem>,
         texts: Vec<String>,
     },
-    Tables(Vec<TableName>),
     Nodes(Vec<NodeName>),
     Plan(Box<Plan>),
-    Operations(Vec<Operation>),
+    Next(Next),
     Recovery(Recovery),
     Salvage(Option<Salvage>),
     Backup(Backup),
@@ -212,10 +211,6 @@ enum Answer {
     Overridden(Overridden),
     Comparisons(Chosen),
     BeforeDeletion(Option<Comparison>),
-    Repairable {
-        table: TableName,
-        comparison: Comparison,
-    },
     Scrub(Turn),
     Nothing {},
     TestNode {
@@ -281,25 +276,22 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             let texts = reaches.iter().map(explain::reach::layers).collect();
             Answer::Reaches { reaches, problems, texts }
         }
-        Request::RowsToCompare { operation, snapshot } => {
-            let tables = operation::rows_to_compare(&operation, &snapshot);
-            Answer::Tables(tables.map_err(|problems| operating::explained(&snapshot, problems))?)
+        Request::Ask(asked) => {
+            let (ask, answers) = asked.parts();
+            Answer::Next(ask::ask(&ask, answers)?)
+        }
+        Request::AskAgain(asked) => {
+            let (plan, answers) = asked.parts();
+            Answer::Next(ask::again(&plan, &answers)?)
         }
         Request::Plan(inputs) => {
             let plan = operation::make(&inputs);
             Answer::Plan(Box::new(plan.map_err(|problems| operating::explained(&inputs.snapshot, problems))?))
         }
-        Request::Recheck { plan, snapshot, rows, history, drift } => {
-            history.map_or(Ok(()), |history| rollback::recheck(&plan, &history))?;
-            drift.map_or(Ok(()), |drift| repair_table::recheck(&plan, &drift)).map_err(one)?;
-            operation::recheck(&plan, &snapshot, rows.as_deref())?;
-            Answer::Nothing {}
-        }
         Request::Verify { plan, snapshot } => {
             operation::goal(&plan, &snapshot)?;
             Answer::Nothing {}
         }
-        Request::TakesBack { history } => Answer::Operations(rollback::takes_back(&history)?),
         Request::Recover(interrupted) => Answer::Recovery(operation::recovery(&interrupted)),
         Request::Salvage(marks) => Answer::Salvage(marks::salvage(&marks).map_err(one)?),
         Request::DropKept(drop) => {
@@ -326,10 +318,6 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             Answer::Comparisons(diff::comparisons(&snapshot, &policy, node.as_ref()).map_err(one)?)
         }
         Request::BeforeDeletion(leaving) => Answer::BeforeDeletion(diff::before_deletion(leaving)),
-        Request::Repairable { table, winner, snapshot } => {
-            let comparison = repair_table::comparison(&snapshot, &table, &winner)?;
-            Answer::Repairable { table: comparison.table.clone(), comparison }
-        }
         Request::Scrub { snapshot, policy } => {
             Answer::Scrub(diff::scrub(&snapshot, &policy_if_any(policy)).map_err(one)?)
         }

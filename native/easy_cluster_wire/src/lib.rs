@@ -21,6 +21,7 @@ mod boot;
 mod decode;
 mod dispatch;
 mod encode;
+mod encoded;
 
 use std::fmt::{self, Write as _};
 
