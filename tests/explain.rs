@@ -356,6 +356,10 @@ const VARIANTS: &[(&str, &str)] = &[
     ),
     ("mnesia_not_stopped", "{:error, {'Mnesia is not stopped everywhere', [:\"a@foo.bar\"]}}"),
     ("mnesia_not_running", "{aborted,{node_not_running,'a@foo.bar'}}"),
+    (
+        "waits_for_decision",
+        "2026-12-01 04:00:00.000000+00:00 [error] <0.99.0>@easy_cluster_undecided:watch/2:47 waits_for_decision (membership, error)\n  evidence  Mnesia on ejabberd@foo.bar is starting and waits for ejabberd@hello.world, c@x.y: it was killed in the middle of a transaction, and only ejabberd@hello.world, c@x.y can say how it ended",
+    ),
 ];
 
 #[test]

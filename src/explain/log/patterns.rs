@@ -63,6 +63,10 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         "ode name mismatch: I'm ", r"(?:running in node )?\[<node>\],? (?:but )?the (?:mnesia )?database is owned by <owners:list>"
             => f => Problem::NodeNameMismatch { node: f.node("node"), owners: f.nodes("owners") };
 
+        // What `easy_cluster_undecided` logs, as Mnesia itself is silent meanwhile.
+        "Mnesia on ", r"<node> is starting and waits for (?P<awaited>[^:]+): it was killed in the middle of a transaction"
+            => f => Problem::WaitsForDecision { node: f.node("node"), awaited: f.nodes("awaited") };
+
         // Distribution
         "badrpc,", " ?:?(?P<what>nodedown|timeout) ?[})]"
             => f => Problem::NoConnection {
