@@ -24,6 +24,8 @@ fn recorded(name: &str) -> String {
 /// What Erlang/OTP 25, Mnesia and ejabberd 23.01 printed when they were broken on purpose.
 const RECORDED: &[(&str, &[&str])] = &[
     ("ejabberd2301_healthy", &[]),
+    ("ejabberd2412_healthy", &[]),
+    ("ejabberd2607_healthy", &[]),
     ("ejabberd2301_bad_table_cookie", &["bad_table_cookie"]),
     ("ejabberd2301_split", &["split_while_running"]),
     ("ejabberd2301_waits", &["waiting_for_tables"]),
@@ -245,6 +247,30 @@ const VARIANTS: &[(&str, &str)] = &[
         "{error,{merge_schema_failed,\"Incompatible schema cookies. Please, \"\n                            \"restart from old backup.a@foo = [{name,schema},\"\n     \"{type,set}], b@foo = [{name,schema}]\\n\"}}",
     ),
     ("merge_schema_failed", "{error,{merge_schema_failed,\"Cannot get cstructs\"}}"),
+    // What Mnesia and dets repair, and what means no harm
+    (
+        "harmless",
+        "2026-11-25 07:10:29.1 [info] dets: file \"/var/lib/ejabberd/passwd.DAT\" not properly closed, repairing ...",
+    ),
+    (
+        "harmless",
+        "Mnesia('a@foo.bar'): ** ERROR ** Checkpoint '{1,a}' has been deactivated, last table copy deleted.\n",
+    ),
+    ("harmless", "2026-11-25 07:10:29.1 [error] <0.50.0> ** Cannot get connection id for node 'a@foo.bar'"),
+    ("log_repaired", "Data may be missing, log \"/var/lib/ejabberd/LATEST.LOG\" repaired: Lost 512 bytes"),
+    (
+        "log_repaired",
+        "Data may be missing, Corrupt logfile deleted: \"/var/lib/ejabberd/DECISION_TAB.LOG\", {error,x}",
+    ),
+    ("log_repaired", "\"/var/lib/ejabberd/PREVIOUS.LOG\" repaired, lost 12 bad bytes"),
+    (
+        "no_connection",
+        "Mnesia('a@foo.bar'): ** ERROR ** Mnesia on 'a@foo.bar' could not connect to node(s) ['b@foo.bar']",
+    ),
+    (
+        "no_connection",
+        "Mnesia('a@foo.bar'): ** ERROR ** Mnesia on 'a@foo.bar' could not connect to node 'b@foo.bar'",
+    ),
     ("merge_schema_failed", " ** FATAL ** Failed to merge schema: {aborted,nodedown}"),
     // Splits
     (
@@ -588,6 +614,30 @@ fn a_bad_cookie_names_who_was_wiped_and_a_way_for_both() {
             }
         }
     }
+}
+
+/// The fence is made anew when a node is forgotten: the definition that lists fewer nodes is the cluster's.
+#[test]
+fn a_fence_that_differs_tells_who_was_forgotten() {
+    let side = |node: &str, holders: &str| {
+        format!("'{node}' = {{cstruct,easy_cluster_fence,set,[],[{holders}],[],[],0,read_write}}")
+    };
+    for (one, two) in [("'a@b','c@d'", "'c@d'"), ("'c@d','a@b','e@f'", "'e@f','c@d'")] {
+        for (first, second) in [(side("a@b", one), side("c@d", two)), (side("c@d", two), side("a@b", one))] {
+            let text = format!("Bad cookie in table definition easy_cluster_fence: {first}, {second}");
+            let fix = only(&text).problem.fix();
+            assert!(fix.starts_with("on a@b,") && fix.contains("join_as_master('c@d')"), "{fix}");
+        }
+    }
+    let neither = side("a@b", "'a@b'") + ", " + &side("c@d", "'c@d'");
+    let fix = only(&format!("Bad cookie in table definition easy_cluster_fence: {neither}")).problem.fix();
+    assert!(fix.starts_with("on the node that does not start"), "{fix}");
+}
+
+#[test]
+fn of_definitions_that_cannot_be_merged_the_other_side_is_named() {
+    let text = "Cannot merge definitions of table foo. Local = {cstruct,foo,set,['a@b'],[],[],0}, Remote = {cstruct,foo,set,['a@b','c@d','e@f'],[],[],0}\n";
+    assert!(only(text).problem.fix().ends_with("join_as_master('c@d')"));
 }
 
 #[test]
@@ -1075,4 +1125,58 @@ fn what_is_wrong_on_this_machine_stands_beside_the_text_that_it_explains() {
     let told = log::words(&found, &[mode, other]);
     assert!(told.contains("\n  here      cookie_mode: "), "{told}");
     assert!(!told.contains("no_port_window"), "only what may be why: {told}");
+}
+
+/// The lines of several sources, one from each in turn, as tools print them that follow several at once.
+fn in_turn(sources: &[(&str, &str)]) -> String {
+    let mut lines: Vec<_> = sources
+        .iter()
+        .map(|(column, text)| text.lines().map(move |line| column.replace("TEXT", &escaped(column, line))))
+        .collect();
+    let mut out = String::new();
+    loop {
+        let mut ended = true;
+        for line in lines.iter_mut().filter_map(Iterator::next) {
+            out.push_str(&line);
+            out.push('\n');
+            ended = false;
+        }
+        if ended {
+            return out;
+        }
+    }
+}
+
+fn escaped(column: &str, line: &str) -> String {
+    if column.starts_with('{') { line.replace('\\', "\\\\").replace('"', "\\\"") } else { line.to_owned() }
+}
+
+#[test]
+fn lines_of_several_sources_among_one_another_are_the_records_of_each() {
+    let columns = [
+        ["hello-1  | TEXT", "world-12 | TEXT"],
+        ["hello-1 TEXT", "hello-2 TEXT"],
+        ["[pod/hello-0/ejabberd] TEXT", "[pod/hello-1/ejabberd] TEXT"],
+        ["Nov 25 07:10:29 hello ejabberd[812]: TEXT", "Nov 25 07:10:29 world ejabberd[9]: TEXT"],
+        ["2026-11-25T07:10:29.1Z hello TEXT", "2026-11-25T07:10:29.2Z world TEXT"],
+        [r#"{"pod":"hello","log":"TEXT\n"}"#, r#"{"pod":"world","log":"TEXT\n"}"#],
+    ];
+    let record = "2026-11-25 07:10:29.1 [error] <0.1.0> Mnesia('a@b'):\n ** ERROR ** (core dumped to file: \"/x/MnesiaCore\")\n ** FATAL ** Failed to merge schema:\n Bad cookie in table definition x: 'a@b' =\n {cstruct,x}, 'c@d' =\n {cstruct,x}\n";
+    let texts = [
+        record.to_owned(),
+        recorded("ejabberd2301_bad_table_cookie"),
+        recorded("otp25_overlapping_partitions"),
+        recorded("otp25_split_and_allow_list"),
+    ];
+    let healthy = recorded("ejabberd2301_healthy");
+    for alone in texts {
+        let facts = |text: &str| -> Vec<Problem> {
+            sightings(text).into_iter().map(|sighting| sighting.problem).collect()
+        };
+        assert!(!facts(&alone).is_empty());
+        for [one, two] in columns {
+            let both = in_turn(&[(one, &alone), (two, &healthy)]);
+            assert_eq!(facts(&both), facts(&alone), "{alone} behind {one}");
+        }
+    }
 }

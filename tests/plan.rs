@@ -281,7 +281,10 @@ fn a_cluster_that_is_not_whole_cannot_grow() {
     let mut disagreeing = Lab::new(&[THERE, THIRD]);
     let alone = disagreeing.set(&[THIRD]);
     disagreeing.facts(THIRD).db_nodes = alone;
-    assert_eq!(codes(&disagreeing.inputs(join_as_master())), ["members_disagree"]);
+    let problems = operation::make(&disagreeing.inputs(join_as_master())).expect_err("they disagree");
+    assert_eq!(problems.iter().map(Problem::code).collect::<Vec<_>>(), ["members_disagree"]);
+    let call = format!("on {THERE} mnesia:del_table_copy(schema, '{THERE}')");
+    assert!(problems.iter().all(|problem| problem.fix().ends_with(&call)), "{problems:?}");
 
     let mut split = Lab::new(&[THERE, THIRD]);
     let alone = split.set(&[THIRD]);

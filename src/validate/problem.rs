@@ -226,6 +226,21 @@ fn to_forget(nodes: &Nodes) -> String {
     }
 }
 
+/// The first of some addresses.
+fn first_of(addresses: &str) -> &str {
+    addresses.split(", ").next().unwrap_or_default()
+}
+
+/// The calls by which two members that list different nodes would list the same ones.
+fn to_unlist(node: &NodeName, lists: &Nodes, other: &NodeName, other_lists: &Nodes) -> String {
+    let only = |of: &Nodes, not_of: &Nodes, by: &NodeName| -> Vec<String> {
+        let extra = of.0.iter().filter(|listed| !not_of.0.contains(listed));
+        extra.map(|listed| format!("on {by} mnesia:del_table_copy(schema, '{listed}')")).collect()
+    };
+    let calls = [only(lists, other_lists, node), only(other_lists, lists, other)].concat();
+    calls.join(", or ")
+}
+
 /// Where a file is; ejabberd's usual folder where that is not known.
 fn folder(path: &str) -> &str {
     path.rsplit_once('/')
@@ -395,8 +410,9 @@ problems! {
     fix "let the program read it, which takes files of any size: easy-cluster explain /var/log/ejabberd/ejabberd.log"
 
     /// The host's name has no address.
-    Names Error UnknownHost = "unknown_host" { node: NodeName, host: String, reason: String }
+    Names Error UnknownHost = "unknown_host" { node: NodeName, host: String, reason: String, addresses: String }
     evidence "the host {host} of {node} does not resolve here: {reason}"
+    fix if (!addresses.is_empty()) "echo '{first} {host}' >> /etc/hosts on this machine, or mend DNS; that host has {addresses}" with (first = first_of(addresses))
     fix "add a line `ADDRESS {host}` to /etc/hosts on this machine (and this machine's host to theirs), or mend DNS"
 
     /// A wrong line in /etc/hosts sends this machine to itself.
@@ -654,8 +670,9 @@ problems! {
     fix "see on the machines of {forgotten} that they are stopped and will stay so, then say so: easy_cluster:forget({arguments})" with (arguments = match forgotten.0.as_slice() { [node] => format!("'{node}', #{{quorum => false}}"), _several => to_forget(forgotten).replace("#{", "#{quorum => false, ") })
 
     /// A node was forgotten and came back with its old database, which would bring deleted tables back.
-    Membership Error ForgottenReturned = "forgotten_returned" { between: String }
+    Membership Error ForgottenReturned = "forgotten_returned" { between: String, returned: String, member: String }
     evidence "a node that its cluster has forgotten came back with its old database, and Mnesia turned it away: the fence is {between}"
+    fix if (is_node(returned) && is_node(member)) "on {returned}, with ejabberd stopped: touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master('{member}') there"
     fix "on the node that does not start: touch easy_cluster/reenter in its Mnesia directory (`install -D -o ejabberd /dev/null /var/lib/ejabberd/easy_cluster/reenter`) and start it, which keeps its database aside and starts it empty; then easy_cluster:join_as_master(Node) there"
 
     /// A node that does not know the fence was forgotten, and this Mnesia has no function by which the schema could keep it out.
@@ -666,6 +683,7 @@ problems! {
     /// Members list different clusters.
     Membership Error MembersDisagree = "members_disagree" { node: NodeName, lists: Nodes, other: NodeName, other_lists: Nodes }
     evidence "{node} lists {lists}, but {other} lists {other_lists}"
+    fix if (lists != other_lists) "the cluster has to agree before it grows. If one of these nodes left the cluster, take it out of the schema where it is still listed: {calls}" with (calls = to_unlist(node, lists, other, other_lists))
     fix "the cluster has to agree before it grows: see which view is right and take the wrong entries out with mnesia:del_table_copy(schema, Node)"
 
     /// Members run, but do not replicate to each other.
@@ -1036,6 +1054,16 @@ problems! {
     evidence "there is a database of {node} already, and it was left as it is"
     fix "nothing, if this is its database; if another directory was meant, start the VM with -mnesia dir (SPOOL_DIR in ejabberdctl.cfg)"
 
+    /// A line that worries people and means no harm.
+    Operation Warning Harmless = "harmless" { text: String, meaning: String }
+    evidence "{text}: {meaning}"
+    fix "nothing: this line alone is no fault"
+
+    /// Mnesia's log on disc was damaged at its end, as after a power loss or on a full disc, and Mnesia cut off what it could not read.
+    Tables Warning LogRepaired = "log_repaired" { path: String, lost: String }
+    evidence "Mnesia repaired its log {path}: {lost}"
+    fix "compare the tables with those of another member, as the last transactions before that may be missing here: easy_cluster:diff(); a node that is alone has lost them, and a backup may have them"
+
     /// A table or a copy was to be made that is there already, and stored in this way: harmless.
     Tables Warning CopyExists = "copy_exists" { table: TableName, node: String }
     evidence "{table} is there already{node}"
@@ -1169,7 +1197,7 @@ problems! {
     /// The goal was not reached although every step succeeded.
     Operation Error VerifyFailed = "verify_failed" { expected: String, found: String }
     evidence "expected {expected}, found {found}"
-    fix "look at easy_cluster:status(); easy_cluster:sync_node(Node) copies what is missing"
+    fix "see in easy_cluster:status() what is missing; easy_cluster:sync_node with the name of a member copies what that member has and this node has not"
 
     /// An operation that was interrupted can be brought neither to its end nor back.
     Operation Error RecoveryFailed = "recovery_failed" { id: String, step: String, reason: String }
@@ -1628,8 +1656,9 @@ problems! {
     fix "copy .erlang.cookie (mode 400, owner ejabberd) from one machine to the other and restart ejabberd there"
 
     /// A machine whose hosts file does not have the other one.
-    Machine Warning HostNotListed = "host_not_listed" { machine: NodeName, host: String }
+    Machine Warning HostNotListed = "host_not_listed" { machine: NodeName, host: String, addresses: String }
     evidence "{host} is in no hosts file of {machine}"
+    fix if (!addresses.is_empty()) "on the machine of {machine}: echo '{first} {host}' >> /etc/hosts, unless DNS has it; that host has {addresses}" with (first = first_of(addresses))
     fix "on the machine of {machine}: echo 'ADDRESS {host}' >> /etc/hosts, unless DNS has it"
 
     /// A machine has another address for a node than that node's machine has.

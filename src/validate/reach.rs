@@ -71,7 +71,9 @@ fn used(reach: &Reach) -> Option<IpAddr> {
 fn problem(reach: &Reach, failure: &ReachFailure) -> Problem {
     let node = reach.node.clone();
     match failure.clone() {
-        ReachFailure::UnknownHost { host, reason } => Problem::UnknownHost { node, host, reason },
+        ReachFailure::UnknownHost { host, reason } => {
+            Problem::UnknownHost { node, host, reason, addresses: String::new() }
+        }
         ReachFailure::FirstAddress { host, first, reason, other } => {
             let (first, other) = (first.to_string(), other.to_string());
             Problem::FirstAddress { node, host, first, reason, other }

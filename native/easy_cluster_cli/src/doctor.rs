@@ -126,7 +126,7 @@ fn look_for(
         let listed = machine.listed(&host);
         if listed.is_empty() && host.parse::<IpAddr>().is_err() && !machine.inetrc.asks_the_system() {
             let reason = machine.resolve(&host).err().unwrap_or_default();
-            let unknown = Problem::UnknownHost { node, host, reason };
+            let unknown = Problem::UnknownHost { node, host, reason, addresses: String::new() };
             if !is_told(&unknown, problems) {
                 problems.push(unknown);
             }

@@ -320,6 +320,20 @@ fn a_database_of_another_user() {
 }
 
 #[test]
+fn the_line_that_a_hosts_file_lacks_has_the_address_that_the_other_machine_told() {
+    let (here, there) = (Machine::healthy(), Machine::other());
+    here.replace(HOSTS, "10.0.0.2", "#");
+    there.replace(HOSTS, "10.0.0.1", "#");
+    let report = here.path("report.json");
+    fs::write(&report, there.doctor(&["--json"]).stdout).unwrap();
+    let said = here.doctor(&["--compare", report.to_str().unwrap()]).stdout;
+    let said = String::from_utf8(said).unwrap();
+    for line in ["echo '10.0.0.2 foo.bar' >> /etc/hosts", "echo '10.0.0.1 hello.world' >> /etc/hosts"] {
+        assert!(said.contains(line), "{said}");
+    }
+}
+
+#[test]
 fn a_host_that_nobody_knows_is_told_once() {
     let (here, there) = (Machine::healthy(), Machine::other());
     here.replace(HOSTS, "10.0.0.2", "#");

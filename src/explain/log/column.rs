@@ -283,7 +283,7 @@ pub(super) fn begins_record(own: &str) -> bool {
 }
 
 /// A time or a title, which is never a part of a message.
-fn begins_own(own: &str) -> bool {
+pub(super) fn begins_own(own: &str) -> bool {
     let bytes = own.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
@@ -333,7 +333,7 @@ fn begins_with_time(line: &str) -> bool {
 }
 
 /// `07:10:29`, seconds since 1970, or TAI64N.
-fn has_time(text: &str) -> bool {
+pub(super) fn has_time(text: &str) -> bool {
     let bytes = text.as_bytes();
     if bytes.contains(&(OBJECT as u8)) {
         return true;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::column::OBJECT;
+use super::column::{OBJECT, has_time};
 
 /// Under these keys, in this order, collectors and loggers have it.
 const KEYS: [&str; 16] = [
@@ -31,31 +31,63 @@ const LONG: usize = 80;
 /// The line with what the object carries in the object's place; nothing where there is none, or more than one text in it.
 /// `key` is where the object before had it.
 pub(super) fn carried(line: &str, key: &mut String) -> Option<String> {
-    let end = line.trim_ascii_end().trim_end_matches([',', ']']);
-    if !end.ends_with('}') {
-        return None;
-    }
-    let at = line.get(..line.floor_char_boundary(HEAD))?.find("{\"")?;
-    let object = end.get(at..)?;
-    let strings = strings(object)?;
-    let text = |range: &Range<usize>| object.get(range.clone()).unwrap_or_default();
-    let known = |wanted: &str| strings.iter().find(|(name, _)| text(name).eq_ignore_ascii_case(wanted));
-    let (name, value) = KEYS
-        .iter()
-        .find_map(|wanted| known(wanted))
-        .or_else(|| if key.is_empty() { None } else { known(key) })
-        .or_else(|| strings.iter().max_by_key(|(_, value)| value.len()))?;
-    let another =
-        strings.iter().any(|(_, other)| other != value && other.len() > LONG && text(other).contains(' '));
-    if another {
-        return None;
-    }
-    text(name).clone_into(key);
-    let mut carried = line.get(..at)?.to_owned();
+    let object = Object::of(line, key)?;
+    object.text(&object.name).clone_into(key);
+    let mut carried = object.before.to_owned();
     carried.push(OBJECT);
-    unescape(&mut carried, text(value));
+    unescape(&mut carried, object.text(&object.value));
     carried.truncate(carried.trim_ascii_end().len());
     Some(carried)
+}
+
+/// What an object has beside its text that may tell where it is from: short words without a time. `says_nothing` of a
+/// word: it differs from line to line of one program.
+pub(super) fn source(line: &str, says_nothing: impl Fn(&str) -> bool) -> Option<String> {
+    let object = Object::of(line, "")?;
+    let values = object.strings.iter().filter(|(_, value)| *value != object.value);
+    let words = values
+        .map(|(_, value)| object.text(value))
+        .filter(|word| word.len() <= LONG && !word.contains(' ') && !has_time(word) && !says_nothing(word));
+    let source = words.collect::<Vec<_>>().join(" ");
+    (!source.is_empty()).then_some(source)
+}
+
+/// An object that carries one text.
+struct Object<'a> {
+    /// What stands before it on its line.
+    before: &'a str,
+    object: &'a str,
+    strings: Vec<(Range<usize>, Range<usize>)>,
+    /// The key of the text, and the text.
+    name: Range<usize>,
+    value: Range<usize>,
+}
+
+impl<'a> Object<'a> {
+    fn of(line: &'a str, key: &str) -> Option<Self> {
+        let end = line.trim_ascii_end().trim_end_matches([',', ']']);
+        if !end.ends_with('}') {
+            return None;
+        }
+        let at = line.get(..line.floor_char_boundary(HEAD))?.find("{\"")?;
+        let object = end.get(at..)?;
+        let strings = strings(object)?;
+        let text = |range: &Range<usize>| object.get(range.clone()).unwrap_or_default();
+        let known = |wanted: &str| strings.iter().find(|(name, _)| text(name).eq_ignore_ascii_case(wanted));
+        let (name, value) = KEYS
+            .iter()
+            .find_map(|wanted| known(wanted))
+            .or_else(|| if key.is_empty() { None } else { known(key) })
+            .or_else(|| strings.iter().max_by_key(|(_, value)| value.len()))?
+            .clone();
+        let is_text = |other: &Range<usize>| other.len() > LONG && text(other).contains(' ');
+        let another = strings.iter().any(|(_, other)| *other != value && is_text(other));
+        (!another).then_some(Self { before: line.get(..at)?, object, strings, name, value })
+    }
+
+    fn text(&self, range: &Range<usize>) -> &'a str {
+        self.object.get(range.clone()).unwrap_or_default()
+    }
 }
 
 /// The strings of an object with their keys; nothing where it is not one whole object.

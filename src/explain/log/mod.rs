@@ -10,6 +10,8 @@ mod line;
 mod patterns;
 mod related;
 mod secret;
+mod source;
+mod stream;
 mod words;
 
 use std::collections::HashMap;
@@ -21,8 +23,9 @@ use crate::explain::known::Paths;
 use crate::model::name::NodeName;
 use crate::validate::problem::{Bytes, Problem};
 
-use column::{Columns, Place};
 pub use related::related;
+use source::Sources;
+use stream::Stream;
 pub use words::{Told, is_local, is_of, words};
 
 /// Sightings that are kept apart; what is beyond is only counted.
@@ -32,20 +35,12 @@ pub const MAX_OF_ONE_CODE: usize = 100;
 /// The longest text that [`explain`] takes, bytes.
 pub const MAX_TEXT: usize = 10_000_000;
 
-/// So many nodes are kept that wrote under their own names.
-const MAX_WRITERS: usize = 20;
 /// The longest quotation of a line, characters.
 const QUOTE: usize = 300;
 /// Of which so many are from the beginning of the line, where the time is.
 const QUOTE_HEAD: usize = 60;
 /// Longer lines are taken in pieces of this size, bytes.
 const PIECE: usize = 8 << 10;
-/// So much is collected before it is searched, bytes.
-const BATCH: usize = 128 << 10;
-/// So much stays for the next search: a match that begins before it is whole, bytes.
-const OVERLAP: usize = 8 << 10;
-/// What a pattern may look at behind the words that it begins with, bytes.
-const REACH: usize = 4 << 10;
 
 /// A known problem in a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,27 +104,15 @@ pub struct Explainer {
     pending: Vec<u8>,
     /// What comes next belongs to a line of which a piece was taken already.
     in_line: bool,
-    /// Plain text that is to be searched; lines that belong together have a space between them, others a line feed.
-    window: String,
-    /// Where lines begin in the window.
-    starts: Vec<(usize, u64)>,
-    /// What stands before each line.
-    columns: Columns,
-    /// Under which key the JSON objects carry their text.
-    key: String,
-    /// How long the last two lines were, bytes.
-    widths: (usize, usize),
-    /// An empty line was last: nothing before it belongs to what follows.
-    boundary: bool,
-    /// Up to here the window belongs to a sighting or was searched; what begins before is part of it, or known.
-    covered: usize,
+    /// Whose lines these are.
+    sources: Sources,
+    /// The lines of each source; at least one.
+    streams: Vec<Stream>,
+    /// The source of the line before.
+    current: usize,
     /// Lines were read that have nothing to do with the configuration.
     whole: bool,
-    /// The beginning was searched.
-    searched: bool,
-    found: Explanation,
-    by_facts: HashMap<String, usize>,
-    by_code: HashMap<&'static str, usize>,
+    findings: Findings,
 }
 
 impl Explainer {
@@ -164,17 +147,20 @@ impl Explainer {
         if !self.pending.is_empty() || self.in_line {
             self.end_line();
         }
-        self.hide();
-        self.search(self.window.len());
-        self.silence();
-        // Mnesia's processes that are killed die of what another one had died of.
+        self.decide();
+        for stream in &mut self.streams {
+            stream.end(&mut self.findings);
+        }
+        let mut found = self.findings.found;
         if !self.whole {
             // Only what somebody searched for: lines that are not there prove nothing.
-            self.found.sightings.retain(|sighting| !patterns::is_restart(&sighting.problem));
+            found.sightings.retain(|sighting| !patterns::is_restart(&sighting.problem));
         }
-        let others = self.found.sightings.iter().any(|sighting| !is_consequence(&sighting.problem));
-        self.found.sightings.retain(|sighting| !(others && is_consequence(&sighting.problem)));
-        self.found
+        // Mnesia's processes that are killed die of what another one had died of.
+        let others = found.sightings.iter().any(|sighting| !is_consequence(&sighting.problem));
+        found.sightings.retain(|sighting| !(others && is_consequence(&sighting.problem)));
+        found.sightings.sort_by_key(|sighting| sighting.line);
+        found
     }
 
     fn collect(&mut self, mut part: &[u8]) {
@@ -206,150 +192,78 @@ impl Explainer {
         let bytes = mem::take(&mut self.pending);
         let text = String::from_utf8_lossy(&bytes);
         if self.in_line {
-            line::append(&mut self.window, &text);
-        } else {
-            self.found.lines += 1;
+            self.go_on(&text);
+        } else if let Some(held) = self.sources.sample(&text) {
+            self.take_all(&held);
+        } else if !self.sources.is_sampling() {
             self.take_line(&text);
         }
         // The buffer is used again.
         self.pending = bytes;
         self.pending.clear();
-        if self.window.len() > BATCH {
-            self.hide();
-            let cut = self.window.floor_char_boundary(self.window.len().saturating_sub(OVERLAP));
-            self.search(cut);
-            self.forget(cut);
+    }
+
+    /// What was held until the sources are known.
+    fn decide(&mut self) {
+        let held = self.sources.decide();
+        self.take_all(&held);
+        if self.streams.is_empty() {
+            self.streams.push(Stream::default());
+        }
+    }
+
+    fn take_all(&mut self, held: &[String]) {
+        for line in held {
+            // A long line is taken in pieces.
+            let cut = line.floor_char_boundary(PIECE.min(line.len()));
+            self.take_line(line.get(..cut).unwrap_or_default());
+            let mut rest = line.get(cut..).unwrap_or_default();
+            while !rest.is_empty() {
+                let (piece, more) = rest.split_at(rest.floor_char_boundary(PIECE.min(rest.len())));
+                self.go_on(piece);
+                rest = more;
+            }
+        }
+    }
+
+    /// More of a long line.
+    fn go_on(&mut self, text: &str) {
+        if self.sources.is_sampling() {
+            if self.sources.lengthen(text) {
+                self.decide();
+            }
+        } else if let Some(stream) = self.streams.get_mut(self.current) {
+            stream.go_on(text, &mut self.findings);
         }
     }
 
     fn take_line(&mut self, raw: &str) {
-        let mut bare = line::bare(raw);
-        if bare.contains("{error_logger,")
-            && let Some(formatted) = line::formatted(&bare)
-        {
-            bare = formatted.into();
+        self.findings.found.lines += 1;
+        let bare = line::bare(raw);
+        self.whole = self.whole || !bare.contains("onfig") && !bare.contains("Mnesia synchronization");
+        self.current = self.sources.of(&bare, self.current);
+        while self.streams.len() <= self.current {
+            self.streams.push(Stream::default());
         }
-        let Some(carried) = json::carried(&bare, &mut self.key) else {
-            self.place(&bare);
-            return;
-        };
-        // What an object carries may have escapes again, and several lines.
-        let mut lines = carried.split('\n').map(line::within);
-        if let Some(first) = lines.next() {
-            self.place(&first);
-        }
-        for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
-            let start = if column::begins_record(line.trim_ascii_start()) {
-                line::begin(&mut self.window, &line)
-            } else {
-                line::join(&mut self.window, &line, false)
-            };
-            self.starts.push((start, self.found.lines));
+        if let Some(stream) = self.streams.get_mut(self.current) {
+            stream.take_line(bare, &mut self.findings);
         }
     }
+}
 
-    /// Puts a line where it belongs.
-    fn place(&mut self, line: &str) {
-        self.whole = self.whole || !line.contains("onfig") && !line.contains("Mnesia synchronization");
-        let ended = self.window.trim_ascii_end();
-        let before = self.widths;
-        self.widths = (before.1, line.len());
-        let start = match self.columns.place(line, ended.ends_with("**")) {
-            Place::Empty => {
-                self.boundary = true;
-                return;
-            }
-            Place::Glued(at) if !self.boundary && !ended.is_empty() => {
-                line::join(&mut self.window, line.get(at..).unwrap_or_default(), true)
-            }
-            Place::GoesOn(at) if !self.boundary && !ended.is_empty() => {
-                let column = line.get(..at).unwrap_or_default();
-                let own = line::inside(&mut self.window, column, line.get(at..).unwrap_or_default());
-                let ended = self.window.trim_ascii_end();
-                let glued = line::is_cut(before, line.len(), ended, own);
-                line::join(&mut self.window, own, glued)
-            }
-            Place::Begins | Place::GoesOn(_) | Place::Glued(_) => line::begin(&mut self.window, line),
-        };
-        self.boundary = false;
-        self.starts.push((start, self.found.lines));
-    }
+/// What was found so far, and what is needed to count the same again.
+#[derive(Debug, Default)]
+struct Findings {
+    found: Explanation,
+    /// The beginning was searched for whose text it is.
+    searched: bool,
+    by_facts: HashMap<String, usize>,
+    by_code: HashMap<&'static str, usize>,
+}
 
-    /// Replaces cookies, before anything is told: what makes one of a text may stand on the line before.
-    fn hide(&mut self) {
-        let cookies = secret::cookies(&self.window);
-        if cookies.is_empty() {
-            return;
-        }
-        let mut window = String::with_capacity(self.window.len());
-        // The ends of cookies, before and after.
-        let mut ends = vec![(0, 0)];
-        for cookie in &cookies {
-            let from = ends.last().map_or(0, |(end, _)| *end);
-            window.push_str(self.window.get(from..cookie.start).unwrap_or_default());
-            window.push_str(secret::HIDDEN);
-            ends.push((cookie.end, window.len()));
-        }
-        let moved = |at: usize| {
-            let passed = cookies.partition_point(|cookie| cookie.end <= at);
-            let (before, after) = ends.get(passed).copied().unwrap_or_default();
-            match cookies.get(passed) {
-                Some(cookie) if cookie.start < at => after + (cookie.start - before) + secret::HIDDEN.len(),
-                Some(_) | None => after + (at - before),
-            }
-        };
-        self.covered = moved(self.covered);
-        for (start, _) in &mut self.starts {
-            *start = moved(*start);
-        }
-        let rest = ends.last().map_or(0, |(end, _)| *end);
-        window.push_str(self.window.get(rest..).unwrap_or_default());
-        self.window = window;
-    }
-
-    /// Finds what begins before `cut`.
-    fn search(&mut self, cut: usize) {
-        let window = mem::take(&mut self.window);
-        if !mem::replace(&mut self.searched, true) {
-            patterns::product(&window).clone_into(&mut self.found.product);
-        }
-        for (start, end, pattern) in patterns::beginnings(&window, cut) {
-            pattern.path(window.get(end..).unwrap_or_default(), &mut self.found.paths);
-            if let Some(node) = pattern.writer(window.get(end..).unwrap_or_default())
-                && self.found.nodes.len() < MAX_WRITERS
-                && !self.found.nodes.contains(&node)
-            {
-                self.found.nodes.push(node);
-            }
-            if start < self.covered {
-                continue;
-            }
-            let reach = window.floor_char_boundary((end + REACH).min(window.len()));
-            let Some(text) = window.get(end..reach) else { continue };
-            if let Some((problem, length)) = pattern.read(text) {
-                self.covered = end + length;
-                self.note(problem, &window, start);
-            }
-        }
-        self.window = window;
-    }
-
-    /// Drops what was searched, except for the beginning of a line that goes on, as the line may be quoted yet.
-    fn forget(&mut self, cut: usize) {
-        self.covered = self.covered.max(cut);
-        let before = self.starts.partition_point(|(start, _)| *start <= cut).saturating_sub(1);
-        let line = self.starts.get(before).map_or(cut, |(start, _)| *start);
-        let most = self.window.floor_char_boundary(cut.saturating_sub(OVERLAP));
-        let from = line.clamp(most, cut);
-        self.window.drain(..from);
-        self.covered = self.covered.saturating_sub(from);
-        self.starts.drain(..before);
-        for (start, _) in &mut self.starts {
-            *start = start.saturating_sub(from);
-        }
-    }
-
-    fn note(&mut self, problem: Problem, window: &str, at: usize) {
+impl Findings {
+    /// Counts what is known already with the same facts.
+    fn note(&mut self, problem: Problem, line: u64, text: impl FnOnce() -> String) {
         let facts = format!("{problem:?}");
         if let Some(known) = self.by_facts.get(&facts).and_then(|i| self.found.sightings.get_mut(*i)) {
             known.count += 1;
@@ -361,26 +275,8 @@ impl Explainer {
             return;
         }
         *of_code += 1;
-        let after = self.starts.partition_point(|(start, _)| *start <= at);
-        let (start, line) = after.checked_sub(1).and_then(|i| self.starts.get(i)).copied().unwrap_or((0, 1));
-        let end = self.starts.get(after).map_or(window.len(), |(start, _)| *start);
-        let text = quote(window.get(start..end).unwrap_or_default(), at.saturating_sub(start));
         self.by_facts.insert(facts, self.found.sightings.len());
-        self.found.sightings.push(Sighting { problem, line, count: 1, text });
-    }
-
-    /// A log that ends where ejabberd waits for tables is the log of a start that hangs.
-    fn silence(&mut self) {
-        let Some((start, _)) = self.starts.last().copied() else { return };
-        // One line is what a search has found: it says nothing of what came behind it.
-        if self.found.lines < 2 {
-            return;
-        }
-        let last = self.window.get(start..).unwrap_or_default();
-        if let Some(problem) = patterns::silence(last) {
-            let window = mem::take(&mut self.window);
-            self.note(problem, &window, start);
-        }
+        self.found.sightings.push(Sighting { problem, line, count: 1, text: text() });
     }
 }
 

@@ -148,7 +148,7 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
         "Bad cookies. Cannot merge definitions of table ", r"<table>\."
             => f => f.bad_cookie();
         "Cannot merge definitions of table ", r"<table>\. Local(?: = <one:cstruct>, Remote = <two:cstruct>)?"
-            => f => Problem::CannotMergeDefinitions { table: f.table("table"), other: f.only_holder("two") };
+            => f => Problem::CannotMergeDefinitions { table: f.table("table"), other: f.other_holder() };
         "Cannot merge storage type for node ", "<node> in cstruct"
             => f => Problem::SchemaStorageDiffers { node: f.node("node"), other: String::new() };
         "Incompatible schema storage types (", r"(?:local|remote)\)\. on <node>(?: storage [a-z_]+, on <other>)?"
@@ -264,6 +264,24 @@ static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
             => f => f.table_file("not_a_log_file");
         "file_error,", r#" ?~?c?["'](?P<path>/[^"'\n]+)["'], ?:?<why>"#
             => f => f.table_file(&f.text("why"));
+        "not properly closed, repairing", ""
+            => _ => harmless("a table's file was not properly closed, repairing", "dets does so when it opens a file that was open while its node was killed; the rows stay, and the start takes longer");
+        "has been deactivated, last table copy deleted", ""
+            => _ => harmless("a checkpoint has been deactivated", "a table was deleted while a backup was reading it");
+        "Cannot get connection id for node ", "<node>"
+            => f => harmless(&format!("cannot get connection id for node {}", f.node("node")), "the connection ended just when it was looked up");
+        "Data may be missing, log ", r#"~?c?["'](?P<path>/[^"'\n]+)["'] repaired: Lost (?P<bytes>[0-9]+) bytes"#
+            => f => f.log_repaired(format!("{} bytes of it could not be read", f.text("bytes")));
+        "Data may be missing, Corrupt logfile deleted: ", r#"~?c?["'](?P<path>/[^"'\n]+)["']"#
+            => f => f.log_repaired("it could not be read and was deleted".into());
+        " repaired, lost ", "(?P<bytes>[0-9]+) bad bytes"
+            => f => f.log_repaired(format!("{} bytes of it could not be read", f.text("bytes")));
+        "Mnesia on ", "<node> could not connect to node(?:\\(s\\))? (?:<nodes:list>|<other>)"
+            => f => {
+                let reason = format!("Mnesia on {} could not connect to it", f.node("node"));
+                let other = f.first_node("nodes").or_else(|| Some(f.node("other")));
+                other.map(|node| Problem::NoConnection { node, reason })
+            };
         // These tell only where files are.
         "Loading configuration from ", "never" => _ => None;
         "(core dumped to file: ", "never" => _ => None;
@@ -285,6 +303,10 @@ fn waits() -> Problem {
         tables: "its start stands still where ejabberd waits for Mnesia".into(),
         nodes: Nodes(Vec::new()),
     }
+}
+
+fn harmless(text: &str, meaning: &str) -> Problem {
+    Problem::Harmless { text: text.into(), meaning: meaning.into() }
 }
 
 const RESTARTED: &str = "its start was ended, or begun anew, where ejabberd waits for Mnesia";
@@ -472,7 +494,10 @@ impl Facts<'_> {
     fn bad_cookie(&self) -> Problem {
         let (table, between) = (self.table("table"), self.between());
         if table.as_str() == catalogue::FENCE {
-            return Problem::ForgottenReturned { between };
+            // The fence is made anew when a node is forgotten: who is listed on the other side only is that node.
+            let (member, returned, known) = self.sides();
+            let [member, returned] = [member, returned].map(|node| if known { node } else { String::new() });
+            return Problem::ForgottenReturned { between, returned, member };
         }
         let (node, other, wiped) = self.sides();
         Problem::BadTableCookie { table, between, node, other, wiped }
@@ -494,12 +519,12 @@ impl Facts<'_> {
         }
     }
 
-    /// The only node that a definition lists.
-    fn only_holder(&self, side: &str) -> String {
-        match holders(self.raw(side)).as_slice() {
-            [node] => plain_name(&short(node)),
-            _none_or_several => String::new(),
-        }
+    /// A node of the other side of a merge: one that only the other definition lists.
+    fn other_holder(&self) -> String {
+        let here = holders(self.raw("one"));
+        let there = holders(self.raw("two"));
+        let other = there.iter().find(|node| !here.contains(node));
+        other.map(|node| plain_name(&short(node))).unwrap_or_default()
     }
 
     /// `{timeout_waiting_for_tables, Nodes, Tables}`, or without the nodes, or cut off.
@@ -554,6 +579,11 @@ impl Facts<'_> {
 
     fn cookie_file(&self, reason: &str) -> Problem {
         Problem::CookieFile { reason: reason.to_owned(), path: plain_path(&self.text("path")) }
+    }
+
+    fn log_repaired(&self, lost: String) -> Problem {
+        let path = plain_path(&self.text("path"));
+        Problem::LogRepaired { path: if path.is_empty() { "LATEST.LOG".into() } else { path }, lost }
     }
 
     fn table_file(&self, why: &str) -> Problem {

@@ -44,18 +44,20 @@ fn hosts(from: &Machine, to: &Machine, from_is_here: bool, problems: &mut Vec<Pr
     if host.is_empty() || leads_nowhere(&host) {
         return;
     }
+    let reached: Vec<_> = to.addresses.iter().copied().filter(|address| !address.is_loopback()).collect();
+    let addresses = list(&reached);
     match from.resolve(&host) {
         Ok(found) => {
             if let Some(first) = found.first()
                 && !to.addresses.is_empty()
                 && !found.iter().any(|address| to.addresses.contains(address) && !address.is_loopback())
             {
-                let (address, addresses) = (first.to_string(), list(&to.addresses));
+                let address = first.to_string();
                 problems.push(Problem::HostOtherAddress { machine: from.label(), host, address, addresses });
             }
         }
-        Err(reason) if from_is_here => problems.push(Problem::UnknownHost { node, host, reason }),
-        Err(_) => problems.push(Problem::HostNotListed { machine: from.label(), host }),
+        Err(reason) if from_is_here => problems.push(Problem::UnknownHost { node, host, reason, addresses }),
+        Err(_) => problems.push(Problem::HostNotListed { machine: from.label(), host, addresses }),
     }
 }
 

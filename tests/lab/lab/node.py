@@ -131,7 +131,7 @@ class Node:
     def start(self, timeout: float = 40, unless: Callable[[], bool] = lambda: False) -> bool:
         """Starts the node and waits until it serves; or until something else has come about, and then returns False."""
         self.launch()
-        wait_until(lambda: unless() or self._serves(), timeout, f"the start of {self.name}{self._log_hint()}", every=0.05)
+        wait_until(lambda: unless() or self._serves(unless), timeout, f"the start of {self.name}{self._log_hint()}", every=0.05)
         if unless():
             return False
         self.pid = int(bytes(self.eval("os:getpid()")))
@@ -153,8 +153,10 @@ class Node:
     def _is_ready(self) -> bool:
         raise NotImplementedError
 
-    def _serves(self) -> bool:
-        if self._process.poll() is not None:
+    def _serves(self, unless: Callable[[], bool]) -> bool:
+        if self.has_ended():
+            if unless():
+                return True
             raise RuntimeError(f"{self.name} ended while it started\n{self.log_tail()}")
         try:
             return self._is_ready()
