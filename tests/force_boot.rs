@@ -157,9 +157,8 @@ fn master_nodes_that_are_gone_are_told_and_cost_nothing_to_overcome() {
 #[test]
 fn what_others_serve_of_which_this_node_has_the_newest_is_kept() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/boot/otp27");
-    let of = |node: &str| {
-        easy_cluster::probe::machine::store(format!("{folder}/{node}").as_ref(), None).unwrap().0
-    };
+    let of =
+        |node: &str| easy_cluster_probe::machine::store(format!("{folder}/{node}").as_ref(), None).unwrap().0;
     let served = vec![("a@localhost".into(), ["users", "own", "online", "log"].map(Into::into).to_vec())];
     assert_eq!(returning::overridden(&of("c"), &served), (vec!["users".into()], vec!["a@localhost".into()]));
     assert_eq!(returning::overridden(&of("b"), &served).0, ["log".into()]);

@@ -1,7 +1,7 @@
 //! A machine in a few lines, before what is wrong with it.
 
+use core::net::IpAddr;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::errors::printable;

@@ -1,7 +1,7 @@
 //! What a probe found, layer by layer, up to the first one that is broken.
 
+use core::net::SocketAddr;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use crate::model::reach::{Reach, ReachFailure, Release, Step};
 use crate::validate::node_name::{self, Mode, mode};
@@ -135,7 +135,7 @@ fn milliseconds(micros: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
+    use core::net::IpAddr;
 
     use super::*;
     use crate::model::reach::Registered;

@@ -1,6 +1,6 @@
 //! How far a probe got on its way to a node, layer by layer.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,42 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Below this [`depth`](Self::depth), no epmd has answered.
+    pub const EPMD: u8 = 2;
+    /// From this [`depth`](Self::depth) on the node itself has spoken, and what other addresses say does not matter.
+    pub const SPOKE: u8 = 7;
+
+    /// How many layers the probe passed.
+    #[must_use]
+    pub fn depth(&self) -> u8 {
+        match self.failure {
+            Some(ReachFailure::UnknownHost { .. } | ReachFailure::FirstAddress { .. }) => 0,
+            Some(ReachFailure::EpmdSilent { .. } | ReachFailure::EpmdUnreachable { .. }) => 1,
+            Some(ReachFailure::NotEpmd { .. }) => Self::EPMD,
+            Some(ReachFailure::NotRegistered { .. }) => 3,
+            Some(
+                ReachFailure::StaleEntry { .. }
+                | ReachFailure::DistributionPortClosed { .. }
+                | ReachFailure::DistributionPortSilent { .. },
+            ) => 4,
+            Some(
+                ReachFailure::PeerSilent { .. }
+                | ReachFailure::NotANode { .. }
+                | ReachFailure::HandshakeFailed { .. },
+            ) => 5,
+            Some(ReachFailure::OtherName { .. }) => 6,
+            Some(
+                ReachFailure::TlsRequired { .. }
+                | ReachFailure::TlsMissing { .. }
+                | ReachFailure::NameRefused { .. }
+                | ReachFailure::DuplicateName { .. }
+                | ReachFailure::Incompatible { .. }
+                | ReachFailure::WrongCookie,
+            ) => Self::SPOKE,
+            None => Self::SPOKE + 1,
+        }
+    }
+
     /// Of a node of which nothing is known yet.
     #[must_use]
     pub fn new(node: NodeName, here: NodeName) -> Self {

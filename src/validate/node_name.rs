@@ -1,6 +1,6 @@
 //! From what an operator typed to a node's name.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::problem::Problem;
 use crate::model::name::NodeName;

@@ -1,6 +1,6 @@
 //! From what a probe found to what is wrong.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::node_name;
 use super::problem::Problem;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use easy_cluster::explain;
 use easy_cluster::model::store::Store;
 use easy_cluster::plan::boot::{self, Order};
-use easy_cluster::probe::machine;
 use easy_cluster::validate::problem::Problem;
+use easy_cluster_probe::machine;
 use serde::Serialize;
 
 use crate::findings::{Finding, exit_code, findings};

@@ -12,10 +12,10 @@ use easy_cluster::model::machine::cookie::Secret;
 use easy_cluster::model::machine::{FORMAT, Machine};
 use easy_cluster::model::name::NodeName;
 use easy_cluster::model::reach::Reach;
-use easy_cluster::probe::machine::{self as machine_files, Gathered};
-use easy_cluster::probe::{self, Cookie, Family, ProbeRequest, Target};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::{machine as validate, node_name, reach};
+use easy_cluster_probe::machine::{self as machine_files, Gathered};
+use easy_cluster_probe::{Cookie, Family, ProbeRequest, Target, probe};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -152,7 +152,7 @@ fn look_for(
             .flat_map(reach::problems)
             .filter(|problem| matches!(problem, Problem::StaleEpmdEntry { .. })),
     );
-    let reaches = probe::probe(&request);
+    let reaches = probe(&request);
     let found = reaches.iter().flat_map(reach::problems);
     problems
         .extend(found.filter(|problem| cookie.is_some() || !matches!(problem, Problem::WrongCookie { .. })));
@@ -190,11 +190,7 @@ fn request(
 fn own_reach(request: &ProbeRequest, cookie: Option<&Secret>) -> Vec<Reach> {
     let cookie = Cookie::from(cookie.map_or("", Secret::expose));
     let own = Target { node: request.here.clone(), cookie };
-    probe::probe(&ProbeRequest {
-        targets: vec![own],
-        connected: vec![request.here.clone()],
-        ..request.clone()
-    })
+    probe(&ProbeRequest { targets: vec![own], connected: vec![request.here.clone()], ..request.clone() })
 }
 
 /// The name to ask with. Where this machine's cannot be told or is none, one of the first node's mode will do.

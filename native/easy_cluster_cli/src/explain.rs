@@ -12,9 +12,9 @@ use easy_cluster::explain::known::Paths;
 use easy_cluster::explain::log::{self, Explainer, Explanation, Told};
 use easy_cluster::model::machine::{Machine, Role, State};
 use easy_cluster::model::name::NodeName;
-use easy_cluster::probe::{self, machine::Places};
 use easy_cluster::validate::machine;
 use easy_cluster::validate::problem::Problem;
+use easy_cluster_probe::machine::{self as machine_files, Places};
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 
@@ -115,7 +115,7 @@ fn machine(places: &Places, explained: &[(&str, Explanation)]) -> Option<Machine
         return None;
     }
     let looked = explained.iter().any(|(_, explanation)| log::is_local(explanation));
-    let machine = if looked { probe::machine::look(places) } else { probe::machine::gather(places).machine };
+    let machine = if looked { machine_files::look(places) } else { machine_files::gather(places).machine };
     let installed = machine.file(Role::Ctl).is_some_and(|file| file.state != State::Missing);
     installed.then_some(machine)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use easy_cluster::probe::machine::Places;
+use easy_cluster_probe::machine::Places;
 
 #[derive(clap::Args)]
 pub(crate) struct Whereabouts {

@@ -9,10 +9,10 @@ use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::ForceBoot;
 use easy_cluster::model::snapshot::Snapshot;
-use easy_cluster::probe::machine;
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::view::View;
 use easy_cluster::validate::{reach, returning, waiting};
+use easy_cluster_probe::machine;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 

@@ -23,12 +23,12 @@ use easy_cluster::plan::marks::{self, Marks, Salvage};
 use easy_cluster::plan::recover::{Interrupted, Recovery};
 use easy_cluster::plan::step::Action;
 use easy_cluster::plan::{Inputs, Plan};
-use easy_cluster::probe::machine::{self, Places};
-use easy_cluster::probe::{self, ProbeRequest};
 use easy_cluster::topology::{self, Topology};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, beside, node_name, operating, options, policy, reach};
+use easy_cluster_probe::machine::{self, Places};
+use easy_cluster_probe::{ProbeRequest, probe};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::{self, MemberLogs, Overridden};
@@ -271,7 +271,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         }
         Request::Options { options } => Answer::Options(options::parse(&options)?),
         Request::Probe(request) => {
-            let reaches = probe::probe(&request);
+            let reaches = probe(&request);
             let problems = reaches.iter().flat_map(reach::problems).collect();
             let texts = reaches.iter().map(explain::reach::layers).collect();
             Answer::Reaches { reaches, problems, texts }

@@ -1,6 +1,6 @@
 //! The hosts file, Erlang's own `inetrc`, and the resolver's settings.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 

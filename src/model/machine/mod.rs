@@ -17,7 +17,7 @@ pub mod terms;
 pub mod text;
 pub mod users;
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 

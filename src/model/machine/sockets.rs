@@ -1,6 +1,6 @@
 //! Who listens where, and which addresses this machine has, as the kernel tells it in `/proc/net`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! The name that the node would get, and where its host leads.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::Problem;
 use super::network::list;

@@ -1,6 +1,6 @@
 //! Where node and epmd listen, and for whom.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::Problem;
 use crate::model::machine::Machine;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use easy_cluster::probe::fuzz;
+use easy_cluster_probe::fuzz;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use easy_cluster::explain;
-use easy_cluster::probe::fuzz;
+use easy_cluster_probe::fuzz;
 use easy_cluster::validate::reach::problems;
 use libfuzzer_sys::fuzz_target;
 

@@ -6,8 +6,8 @@ use easy_cluster::explain::doctor::Examination;
 use easy_cluster::model::rows::RowDifference;
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::plan::{Inputs, Plan};
-use easy_cluster::probe::ProbeRequest;
 use easy_cluster::validate::problem::Problem;
+use easy_cluster_probe::ProbeRequest;
 use easy_cluster_wire::{answer, from_bytes, to_bytes};
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -34,7 +34,7 @@ enum Acting {
     Diagnose {
         #[serde(rename = "examination")]
         _examination: Box<Examination>,
-        places: Option<easy_cluster::probe::machine::Places>,
+        places: Option<easy_cluster_probe::machine::Places>,
     },
 }
 

@@ -5,8 +5,8 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use crate::model::machine::State;
-use crate::validate::problem::Bytes;
+use easy_cluster::model::machine::State;
+use easy_cluster::validate::problem::Bytes;
 
 /// Configuration files that are larger are not configuration files.
 pub(crate) const CONFIGURATION: u64 = 1 << 20;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use easy_cluster::model::reach::{Reach, ReachFailure, Release, Step};
-use easy_cluster::probe::{Cookie, Family, ProbeRequest, Target, fuzz, probe};
+use easy_cluster_probe::{Cookie, Family, ProbeRequest, Target, fuzz, probe};
 use tokio::net::TcpSocket;
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -727,7 +727,7 @@ fn of_two_broken_addresses_the_one_that_got_further_is_reported() {
 #[test]
 fn what_the_fuzzer_has_found_is_still_answered() {
     let corpus = |target: &str| {
-        let folder = format!("{}/tests/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+        let folder = format!("{}/../../tests/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
         let files =
             std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
         files.collect::<Vec<_>>()

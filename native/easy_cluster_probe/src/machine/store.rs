@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::SCHEMA;
 use super::files::read;
-use crate::explain;
-use crate::model::machine::decisions::{self, Decisions, Logs};
-use crate::model::machine::{State, schema};
-use crate::model::name::NodeName;
-use crate::model::store::Store;
-use crate::validate::problem::{Bytes, Problem};
+use easy_cluster::explain;
+use easy_cluster::model::machine::decisions::{self, Decisions, Logs};
+use easy_cluster::model::machine::{State, schema};
+use easy_cluster::model::name::NodeName;
+use easy_cluster::model::store::Store;
+use easy_cluster::validate::problem::{Bytes, Problem};
 
 /// A log that Mnesia could not dump for long.
 const LOG: u64 = 256 << 20;
@@ -34,7 +34,7 @@ pub fn store(directory: &Path, own: Option<&NodeName>) -> Result<(Store, Vec<Pro
         return Err(none("without its logs it does not tell whose it is".into()));
     };
     if !schema.members.contains(&node) {
-        let members = crate::validate::problem::Nodes(schema.members);
+        let members = easy_cluster::validate::problem::Nodes(schema.members);
         return Err(none(format!("its logs are of {node}, and its schema.DAT is of {members}")));
     }
     Ok((Store { directory: shown, node, schema, decisions }, problems))

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::deadline::{Deadline, is_silence, words};
 use super::hear::{Unheard, fill, quote};
-use crate::model::reach::{ReachFailure, Registered};
+use easy_cluster::model::reach::{ReachFailure, Registered};
 
 const PORT_PLEASE2_REQ: u8 = b'z';
 const PORT2_RESP: u8 = b'w';

@@ -14,7 +14,7 @@ use super::cookie::Cookie;
 use super::deadline::{Deadline, is_closed, words};
 use super::hear::{Unheard, fill, quote};
 use super::tls;
-use crate::model::reach::{Reach, ReachFailure, Release, Step};
+use easy_cluster::model::reach::{Reach, ReachFailure, Release, Step};
 
 /// What every peer needs since OTP 26, by the names that `dist_util` prints.
 const MANDATORY: [(u64, &str); 13] = [

@@ -1,7 +1,7 @@
 //! What is installed, told by its files and without starting it.
 
-use crate::model::machine::Versions;
-use crate::model::machine::terms::{self, Term};
+use easy_cluster::model::machine::Versions;
+use easy_cluster::model::machine::terms::{self, Term};
 
 use super::files::Root;
 

@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use super::deadline::{Deadline, is_silence, words};
 use super::handshake::{FIRST_STEP, Peer, greet};
 use super::{ProbeRequest, Target, micros, tls};
-use crate::model::name::NodeName;
-use crate::model::reach::{Reach, ReachFailure, Step};
+use easy_cluster::model::name::NodeName;
+use easy_cluster::model::reach::{Reach, ReachFailure, Step};
 
 /// Names that the probe goes by, all of this host's probes together. Each is an atom that a peer never frees.
 const OWN_NAMES: u32 = 1_000;

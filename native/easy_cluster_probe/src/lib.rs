@@ -1,4 +1,5 @@
-//! The one place with I/O: how far one can get towards a node, layer by layer.
+//! Everything that asks the network or a machine: how far this node gets towards another one, layer by layer, and
+//! what the files of this machine say ([`machine`]).
 //!
 //! Resolver, epmd, distribution port, handshake: the first that fails is the answer. The handshake is our own:
 //! `erl_dist` 0.8 runs challenge and acknowledgement as one call, so that a wrong cookie and a peer that dies look
@@ -29,8 +30,8 @@ pub use self::cookie::Cookie;
 use self::deadline::{Deadline, words};
 use self::distribution::{Question, examine};
 use self::epmd::Entry;
-use crate::model::name::NodeName;
-use crate::model::reach::{Reach, ReachFailure};
+use easy_cluster::model::name::NodeName;
+use easy_cluster::model::reach::{Reach, ReachFailure};
 
 /// Resolvers block, so each host that is looked up holds a thread until it has answered.
 const MAX_RESOLVERS: usize = 1_000;
@@ -186,15 +187,16 @@ async fn by_the_best_way(
     let mut found: Vec<Reach> = Vec::with_capacity(usable.len());
     let mut conclusive = false;
     while let Some(way) = ways.next().await {
-        conclusive = depth(&way) >= SPOKE;
+        conclusive = way.depth() >= Reach::SPOKE;
         found.push(way);
         if conclusive {
             break;
         }
     }
     let order = |way: &Reach| usable.iter().position(|address| Some(*address) == way.address);
-    let best =
-        |found: &[Reach]| found.iter().max_by_key(|way| (depth(way), std::cmp::Reverse(order(way)))).cloned();
+    let best = |found: &[Reach]| {
+        found.iter().max_by_key(|way| (way.depth(), std::cmp::Reverse(order(way)))).cloned()
+    };
     let Some(mut winner) = best(&found) else { return reach.clone() };
     let first = winner.address.and_then(|address| first_of_its_family(address, usable));
     if let Some(first) = first.filter(|first| conclusive && Some(*first) != winner.address) {
@@ -217,8 +219,8 @@ fn first_of_its_family(address: IpAddr, usable: &[IpAddr]) -> Option<IpAddr> {
 /// What is true of a node that answers at `winner`, when Erlang goes to `first`.
 fn judged_by_the_first(winner: Reach, first: IpAddr, found: &[Reach]) -> Reach {
     let reason = match found.iter().find(|way| way.address == Some(first)) {
-        Some(way) if depth(way) >= SPOKE => return way.clone(),
-        Some(way) if depth(way) <= EPMD => "no epmd answers there",
+        Some(way) if way.depth() >= Reach::SPOKE => return way.clone(),
+        Some(way) if way.depth() <= Reach::EPMD => "no epmd answers there",
         Some(_) => "another machine or node answers there",
         None => "nothing answers there",
     };
@@ -229,41 +231,6 @@ fn judged_by_the_first(winner: Reach, first: IpAddr, found: &[Reach]) -> Reach {
             Reach { failure: Some(failure), ..winner }
         }
         (Some(_) | None, _) => winner,
-    }
-}
-
-/// Up to here no epmd has answered.
-const EPMD: u8 = 2;
-/// From this [`depth`] on the node itself has spoken, and what other addresses say does not matter.
-const SPOKE: u8 = 7;
-
-/// How many layers were passed.
-fn depth(reach: &Reach) -> u8 {
-    match reach.failure {
-        Some(ReachFailure::UnknownHost { .. } | ReachFailure::FirstAddress { .. }) => 0,
-        Some(ReachFailure::EpmdSilent { .. } | ReachFailure::EpmdUnreachable { .. }) => 1,
-        Some(ReachFailure::NotEpmd { .. }) => EPMD,
-        Some(ReachFailure::NotRegistered { .. }) => 3,
-        Some(
-            ReachFailure::StaleEntry { .. }
-            | ReachFailure::DistributionPortClosed { .. }
-            | ReachFailure::DistributionPortSilent { .. },
-        ) => 4,
-        Some(
-            ReachFailure::PeerSilent { .. }
-            | ReachFailure::NotANode { .. }
-            | ReachFailure::HandshakeFailed { .. },
-        ) => 5,
-        Some(ReachFailure::OtherName { .. }) => 6,
-        Some(
-            ReachFailure::TlsRequired { .. }
-            | ReachFailure::TlsMissing { .. }
-            | ReachFailure::NameRefused { .. }
-            | ReachFailure::DuplicateName { .. }
-            | ReachFailure::Incompatible { .. }
-            | ReachFailure::WrongCookie,
-        ) => SPOKE,
-        None => SPOKE + 1,
     }
 }
 

@@ -15,16 +15,16 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::model::machine::cookie::{self, Secret};
-use crate::model::machine::hosts::{self, HostsEntry, Inetrc};
-use crate::model::machine::settings::settings;
-use crate::model::machine::users::{self, User};
-use crate::model::machine::{
+use easy_cluster::model::machine::cookie::{self, Secret};
+use easy_cluster::model::machine::hosts::{self, HostsEntry, Inetrc};
+use easy_cluster::model::machine::settings::settings;
+use easy_cluster::model::machine::users::{self, User};
+use easy_cluster::model::machine::{
     Broken, CookieFile, Database, FORMAT, File, Machine, OtherDatabase, Resolved, Role, State, Unclear,
     arguments, ejabberd_yml, schema, shell, sockets, text,
 };
 
-use crate::model::name::NodeName;
+use easy_cluster::model::name::NodeName;
 pub use files::read;
 use files::{CONFIGURATION, Root, state, words};
 pub use store::store;

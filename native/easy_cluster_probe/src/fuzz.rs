@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 
 use super::deadline::Deadline;
 use super::{Target, epmd, handshake};
-use crate::model::reach::{Reach, ReachFailure, Registered};
+use easy_cluster::model::reach::{Reach, ReachFailure, Registered};
 
 /// How long a peer that is all in memory may take.
 const LIMIT: Duration = Duration::from_secs(1);
