@@ -817,6 +817,20 @@ fn copies_that_a_sync_has_made_are_deleted_where_another_is_loaded() {
     assert_eq!(codes(&lab.inputs(operation)), ["nothing_to_roll_back"]);
 }
 
+/// A leave that takes its data along reads it all for the new database.
+#[test]
+fn a_leave_tells_how_much_it_copies() {
+    let mut lab = Lab::joined(&[THERE]);
+    lab.table("shared", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 500);
+    let plan = operation::make(&lab.inputs(Operation::Leave)).expect("a plan");
+    let backed_up = plan.steps.iter().find_map(|step| match &step.action {
+        Action::BackUp { rows, bytes, .. } => Some((*rows, *bytes)),
+        _another => None,
+    });
+    assert!(backed_up.is_some_and(|(rows, _)| rows >= 500), "{backed_up:?}");
+    assert_eq!(Some((plan.estimate.rows, plan.estimate.bytes)), backed_up);
+}
+
 #[test]
 fn a_node_that_leaves_hands_over_what_only_it_has_smallest_first_to_the_fullest_member() {
     let mut lab = Lab::joined(&[THERE, THIRD]);

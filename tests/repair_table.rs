@@ -237,4 +237,15 @@ fn the_status_tells_what_the_scrub_has_seen() {
     let status = explain::status::status(&lab().snapshot(), &[seen]).unwrap();
     assert_eq!(codes(&status.problems), ["copies_differ"]);
     assert!(status.text.contains("at least 2 keys of users differ"), "{}", status.text);
+    let partners = status.text.lines().filter_map(|line| line.split_once("replicates with "));
+    assert!(
+        partners.clone().count() > 1
+            && partners.clone().all(|(of, with)| !with.contains(of.trim().split(' ').next().unwrap()))
+    );
+}
+
+#[test]
+fn a_node_that_is_alone_replicates_with_nobody_and_need_not() {
+    let status = explain::status::status(&Lab::new(&[]).snapshot(), &[]).unwrap();
+    assert!(status.text.contains("alone") && !status.text.contains("replicates"), "{}", status.text);
 }

@@ -2,7 +2,7 @@
 %% from the root down only what differs is asked for. What differs at the first look and not at the second was being written.
 -module(easy_cluster_diff).
 
--export([compare/2]).
+-export([compare/2, told/2]).
 -export([same/4]).
 -export_type([compared/0]).
 
@@ -32,6 +32,36 @@
                          share => 1..100, afar => boolean()}) -> [compared()].
 compare(Comparisons, Options) ->
     [table(Comparison, Options) || Comparison <- Comparisons].
+
+%% What was compared, in words too. Members whose copies could not be compared are an error, which has the rest.
+-spec told([compared()], NotCompared :: [{atom(), map()}]) ->
+    {ok, #{compared := [compared()], text := unicode:chardata()}} | easy_cluster_planner:error().
+told(Compared, NotCompared) ->
+    case easy_cluster_native:call(differences, #{compared => [found(Each) || Each <- Compared], not_compared => NotCompared}) of
+        {ok, #{text := Text, problems := []}} ->
+            {ok, #{compared => Compared, text => Text}};
+        {ok, #{text := Text, problems := [{Code, Details} | _] = All}} ->
+            {error, {Code, Details#{problems => All, compared => Compared, text => Text}}};
+        {error, Reason} ->
+            {error, Reason}
+    end.
+
+%% Keys are any terms, and the core gets the first of them as text.
+found(#{reason := Reason, node := Node} = Compared) ->
+    (maps:with([table, nodes], Compared))#{found => {failed, #{node => Node, reason => printed(Reason)}}};
+found(#{differing := Differing} = Compared) ->
+    Rows = maps:with([rows, left_out, unsettled, more], Compared),
+    (maps:with([table, nodes], Compared))#{found => {rows, Rows#{count => length(Differing),
+                                                                 differing => [key(Key) || Key <- lists:sublist(Differing, 20)]}}}.
+
+key(#{key := Key, on := On}) ->
+    Versions = lists:foldl(fun({Node, Rows}, All) -> maps:update_with(Rows, fun(Nodes) -> [Node | Nodes] end, [Node], All) end,
+                           #{}, lists:reverse(lists:sort(maps:to_list(On)))),
+    #{key => printed(Key), absent => maps:get(absent, Versions, []), versions => lists:sort(maps:values(maps:remove(absent, Versions)))}.
+
+%% At most a line.
+printed(Term) ->
+    unicode:characters_to_binary(io_lib:format("~0tP", [Term, 20])).
 
 %% Whether a copy, that on the first of the nodes, is the same as one on another of them, so that nothing is lost with it. The core says
 %% of which tables that matters, by the class where a policy has been asked. An error is a problem of the catalogue.

@@ -8,6 +8,8 @@
 
 -export([start_link/0]).
 -export([run/2, backup/3]).
+-export([remember/1, remembered/1]).
+-export([subscribe/1, unsubscribe/1]).
 -export([pending/2, unfenced/0]).
 -export([resume/0, resume/1]).
 -export([drop_kept/2, drop_archive/2]).
@@ -17,6 +19,10 @@
 -define(RETRY_INTERVAL, 1000).
 -define(RETRY_TIMEOUT, 3000).
 -define(RESUME_INTERVAL, 10000).
+%% So many plans are remembered.
+-define(PLANS, 16).
+%% Who has so many messages waiting gets no progress.
+-define(SLOW, 100).
 %% The name of the process that carries an operation out.
 -define(EXECUTOR, easy_cluster_operation).
 
@@ -25,6 +31,10 @@
                 %% When what was interrupted goes on, and what its last attempt has come to.
                 resume = none :: none | reference(),
                 told = none :: term(),
+                %% The last plans, the newest first.
+                plans = [] :: [easy_cluster_planner:plan()],
+                %% Who gets the events of all operations, with its monitor.
+                subscribers = #{} :: #{pid() => reference()},
                 %% Forgotten nodes that came back, with the last time.
                 returned = #{} :: #{node() => calendar:datetime()}}).
 -type operation() :: #{id := binary(), pid := pid(), monitor := reference(), owner := pid() | none, tag := reference(),
@@ -86,6 +96,25 @@ outlived(Monitor) ->
     receive
         {'DOWN', Monitor, process, _, Reason} -> result(<<"?">>, Reason)
     end.
+
+%% Keeps a plan until others have come after it.
+-spec remember(easy_cluster_planner:plan()) -> ok.
+remember(Plan) ->
+    gen_server:call(?MODULE, {remember, Plan}).
+
+%% The plan of a name, or the last one.
+-spec remembered(Id :: binary()) -> {ok, easy_cluster_planner:plan()} | easy_cluster_planner:error().
+remembered(Id) ->
+    gen_server:call(?MODULE, {remembered, Id}).
+
+%% Has a process of this node get `{easy_cluster, Id, Event}' for each event of each operation.
+-spec subscribe(pid()) -> ok.
+subscribe(Pid) ->
+    gen_server:call(?MODULE, {subscribe, Pid}).
+
+-spec unsubscribe(pid()) -> ok.
+unsubscribe(Pid) ->
+    gen_server:call(?MODULE, {unsubscribe, Pid}).
 
 %% Members that an operation left behind and that have to be told to forget this node when they are back.
 -spec pending(binary(), [node()]) -> ok.
@@ -171,8 +200,47 @@ handle_call({backup, Folder, Wanted}, {Owner, _}, #state{operation = none} = Sta
     begun(<<"backup">>, none, Owner, Backup, State);
 handle_call(state, _From, #state{operation = Operation, pending = Pending, returned = Returned} = State) ->
     {reply, #{operation => shown(Operation), pending => nodes_of(Pending), returned => Returned}, State};
+handle_call({remember, #{id := Id} = Plan}, _From, #state{plans = Plans} = State) ->
+    Others = [Other || #{id := OtherId} = Other <- Plans, OtherId =/= Id],
+    {reply, ok, State#state{plans = lists:sublist([Plan | Others], ?PLANS)}};
+handle_call({remembered, Id}, _From, #state{plans = Plans} = State) ->
+    {reply, plan_of(Id, Plans), State};
+handle_call({subscribe, Pid}, _From, #state{subscribers = Subscribers} = State) when is_map_key(Pid, Subscribers) ->
+    {reply, ok, State};
+handle_call({subscribe, Pid}, _From, #state{subscribers = Subscribers} = State) ->
+    {reply, ok, State#state{subscribers = Subscribers#{Pid => erlang:monitor(process, Pid)}}};
+handle_call({unsubscribe, Pid}, _From, State) ->
+    {reply, ok, unsubscribed(Pid, State)};
 handle_call(_Order, _From, State) ->
     {reply, {error, {operation_in_progress, #{holder => node()}}}, State}.
+
+plan_of(<<"last">>, [Plan | _Older]) -> {ok, Plan};
+plan_of(<<"last">>, []) -> {error, {no_plan, #{here => node()}}};
+plan_of(Id, Plans) ->
+    case [Plan || #{id := Known} = Plan <- Plans, Known =:= Id] of
+        [Plan] -> {ok, Plan};
+        [] -> {error, {unknown_plan, #{id => Id, known => iolist_to_binary(lists:join(", ", [Known || #{id := Known} <- Plans]))}}}
+    end.
+
+unsubscribed(Pid, #state{subscribers = Subscribers} = State) ->
+    case maps:take(Pid, Subscribers) of
+        {Monitor, Others} ->
+            erlang:demonitor(Monitor, [flush]),
+            State#state{subscribers = Others};
+        error -> State
+    end.
+
+%% Nobody who looks on holds an operation up.
+publish(Id, Event, Subscribers) ->
+    _ = [Pid ! {easy_cluster, Id, Event} || Pid <- maps:keys(Subscribers), keeps_up(Event, Pid)],
+    ok.
+
+keeps_up({progress, _}, Pid) when node(Pid) =:= node() ->
+    case erlang:process_info(Pid, message_queue_len) of
+        {message_queue_len, Waiting} -> Waiting < ?SLOW;
+        undefined -> false
+    end;
+keeps_up(_Event, _Pid) -> true.
 
 begun(Id, Plan, Owner, Fun, State) ->
     #{tag := Tag, pid := Executor} = Operation = begin_operation(Id, Plan, Owner, Fun),
@@ -191,8 +259,9 @@ handle_cast(resume, #state{resume = none} = State) ->
     {noreply, State#state{resume = erlang:send_after(?RESUME_INTERVAL, self(), recover)}};
 handle_cast(resume, State) ->
     {noreply, State};
-handle_cast({event, Tag, Event}, #state{operation = #{tag := Tag, owner := Owner, progress := Progress} = Operation} = State) ->
+handle_cast({event, Tag, Event}, #state{operation = #{id := Id, tag := Tag, owner := Owner, progress := Progress} = Operation} = State) ->
     [Owner ! {Tag, event, Event} || is_pid(Owner), Owner =/= self()],
+    publish(Id, Event, State#state.subscribers),
     {noreply, State#state{operation = Operation#{step := last_step(Event, Operation), progress := easy_cluster_progress:event(Event, Progress)}}};
 handle_cast(unfenced, State) ->
     fence_later(),
@@ -206,12 +275,20 @@ handle_cast(Unexpected, State) ->
     easy_cluster_unexpected:message(?MODULE, Unexpected),
     {noreply, State}.
 
-handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor, owner := none, id := Id}} = State) ->
-    {noreply, take_up(told(result(Id, Reason), State#state{operation = none}))};
 handle_info({'DOWN', Monitor, process, _, Reason}, #state{operation = #{monitor := Monitor} = Operation} = State) ->
     #{id := Id, owner := Owner, tag := Tag} = Operation,
-    Owner ! {Tag, result, result(Id, Reason)},
-    {noreply, State#state{operation = none}};
+    Result = result(Id, Reason),
+    publish(Id, {ended, outcome(Result)}, State#state.subscribers),
+    Left = State#state{operation = none},
+    case Owner of
+        none -> {noreply, take_up(told(Result, Left))};
+        _Pid ->
+            Owner ! {Tag, result, Result},
+            {noreply, Left}
+    end;
+handle_info({'DOWN', Monitor, process, Pid, _Reason}, #state{subscribers = Subscribers} = State)
+  when map_get(Pid, Subscribers) =:= Monitor ->
+    {noreply, unsubscribed(Pid, State)};
 %% What was interrupted goes on when Mnesia runs. Its owner is this process, as nobody waits for it.
 handle_info(recover, #state{operation = none, resume = Timer} = State) ->
     _ = [erlang:cancel_timer(Timer) || Timer =/= none],
@@ -346,6 +423,9 @@ last_step({step, _, Step, _}, _Operation) -> Step;
 last_step({undo, Action}, _Operation) -> {undo, Action};
 last_step({progress, _}, #{step := Step}) -> Step;
 last_step({backed_up, #{name := Table}}, _Operation) -> {backed_up, Table}.
+
+outcome({ok, _What}) -> ok;
+outcome({error, Reason}) -> {error, Reason}.
 
 result(_Id, {result, Result}) -> Result;
 result(Id, Reason) -> {error, {operation_died, #{id => Id, reason => print(Reason)}}}.

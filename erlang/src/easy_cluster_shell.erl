@@ -1,20 +1,16 @@
 %% What a person at a terminal sees. The words come from the core; here is only when and where they are printed.
 -module(easy_cluster_shell).
 
--export([tested/1, planned/1, show/1, status/1, history/1, operation/1, dropped/2, resumed/1, diagnosed/1]).
--export([reporter/1, finished/1]).
--export([matrix/1]).
--export([paused/1]).
--export([backing_up/1, backup_reporter/0, backed_up/2]).
--export([compared/2]).
--export([explained/1]).
+-export([tested/1, planned/1, show/1, shown/1, status/1, history/1, operation/1]).
+-export([reporter/1, finished/2, resumed/1, ended/1, told/2, dropped/2]).
+-export([backing_up/1, backed_up/2]).
 -export([failed/1, problems/2, rendered/2]).
 
 -define(BAR_WIDTH, 24).
 %% 1970 in Gregorian seconds.
 -define(EPOCH, 62167219200).
 
--spec tested({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
+-spec tested({ok, map()} | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
 tested({ok, #{text := Text}}) ->
     io:put_chars([Text, $\n]);
 tested({error, {_Code, #{layers := Layers}} = Reason}) ->
@@ -23,120 +19,86 @@ tested({error, {_Code, #{layers := Layers}} = Reason}) ->
 tested({error, Reason}) ->
     failed(Reason).
 
--spec planned({ok, Plan} | easy_cluster_planner:error()) -> {ok, Plan} | easy_cluster_planner:error().
-planned({ok, Plan}) ->
+%% The name is what commit/1 takes.
+-spec planned({ok, easy_cluster_api:plan()} | easy_cluster_api:error()) -> {ok, binary()} | easy_cluster_api:error().
+planned({ok, #{id := Id} = Plan}) ->
     show(Plan),
-    {ok, Plan};
+    {ok, Id};
 planned({error, Reason}) ->
     failed(Reason).
 
--spec show(easy_cluster_planner:plan()) -> ok.
+-spec show(easy_cluster_api:plan()) -> ok.
 show(Plan) ->
     io:put_chars(words(render_plan, #{plan => Plan})).
 
--spec status({ok, map()} | easy_cluster_planner:error()) -> {ok, map()} | easy_cluster_planner:error().
-status({ok, #{text := Text} = Status}) ->
-    io:put_chars([Text | local(Status)]),
-    {ok, maps:remove(text, Status)};
-status({error, Reason}) ->
-    failed(Reason).
+%% What was looked at, in words. What was found beside an error is printed, too.
+-spec shown({ok, #{text := unicode:chardata(), _ => _}} | easy_cluster_api:error()) -> easy_cluster:looked().
+shown({ok, #{text := Text}}) ->
+    io:put_chars(Text);
+shown({error, {Code, #{text := Text} = Details}}) when is_map_key(compared, Details) ->
+    io:put_chars(Text),
+    not_shown({Code, maps:without([text, compared], Details)});
+shown({error, Reason}) ->
+    not_shown(Reason).
 
--spec history({ok, [Past]} | easy_cluster_planner:error()) -> {ok, [Past]} | easy_cluster_planner:error().
+not_shown({Code, _Details} = Reason) ->
+    {error, _} = failed(Reason),
+    {error, Code}.
+
+-spec status({ok, map()} | easy_cluster_api:error()) -> easy_cluster:looked().
+status({ok, #{text := Text} = Status}) ->
+    shown({ok, #{text => [Text | local(Status)]}});
+status({error, Reason}) ->
+    not_shown(Reason).
+
+-spec history({ok, [easy_cluster_executor:past()]} | easy_cluster_api:error()) -> easy_cluster:looked().
 history({ok, Past}) ->
-    case easy_cluster_native:call(render_history, #{past => Past}) of
-        {ok, Text} ->
-            io:put_chars(Text),
-            {ok, Past};
-        {error, Reason} ->
-            failed(Reason)
-    end;
+    in_words(render_history, #{past => Past});
 history({error, Reason}) ->
-    failed(Reason).
+    not_shown(Reason).
 
 %% One of them.
--spec operation({ok, Past, map() | undefined, [easy_cluster_executor:event_of_past()]} | easy_cluster_planner:error()) ->
-    {ok, Past} | easy_cluster_planner:error().
+-spec operation({ok, easy_cluster_executor:past(), easy_cluster_api:plan() | undefined, [easy_cluster_executor:event_of_past()]}
+                | easy_cluster_api:error()) -> easy_cluster:looked().
 operation({ok, Past, Plan, Events}) ->
-    case easy_cluster_native:call(render_operation, #{past => Past, plan => Plan, events => Events}) of
-        {ok, Text} ->
-            io:put_chars(Text),
-            {ok, Past};
-        {error, Reason} ->
-            failed(Reason)
-    end;
+    in_words(render_operation, #{past => Past, plan => Plan, events => Events});
 operation({error, Reason}) ->
+    not_shown(Reason).
+
+in_words(Request, Args) ->
+    case easy_cluster_native:call(Request, Args) of
+        {ok, Text} -> shown({ok, #{text => Text}});
+        {error, Reason} -> not_shown(Reason)
+    end.
+
+-spec dropped(What :: string(), {ok, map()} | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
+dropped(What, {ok, #{id := Id, files := Files, bytes := Bytes}}) ->
+    io:format("  " ++ What ++ " gone: ~w files, ~ts~n", [Id, Files, size_of(Bytes)]);
+dropped(_What, {error, Reason}) ->
     failed(Reason).
 
--spec dropped({ok, map()} | easy_cluster_planner:error(), What :: string()) -> ok | easy_cluster_planner:error().
-dropped({ok, #{id := Id, files := Files, bytes := Bytes}}, What) ->
-    io:format("  " ++ What ++ " gone: ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6]);
-dropped({error, Reason}, _What) ->
-    failed(Reason).
-
--spec resumed({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
-resumed({ok, #{steps := [_ | _]} = Plan}) ->
-    finished({ok, Plan});
-resumed({ok, #{stopped := Id}}) ->
+-spec resumed({ok, {continued, [node()]} | {ended, map()}} | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
+resumed({ok, {continued, Nodes}}) ->
+    told("continued", {ok, Nodes});
+resumed({ok, {ended, #{steps := [_ | _] = Steps}}}) ->
+    finished(Steps, ok);
+resumed({ok, {ended, #{stopped := Id}}}) ->
     io:format("  ~ts ends where it was; easy_cluster:repair() plans what is left~n", [Id]);
-resumed({ok, _Back}) ->
+resumed({ok, {ended, _Back}}) ->
     io:put_chars("  it was taken back: this node is what it was\n");
 resumed({error, Reason}) ->
     failed(Reason).
 
--spec matrix({ok, map()} | easy_cluster_planner:error()) -> {ok, map()} | easy_cluster_planner:error().
-matrix({ok, #{text := Text} = Matrix}) ->
-    io:put_chars(Text),
-    {ok, maps:remove(text, Matrix)};
-matrix({error, Reason}) ->
-    failed(Reason).
-
 %% On which members.
--spec paused({paused | continued, [{node(), ok | {error, term()}}]} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
-paused({error, Reason}) ->
-    failed(Reason);
-paused({Done, Answers}) ->
-    case [{Node, Reason} || {Node, {error, Reason}} <- Answers] of
-        [] -> io:format("  ~s on ~ts~n", [Done, names([Node || {Node, ok} <- Answers])]);
-        [{Node, Reason} | _] -> failed({not_paused, #{node => Node, reason => Reason}})
-    end.
-
--spec diagnosed({ok, easy_cluster_doctor:diagnosis()} | easy_cluster_planner:error()) ->
-    {ok, #{problems := [{atom(), map()}]}} | easy_cluster_planner:error().
-diagnosed({ok, #{text := Text} = Diagnosis}) ->
-    io:put_chars(Text),
-    {ok, maps:remove(text, Diagnosis)};
-diagnosed({error, Reason}) ->
+-spec told(What :: string(), {ok, [node()]} | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
+told(What, {ok, Nodes}) ->
+    io:format("  ~s on ~ts~n", [What, names(Nodes)]);
+told(_What, {error, Reason}) ->
     failed(Reason).
 
--spec compared([Compared], [{atom(), map()}]) -> {ok, [Compared]} | easy_cluster_planner:error().
-compared(Compared, NotCompared) ->
-    case easy_cluster_native:call(differences, #{compared => [found(Each) || Each <- Compared], not_compared => NotCompared}) of
-        {ok, #{text := Text, problems := []}} ->
-            io:put_chars(Text),
-            {ok, Compared};
-        {ok, #{text := Text, problems := [{Code, Details} | _] = All}} ->
-            io:put_chars(Text),
-            failed({Code, Details#{problems => All, compared => Compared}});
-        {error, Reason} ->
-            failed(Reason)
-    end.
-
-%% Keys are any terms, and the core gets the first of them as text.
-found(#{reason := Reason, node := Node} = Compared) ->
-    (maps:with([table, nodes], Compared))#{found => {failed, #{node => Node, reason => printed(Reason)}}};
-found(#{differing := Differing} = Compared) ->
-    Rows = maps:with([rows, left_out, unsettled, more], Compared),
-    (maps:with([table, nodes], Compared))#{found => {rows, Rows#{count => length(Differing),
-                                                                 differing => [key(Key) || Key <- lists:sublist(Differing, 20)]}}}.
-
-key(#{key := Key, on := On}) ->
-    Versions = lists:foldl(fun({Node, Rows}, All) -> maps:update_with(Rows, fun(Nodes) -> [Node | Nodes] end, [Node], All) end,
-                           #{}, lists:reverse(lists:sort(maps:to_list(On)))),
-    #{key => printed(Key), absent => maps:get(absent, Versions, []), versions => lists:sort(maps:values(maps:remove(absent, Versions)))}.
-
-%% At most a line.
-printed(Term) ->
-    unicode:characters_to_binary(io_lib:format("~0tP", [Term, 20])).
+-spec ended(ok | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
+ended(ok) -> ok;
+ended({error, Reason}) -> failed(Reason).
 
 %% What only this node knows: what is under way, pending, unfinished and kept.
 local(#{operation := Operation, elsewhere := Elsewhere, sync := #{finding := Finding}, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->
@@ -148,7 +110,7 @@ local(#{operation := Operation, elsewhere := Elsewhere, sync := #{finding := Fin
                     [Node, calendar:system_time_to_rfc3339(calendar:datetime_to_gregorian_seconds(At) - ?EPOCH, [{offset, "Z"}])])
       || {Node, At} <- maps:to_list(Returned)],
      [io_lib:format("  unfinished  ~ts~n", [Unfinished]) || Unfinished =/= undefined],
-     [io_lib:format("  kept        ~ts, ~w files, ~.1f MB~n", [Id, Files, Bytes / 1.0e6])
+     [io_lib:format("  kept        ~ts, ~w files, ~ts~n", [Id, Files, size_of(Bytes)])
       || #{id := Id, files := Files, bytes := Bytes} <- Kept]].
 
 under_way(Node, #{id := Id, progress := Progress}) ->
@@ -157,8 +119,8 @@ under_way(Node, #{id := Id, progress := Progress}) ->
 far(undefined) -> "";
 far(#{steps := {Steps, OfSteps}, tables := {Tables, OfTables}, rows := {Rows, OfRows}, bytes := {Bytes, OfBytes},
       bytes_per_second := Rate, milliseconds_left := Left}) ->
-    [io_lib:format(": ~w of ~w steps, ~w of ~w tables, ~w of ~w rows, ~.1f of ~.1f MB",
-                   [Steps, OfSteps, Tables, OfTables, Rows, OfRows, Bytes / 1.0e6, OfBytes / 1.0e6]),
+    [io_lib:format(": ~w of ~w steps, ~w of ~w tables, ~w of ~w rows, ~ts of ~ts",
+                   [Steps, OfSteps, Tables, OfTables, Rows, OfRows, size_of(Bytes), size_of(OfBytes)]),
      [io_lib:format(", ~.1f MB/s", [Rate / 1.0e6]) || is_integer(Rate)],
      io_lib:format(", about ~.1f s left", [Left / 1.0e3])].
 
@@ -185,7 +147,7 @@ warnings([]) -> "";
 warnings(Warnings) -> [$\n, string:trim(problems(#{problems => Warnings}, hd(Warnings)), trailing)].
 
 %% One line a step. While a table is copied, a terminal shows a bar; elsewhere a line now and then.
--spec reporter(easy_cluster_planner:plan()) -> easy_cluster_executor:report().
+-spec reporter(easy_cluster_api:plan()) -> easy_cluster_executor:report().
 reporter(#{steps := Steps}) ->
     Total = length(Steps),
     Terminal = is_terminal(),
@@ -239,47 +201,45 @@ bar(_Empty) ->
     "".
 
 amount(#{rows := Rows, of_rows := OfRows, bytes := Bytes, of_bytes := OfBytes}) ->
-    io_lib:format("~w of ~w rows, ~.1f of ~.1f MB", [Rows, OfRows, Bytes / 1.0e6, OfBytes / 1.0e6]).
+    %% What a table takes is estimated before, and more may come.
+    io_lib:format("~w of ~w rows, ~ts of ~ts", [Rows, max(Rows, OfRows), size_of(Bytes), size_of(max(Bytes, OfBytes))]).
 
--spec finished({ok, map()} | easy_cluster_planner:error()) -> ok | easy_cluster_planner:error().
-finished({ok, #{steps := [_Verify]}}) ->
+%% Bytes, in the unit that the core prints them in.
+size_of(Bytes) when Bytes < 1000 -> io_lib:format("~w bytes", [Bytes]);
+size_of(Bytes) when Bytes < 1000000 -> io_lib:format("~.1f kB", [Bytes / 1.0e3]);
+size_of(Bytes) when Bytes < 1000000000 -> io_lib:format("~.1f MB", [Bytes / 1.0e6]);
+size_of(Bytes) -> io_lib:format("~.2f GB", [Bytes / 1.0e9]).
+
+%% How an operation of these steps has ended.
+-spec finished([map()], ok | {ok, map()} | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
+finished(Steps, {ok, _Plan}) ->
+    finished(Steps, ok);
+finished([_Verify], ok) ->
     io:put_chars("  done: 1 step, checked\n");
-finished({ok, #{steps := Steps}}) ->
+finished(Steps, ok) ->
     io:format("  done: ~w steps, each checked~n", [length(Steps)]);
-finished({error, Reason}) ->
+finished(_Steps, {error, Reason}) ->
     io:nl(),
     failed(Reason).
 
--spec backing_up(unicode:chardata()) -> ok.
-backing_up(Text) ->
-    io:put_chars(Text).
+%% What will be taken, and a line for each table that is on disc.
+-spec backing_up({backing_up, unicode:chardata()} | {backed_up, map()}) -> ok.
+backing_up({backing_up, Text}) ->
+    io:put_chars(Text);
+backing_up({backed_up, #{name := Name, rows := Rows, bytes := Bytes}}) ->
+    io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [io_lib:format("~tw", [Name]), Rows, Bytes / 1.0e6])).
 
-%% A line for each table that is on disc.
--spec backup_reporter() -> easy_cluster_executor:report().
-backup_reporter() ->
-    fun({backed_up, #{name := Name, rows := Rows, bytes := Bytes}}) ->
-            io:put_chars(io_lib:format("  ~-24ts  ~9w rows  ~10.3f MB~n", [io_lib:format("~tw", [Name]), Rows, Bytes / 1.0e6]))
-    end.
-
--spec backed_up(file:filename(), {ok, easy_cluster_backup:manifest()} | {error, {atom(), map()}}) ->
-    {ok, easy_cluster_backup:manifest()} | easy_cluster_planner:error().
-backed_up(Folder, {ok, #{tables := Tables} = Manifest}) ->
+-spec backed_up(file:name_all(), {ok, map()} | easy_cluster_api:error()) -> ok | easy_cluster_api:error().
+backed_up(Folder, {ok, #{format := _, tables := Tables}}) ->
     Rows = lists:sum([Rows || #{rows := Rows} <- Tables]),
-    io:put_chars(io_lib:format("  done: ~w tables, ~w rows, in ~ts~n", [length(Tables), Rows, Folder])),
-    {ok, Manifest};
+    io:put_chars(io_lib:format("  done: ~w tables, ~w rows, in ~ts~n", [length(Tables), Rows, Folder]));
+backed_up(_Folder, {ok, _Wanted}) ->
+    ok;
 backed_up(_Folder, {error, Reason}) ->
     failed(Reason).
 
--spec explained({ok, #{text := unicode:chardata(), sightings := Sightings}} | easy_cluster_planner:error()) ->
-          {ok, Sightings} | easy_cluster_planner:error().
-explained({ok, #{text := Text, sightings := Sightings}}) ->
-    io:put_chars(Text),
-    {ok, Sightings};
-explained({error, Reason}) ->
-    failed(Reason).
-
 %% Prints a problem and hands it on.
--spec failed({atom(), map()}) -> easy_cluster_planner:error().
+-spec failed({atom(), map()}) -> easy_cluster_api:error().
 failed({_Code, Details} = Reason) ->
     io:put_chars(problems(Details, Reason)),
     {error, Reason}.

@@ -112,7 +112,7 @@ fn words(view: &View<'_>, examination: &Examination, problems: &[Problem]) -> St
         let way = examination.reaches.iter().find(|reach| reach.node == member.node);
         let says = view
             .facts(&member.node)
-            .map_or_else(|| view.silence(&member.node), |facts| facts_in_words(view, facts));
+            .map_or_else(|| view.silence(&member.node), |facts| facts_in_words(view, &member.node, facts));
         let _ =
             writeln!(text, "  {:<width$}  {}{says}", member.node, way.map_or_else(String::new, way_in_words));
     }
@@ -133,10 +133,11 @@ fn way_in_words(reach: &Reach) -> String {
     }
 }
 
-fn facts_in_words(view: &View<'_>, facts: &Facts) -> String {
+fn facts_in_words(view: &View<'_>, node: &NodeName, facts: &Facts) -> String {
     let versions: Vec<String> =
         facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    let sees = view.nodes(facts.running_db_nodes);
+    let mut sees = view.nodes(facts.running_db_nodes);
+    sees.0.retain(|other| other != node);
     format!("OTP {}, {}; replicates with {sees}", facts.otp_release, versions.join(", "))
 }
 

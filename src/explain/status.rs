@@ -133,14 +133,25 @@ fn render(status: &Status) -> String {
         };
         let _ = writeln!(
             text,
-            "  {:<width$}  {role:<6}  {:>10}  replicates with {}",
+            "  {:<width$}  {role:<6}  {:>10}{}",
             member.node,
             if member.tables == 1 { "1 copy".into() } else { format!("{} copies", member.tables) },
-            Nodes(member.sees.clone())
+            partners(&member.node, &member.sees, member.role)
         );
     }
     text.push_str(&super::errors::problems(&status.problems));
     text
+}
+
+/// With whom a member replicates; a node that is alone is not expected to.
+fn partners(node: &NodeName, sees: &[NodeName], role: Role) -> String {
+    let others: Vec<NodeName> = sees.iter().filter(|other| *other != node).cloned().collect();
+    match role {
+        Role::Alone if others.is_empty() => String::new(),
+        Role::Alone | Role::Master | Role::Slave | Role::Down => {
+            format!("  replicates with {}", Nodes(others))
+        }
+    }
 }
 
 /// One line on a node that could be joined.

@@ -207,6 +207,10 @@ pub(crate) fn total(steps: &[Step]) -> Estimate {
     let mut sum = Estimate::default();
     for step in steps {
         sum.milliseconds = sum.milliseconds.saturating_add(step.milliseconds);
+        if let Action::BackUp { rows, bytes, .. } = &step.action {
+            sum.rows = sum.rows.saturating_add(*rows);
+            sum.bytes = sum.bytes.saturating_add(*bytes);
+        }
         for (table, rows, bytes) in step.action.copied() {
             sum.rows = sum.rows.saturating_add(rows);
             sum.bytes = sum.bytes.saturating_add(bytes);

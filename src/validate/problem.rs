@@ -386,7 +386,18 @@ problems! {
     /// What was given to `commit/1` is not a plan.
     Request Error BadPlan = "bad_plan" { reason: String }
     evidence "this is not a plan: {reason}"
-    fix "make one with easy_cluster:plan(Operation) and give its {{ok, Plan}} part to easy_cluster:commit(Plan)"
+    fix "make one with easy_cluster:plan(Operation), then easy_cluster:commit(last); in a program, give the Plan of easy_cluster_api:plan(Operation) to easy_cluster_api:commit(Plan)"
+
+    /// A plan was named that this node does not remember: it has the last sixteen, until easy_cluster stops.
+    Request Error UnknownPlan = "unknown_plan" { id: String, known: String }
+    evidence "no plan {id} is remembered here"
+    fix if (!known.is_empty()) "name one of {known}, or make a new one: easy_cluster:plan(Operation), then easy_cluster:commit(last)"
+    fix "make one: easy_cluster:plan(Operation), then easy_cluster:commit(last)"
+
+    /// No plan was made on this node since easy_cluster started.
+    Request Error NoPlan = "no_plan" { here: NodeName }
+    evidence "{here} remembers no plan"
+    fix "make one: easy_cluster:plan(Operation), then easy_cluster:commit(last)"
 
     /// The plan may hurt in a way that the operator should agree to first.
     Request Error ConsentNeeded = "consent_needed" { reason: String }

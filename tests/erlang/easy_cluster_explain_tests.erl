@@ -5,8 +5,8 @@
 
 a_line_of_a_log_is_recognised_test_() ->
     Line = "** Connection attempt from disallowed node 'ctl@foo.bar' **",
-    [?_assertMatch({ok, [#{code := node_disallowed, line := 1, count := 1, text := <<"** Conn", _/binary>>}]},
-                   easy_cluster:explain(Text))
+    [?_assertMatch({ok, #{sightings := [#{code := node_disallowed, line := 1, count := 1, text := <<"** Conn", _/binary>>}]}},
+                   easy_cluster_api:explain(Text))
      || Text <- [Line, list_to_binary(Line), [Line, <<"\n">>], "\e[31m" ++ Line ++ "\e[0m\r\n"]].
 
 a_log_is_read_line_by_line_test() ->
@@ -14,19 +14,19 @@ a_log_is_read_line_by_line_test() ->
            "Mnesia(a@foo): ** ERROR ** mnesia_event got {inconsistent_database, running_partitioned_network, b@foo}\n\n",
            "Mnesia(a@foo): ** ERROR ** mnesia_event got {inconsistent_database, running_partitioned_network, b@foo}\n\n",
            "{aborted,{no_majority,roster}}\n"],
-    {ok, [Split, Minority]} = easy_cluster:explain(Log),
+    {ok, #{sightings := [Split, Minority]}} = easy_cluster_api:explain(Log),
     ?assertMatch(#{code := split_while_running, line := 2, count := 2}, Split),
     ?assertMatch(#{code := no_majority, line := 6, count := 1}, Minority),
     ?assertEqual([code, count, line, text], lists:sort(maps:keys(Split))).
 
 a_text_that_is_not_unicode_is_read_all_the_same_test() ->
-    ?assertMatch({ok, [#{code := no_majority, text := <<"caf", 16#c3, 16#a9, _/binary>>}]},
-                 easy_cluster:explain(<<"caf", 16#e9, " {aborted,{no_majority,roster}}">>)).
+    ?assertMatch({ok, #{sightings := [#{code := no_majority, text := <<"caf", 16#c3, 16#a9, _/binary>>}]}},
+                 easy_cluster_api:explain(<<"caf", 16#e9, " {aborted,{no_majority,roster}}">>)).
 
 %% Terms
 
 a_term_is_recognised_test_() ->
-    [{lists:flatten(io_lib:format("~0p", [Term])), ?_assertMatch({ok, [#{code := Code}]}, easy_cluster:explain(Term))}
+    [{lists:flatten(io_lib:format("~0p", [Term])), ?_assertMatch({ok, #{sightings := [#{code := Code}]}}, easy_cluster_api:explain(Term))}
      || {Code, Term} <-
             [{no_connection, {error, {no_ping, 'ejabberd@foo.bar'}}},
              {mnesia_not_stopped, {error, {"Mnesia is not stopped everywhere", [node()]}}},
@@ -39,18 +39,18 @@ a_term_is_recognised_test_() ->
 what_mnesia_returns_here_is_recognised_test() ->
     %% Mnesia does not run in this VM.
     {aborted, {node_not_running, _}} = Aborted = mnesia:transaction(fun() -> mnesia:read(roster, 1) end),
-    ?assertMatch({ok, [#{code := mnesia_not_running}]}, easy_cluster:explain(Aborted)).
+    ?assertMatch({ok, #{sightings := [#{code := mnesia_not_running}]}}, easy_cluster_api:explain(Aborted)).
 
 an_error_of_easy_cluster_is_put_into_words_test() ->
     Error = {error, {wrong_cookie, #{node => 'ejabberd@foo.bar'}}},
-    ?assertMatch({ok, [#{code := wrong_cookie, text := <<"{error,{wrong_cookie,", _/binary>>}]}, easy_cluster:explain(Error)),
-    {ok, #{text := Words}} = easy_cluster_explain:explain(Error),
+    {ok, #{text := Words, sightings := Sightings}} = easy_cluster_api:explain(Error),
+    ?assertMatch([#{code := wrong_cookie, text := <<"{error,{wrong_cookie,", _/binary>>}], Sightings),
     ?assertEqual(iolist_to_binary(easy_cluster:format_error(Error)), iolist_to_binary(Words)).
 
 %% Refusals
 
 what_is_not_known_is_said_test_() ->
-    [?_assertMatch({error, {not_recognised, #{text := <<_, _/binary>>}}}, easy_cluster:explain(Term))
+    [?_assertMatch({error, {not_recognised, #{text := <<_, _/binary>>}}}, easy_cluster_api:explain(Term))
      || Term <- ["all is well", "", <<>>, ok, {error, {unknown_to_all, #{a => 1}}}, [1, {a}], self(), #{}, 1.5, <<1:3>>]].
 
 ten_megabytes_are_read_and_more_is_refused_test_() ->
@@ -58,17 +58,17 @@ ten_megabytes_are_read_and_more_is_refused_test_() ->
     Fitting = binary:copy(Line, 10000000 div byte_size(Line)),
     {timeout, 60,
      fun() ->
-         ?assertMatch({ok, [#{code := no_majority, count := Count}]} when Count =:= byte_size(Fitting) div byte_size(Line),
-                      easy_cluster:explain(Fitting)),
-         ?assertMatch({error, {text_too_long, #{limit := 10000000}}}, easy_cluster:explain(<<Fitting/binary, Line/binary>>)),
-         ?assertMatch({error, {text_too_long, _}}, easy_cluster:explain(binary:copy(<<"x">>, 100000000)))
+         ?assertMatch({ok, #{sightings := [#{code := no_majority, count := Count}]}} when Count =:= byte_size(Fitting) div byte_size(Line),
+                      easy_cluster_api:explain(Fitting)),
+         ?assertMatch({error, {text_too_long, #{limit := 10000000}}}, easy_cluster_api:explain(<<Fitting/binary, Line/binary>>)),
+         ?assertMatch({error, {text_too_long, _}}, easy_cluster_api:explain(binary:copy(<<"x">>, 100000000)))
      end}.
 
 %% Names out of a log are text: nobody's log can fill the table of atoms.
 a_log_makes_no_atoms_test() ->
     Explain = fun() ->
         Unseen = integer_to_list(erlang:unique_integer([positive])),
-        {ok, [_, _]} = easy_cluster:explain("{error,{no_ping,'never@seen" ++ Unseen ++ "'}}\n{aborted,{no_majority,t" ++ Unseen ++ "}}")
+        {ok, #{sightings := [_, _]}} = easy_cluster_api:explain("{error,{no_ping,'never@seen" ++ Unseen ++ "'}}\n{aborted,{no_majority,t" ++ Unseen ++ "}}")
     end,
     Explain(),
     Before = erlang:system_info(atom_count),

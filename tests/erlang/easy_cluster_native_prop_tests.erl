@@ -212,25 +212,29 @@ without_the_library_test_() ->
         [{Function, ["any" | Opts]} || Function <- [drop_kept, drop_archive], Opts <- [[], [#{}]]] ++
         [{Function, ["/none" | Opts]} || Function <- [backup, restore], Opts <- [[], [#{}]]] ++
         [{rename, [Node, 'ejabberd@new.host' | Opts]} || Opts <- [[], [#{}], ["/none", #{}]]] ++
-        [{status, []}, {tables, []}, {history, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {explain, ["any text"]}],
+        [{status, []}, {tables, []}, {doctor, []}, {diff, []}, {commit, [Plan]}, {planned, [Plan]}, {explain, ["any text"]}],
     %% What was not begun, what members say, and that there is no policy, is known without the core.
-    Others = [{help, 0}, {snapshot, 1}, {format_error, 1}, {history, 1}, {resume, 0}, {pause, 0}, {repair, 0}, {repair, 1}],
-    [{"all that ask the core are here", ?_assertEqual(exported() -- Others,
+    Others = [{snapshot, 1}, {history, 0}, {history, 1}, {interrupted, 0}, {resume, 0}, {resume, 1}, {pause, 0}, {repair, 0}, {repair, 1},
+              {subscribe, 0}, {unsubscribe, 0}],
+    %% With what is called with each event.
+    Reporting = [{commit, 2}, {backup, 3}],
+    [{"all that ask the core are here", ?_assertEqual(exported() -- (Others ++ Reporting),
                                                       lists:sort([{Function, length(Args)} || {Function, Args} <- Calls]))}
      | [{Title, {setup, fun() -> installed(Library) end,
                  fun({Peer, Dir}) -> easy_cluster_peers:stop(Peer), easy_cluster_peers:remove(Dir) end,
                  fun({Peer, Dir}) ->
                          [{atom_to_list(Function), {timeout, 30, ?_test(assert_told(Peer, Dir, Function, Args))}}
                           || {Function, Args} <- Calls] ++
-                             [{"format_error", ?_test(assert_words(Peer))}]
+                             [{"what a person types", ?_assertEqual({error, native_library}, easy_cluster_peers:call(Peer, easy_cluster, status, []))},
+                              {"format_error", ?_test(assert_words(Peer))}]
                  end}}
         || {Title, Library} <- [{"missing", none}, {"of the wrong kind", <<127, "ELF, nearly">>}]]].
 
 exported() ->
-    lists:sort(easy_cluster:module_info(exports)) -- [{module_info, 0}, {module_info, 1}].
+    lists:sort(easy_cluster_api:module_info(exports)) -- [{module_info, 0}, {module_info, 1}].
 
 assert_told(Peer, Dir, Function, Args) ->
-    {error, {native_library, #{path := Path, reason := Reason}}} = easy_cluster_peers:call(Peer, easy_cluster, Function, Args),
+    {error, {native_library, #{path := Path, reason := Reason}}} = easy_cluster_peers:call(Peer, easy_cluster_api, Function, Args),
     ?assertEqual(library(Dir), binary_to_list(Path)),
     ?assertMatch(<<"load_failed: ", _/binary>>, Reason).
 

@@ -15,7 +15,7 @@ DIFF = """
     Socket = proplists:get_value('{other}', erlang:system_info(dist_ctrl)),
     Octets = fun() -> {{ok, Counts}} = inet:getstat(Socket, [recv_oct, send_oct]), lists:sum([N || {{_, N}} <- Counts]) end,
     Before = Octets(),
-    {{Micros, {{ok, Compared}}}} = timer:tc(fun() -> easy_cluster:diff('{other}') end),
+    {{Micros, {{ok, #{{compared := Compared}}}}}} = timer:tc(fun() -> easy_cluster_api:diff('{other}') end),
     [Differing] = [length(Keys) || #{{table := stock, differing := Keys}} <- Compared],
     {{Differing, Octets() - Before, Micros}}"""
 

@@ -4,8 +4,8 @@ import pytest
 from lab import ErlangError, wait_until
 
 def call(node, expression: str, timeout: float = 60):
-    """The answer of `easy_cluster:EXPRESSION`, printing nothing."""
-    return node.eval(f"easy_cluster:{expression}", timeout)
+    """The answer of `easy_cluster_api:EXPRESSION`."""
+    return node.eval(f"easy_cluster_api:{expression}", timeout)
 
 
 def join(node, target, kind="join_as_master", options="#{}", timeout: float = 60):

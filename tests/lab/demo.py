@@ -89,8 +89,9 @@ def join(hello: EjabberdNode) -> None:
     with Shell(hello) as shell:
         tested = typed(shell, f"easy_cluster:test_node('{FOO}').")
         claim("foo.bar can be reached", tested.endswith("\nok"))
-        planned = typed(shell, f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{FOO}'}}), ok.")
-        claim("there is a plan, and nothing has been done yet", planned.endswith("\nok") and hello.members() == {HELLO})
+        planned = typed(shell, f"easy_cluster:plan({{join_as_master, '{FOO}'}}).")
+        last = planned.rpartition("\n")[2]
+        claim("there is a plan, and nothing has been done yet", last.startswith("{ok,<<") and hello.members() == {HELLO})
         claim("it counts mercutio's account as a row that exists only here", "1 row of passwd exists only here" in planned)
         joined = typed(shell, f"easy_cluster:join_as_master('{FOO}').")
         claim("the join has succeeded", joined.endswith("\nok"))

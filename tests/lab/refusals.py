@@ -17,7 +17,7 @@ def untouched(node):
 
 
 def refused(node, request: str, expected: str):
-    """`easy_cluster:REQUEST` is refused with the code, and says evidence and fix."""
+    """`easy_cluster_api:REQUEST` is refused with the code, and says evidence and fix."""
     with untouched(node):
         answer = call(node, request)
     assert code(answer) == expected, answer
@@ -28,7 +28,7 @@ def refused(node, request: str, expected: str):
 
 def printed_details(node, request: str) -> str:
     """The details of the refusal as Erlang source, asked for once more: it can be asked any number of times."""
-    return node.text(f"{{error, {{_, Details}}}} = easy_cluster:{request}, io_lib:format(\"~tw\", [Details])")
+    return node.text(f"{{error, {{_, Details}}}} = easy_cluster_api:{request}, io_lib:format(\"~tw\", [Details])")
 
 
 def master(name) -> str:

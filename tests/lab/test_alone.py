@@ -5,7 +5,7 @@ from cluster import call, code, db_nodes, exists, join, serves, slices
 from lab import wait_until
 
 KILL_HERE = """
-    {{ok, Plan}} = easy_cluster:plan({operation}),
+    {{ok, Plan}} = easy_cluster_api:plan({operation}),
     easy_cluster_executor:commit(Plan, fun
         ({{step, {moment}, #{{number := {step}}}, _}}) -> erlang:halt(137, [{{flush, false}}]);
         (_Event) -> ok

@@ -10,7 +10,7 @@ from lab import Late, NodeDown, wait_until
 
 #: Commits an operation; at each event that matches, the statement is carried out before the operation goes on.
 COMMIT = """
-    {{ok, Plan}} = easy_cluster:plan({operation}),
+    {{ok, Plan}} = easy_cluster_api:plan({operation}),
     easy_cluster_executor:commit(Plan, fun ({event}) -> {statement}; (_Event) -> ok end)"""
 #: What lets the laboratory act in the middle: the operation says where it is, and waits.
 HOLD = "persistent_term:put(lab_reached, yes), (fun Wait() -> persistent_term:get(lab_go, no) =:= yes orelse (receive after 10 -> Wait() end) end)()"

@@ -8,7 +8,7 @@ from test_alone import is_settled
 #: The join is killed, and everything that it has written says that it was in the year 2091.
 KILL_IN_2091 = """
     Year = fun(Term) -> binary_to_term(binary:replace(term_to_binary(Term), <<"{year}">>, <<"2091">>, [global])) end,
-    {{ok, #{{id := <<"{year}", _/binary>>}} = Now}} = easy_cluster:plan({{join_as_master, '{target}'}}),
+    {{ok, #{{id := <<"{year}", _/binary>>}} = Now}} = easy_cluster_api:plan({{join_as_master, '{target}'}}),
     #{{id := Id}} = Plan = Year(Now),
     #{{journal := Path}} = easy_cluster_directory:paths(mnesia:system_info(directory), Id),
     Later = fun Later(Records) ->

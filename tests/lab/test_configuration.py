@@ -259,7 +259,7 @@ def test_what_would_not_survive_or_start_again_is_known_of_newer_releases(nodes_
 
 
 def test_a_configuration_that_becomes_invalid_after_the_plan(hello, pair):
-    hello.eval(f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{pair[1].name}'}}), persistent_term:put(plan, Plan)")
+    hello.eval(f"{{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{pair[1].name}'}}), persistent_term:put(plan, Plan)")
     configure(hello, "loglevel: info", "loglevel: nonsense")
     refused(hello, "commit(persistent_term:get(plan))", "configuration_invalid")
 

@@ -39,7 +39,7 @@ def make_room(folder):
 
 
 FILL_AT = """
-    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}),
+    {{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{target}'}}),
     Filler = filename:join(mnesia:system_info(directory), "filler"),
     easy_cluster_executor:commit(Plan, fun
         ({{step, {moment}, #{{number := {step}}}, _}}) ->
@@ -52,10 +52,10 @@ FILL_AT = """
 
 def test_full_between_plan_and_commit(on_small_disk):
     hello, foo = on_small_disk
-    plan = f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{foo.name}'}}), persistent_term:put(plan, Plan)"
+    plan = f"{{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{foo.name}'}}), persistent_term:put(plan, Plan)"
     hello.eval(plan, timeout=30)
     fill(hello.spool)
-    answer = hello.eval("easy_cluster:commit(persistent_term:get(plan))", timeout=60)
+    answer = hello.eval("easy_cluster_api:commit(persistent_term:get(plan))", timeout=60)
     assert code(answer) in ("not_enough_disk", "journal_write", "directory_not_writable"), answer
     make_room(hello.spool)
     assert serves(hello) and exists(hello, "alice") and db_nodes(hello) == {hello.name} and db_nodes(foo) == {foo.name}
@@ -127,10 +127,10 @@ def test_a_recovery_without_a_disk_to_write_waits_for_it(on_small_disk, how, nam
 
 def test_read_only_during_an_operation(on_small_disk):
     hello, foo = on_small_disk
-    plan = f"{{ok, Plan}} = easy_cluster:plan({{join_as_master, '{foo.name}'}}), persistent_term:put(plan, Plan)"
+    plan = f"{{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{foo.name}'}}), persistent_term:put(plan, Plan)"
     hello.eval(plan, timeout=30)
     with read_only(hello.spool):
-        answer = hello.eval("easy_cluster:commit(persistent_term:get(plan))", timeout=60)
+        answer = hello.eval("easy_cluster_api:commit(persistent_term:get(plan))", timeout=60)
     assert code(answer) in ("directory_not_writable", "not_usable", "journal_write"), answer
     assert serves(hello) and exists(hello, "alice")
     join(hello, foo)

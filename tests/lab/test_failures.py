@@ -4,7 +4,7 @@ import pytest
 from cluster import call, code, db_nodes, details, exists, join, serves, until
 
 KILL_TARGET = """
-    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}, #{{yes => true}}),
+    {{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{target}'}}, #{{yes => true}}),
     easy_cluster_executor:commit(Plan, fun
         ({{step, begun, #{{number := {step}}}, _}}) ->
             {{error, _}} = easy_cluster_rpc:call('{target}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;
@@ -58,7 +58,7 @@ def test_the_target_dies_at_a_step_and_both_come_out_as_they_were(plain_nodes, s
     assert not any((one.spool / "easy_cluster" / "staging").glob("*/*"))
 
     # The other one may be in the middle of a connection of its own, which Erlang lets go first.
-    until(one, f"easy_cluster:test_node('{two.name}') =:= ok")
+    until(one, f"element(1, easy_cluster_api:test_node('{two.name}')) =:= ok")
     join(one, two)
     assert one.members() == {one.name, two.name} and rows(one)["users"] == ["theirs"]
 
@@ -93,7 +93,7 @@ def test_a_copy_that_fails_here_takes_everything_back(pair, rows, step):
              f"[ok = mnesia:dirty_write({{unlucky, I, 1}}) || I <- lists:seq(1, {rows})]")  # fmt: skip
     # A folder where the table's file has to be: dets cannot open it.
     answer = hello.eval(f"""
-        {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{foo.name}'}}),
+        {{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{foo.name}'}}),
         Directory = mnesia:system_info(directory),
         Answer = easy_cluster_executor:commit(Plan, fun
             ({{step, begun, #{{action := {{{step}, #{{}}}}}}, _}}) ->
@@ -158,7 +158,7 @@ def test_a_copy_that_a_lost_member_fails_has_failed_when_mnesia_has_ended_with_i
         Lock = fun() -> mnesia:write_lock_table(users), application:set_env(lab, locked, true), receive unlock -> ok end end,
         true = register(lab_lock, spawn(fun() -> mnesia:transaction(Lock) end))""")
     until(two, "application:get_env(lab, locked) =:= {ok, true}")
-    one.eval(f"spawn(fun() -> application:set_env(lab, synced, easy_cluster:sync_node('{two.name}')) end), ok")
+    one.eval(f"spawn(fun() -> application:set_env(lab, synced, easy_cluster_api:sync_node('{two.name}')) end), ok")
     until(two, "lists:any(fun({{Table, _}, _, _}) -> Table =:= schema end, mnesia:system_info(held_locks))")
     three.kill()
     until(one, f"not lists:member('{three.name}', mnesia:system_info(running_db_nodes))")

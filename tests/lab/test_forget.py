@@ -240,7 +240,7 @@ def test_a_forgotten_node_says_why_it_does_not_start_and_comes_in_again_as_a_new
 
 
 KILL_HERE = """
-    {{ok, Plan}} = easy_cluster:plan({{forget, '{dead}'}}),
+    {{ok, Plan}} = easy_cluster_api:plan({{forget, '{dead}'}}),
     easy_cluster_executor:commit(Plan, fun
         ({{step, {moment}, #{{action := {action}}}, _}}) -> {before} erlang:halt(137, [{{flush, false}}]);
         (_Event) -> ok
@@ -312,7 +312,7 @@ def test_a_death_around_the_new_schema_leaves_all_members_with_one(unfenced, vic
         hello.start()
     else:
         answer = hello.eval(f"""
-            {{ok, Plan}} = easy_cluster:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
+            {{ok, Plan}} = easy_cluster_api:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
             easy_cluster_executor:commit(Plan, fun
                 ({{step, {moment}, #{{action := {{renew_schema, _}}}}, _}}) ->
                     {{error, _}} = easy_cluster_rpc:call('{foo.name}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;
@@ -336,7 +336,7 @@ def test_a_member_that_dies_before_the_fence_is_made_is_waited_for(watched):
     old = fence(foo)
     gone(third, hello, foo)
     answer = hello.eval(f"""
-        {{ok, Plan}} = easy_cluster:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
+        {{ok, Plan}} = easy_cluster_api:plan({{forget, '{third.name}'}}, #{{timeout => 1000}}),
         easy_cluster_executor:commit(Plan, fun
             ({{step, begun, #{{action := {{renew_fence, _}}}}, _}}) ->
                 {{error, _}} = easy_cluster_rpc:call('{foo.name}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;

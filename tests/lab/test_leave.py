@@ -90,7 +90,7 @@ def test_clients_and_rooms_go_to_the_others(member):
     alice, bob = hello.xmpp("alice", "secret"), foo.xmpp("bob", "secret")
     wait_until(lambda: hello.name in owners(foo), 5, "rows of this node on the member")
     answer = hello.eval("""
-        {ok, Plan} = easy_cluster:plan(leave),
+        {ok, Plan} = easy_cluster_api:plan(leave),
         Self = self(),
         easy_cluster_executor:commit(Plan, fun
             ({step, done, #{action := drain}, Evidence}) -> Self ! {drained, Evidence}, ok;
@@ -183,7 +183,7 @@ def test_a_kill_ends_in_what_was_or_in_what_was_wanted(installed, name, moment):
 
 
 KILL_MEMBER = """
-    {{ok, Plan}} = easy_cluster:plan(leave),
+    {{ok, Plan}} = easy_cluster_api:plan(leave),
     easy_cluster_executor:commit(Plan, fun
         ({{step, begun, #{{number := {step}}}, _}}) ->
             {{error, _}} = easy_cluster_rpc:call('{target}', erlang, halt, [137, [{{flush, false}}]], 5000), ok;

@@ -10,7 +10,7 @@ from lab import ErlangError, wait_until
 
 #: What is done at a step of a plan. `{what}` may use the name of the other node.
 AT_A_STEP = """
-    {{ok, Plan}} = easy_cluster:plan({operation}, {options}),
+    {{ok, Plan}} = easy_cluster_api:plan({operation}, {options}),
     Name = fun({{Action, _}}) -> Action; (Action) -> Action end,
     easy_cluster_executor:commit(Plan, fun
         ({{step, {moment}, #{{action := Action}}, _}}) -> case Name(Action) of {step} -> {what}, ok; _ -> ok end;

@@ -24,7 +24,7 @@ def test_a_majority_that_would_go_is_told_before_anything_stops_and_a_dead_one_c
     one, two = two
     one.eval("[begin {atomic, ok} = mnesia:create_table(T, [{disc_copies, [node()]}]), mnesia:dirty_write({T, 1, mine}) end || "
              "T <- [m, t]], {atomic, ok} = mnesia:change_table_majority(m, true)")  # fmt: skip
-    refused = f"R = easy_cluster:join_as_master('{one.name}'), {{error, {{majority_blocks, _}}}} = R, R"
+    refused = f"R = easy_cluster_api:join_as_master('{one.name}'), {{error, {{majority_blocks, _}}}} = R, R"
     assert "mnesia:change_table_majority(m, false)" in two.text(f"easy_cluster:format_error(begin {refused} end)")
     assert db_nodes(two) == {two.name} and call(two, "history()") == ("ok", [])
 
@@ -57,7 +57,7 @@ def test_a_read_only_table_keeps_its_rows_and_its_mode_and_gets_no_second_copy(t
     one.eval("[begin {atomic, ok} = mnesia:create_table(T, [{K, [node()]}]), [mnesia:dirty_write({T, N, N}) || N <- [1, 2]], "
              "{atomic, ok} = mnesia:change_table_access_mode(T, read_only) end || {T, K} <- [{disc, disc_copies}, {ram, ram_copies}, "
              "{dets, disc_only_copies}]]")  # fmt: skip
-    tables = one.eval("{ok, #{tables := Tables}} = easy_cluster:tables(), "
+    tables = one.eval("{ok, #{tables := Tables}} = easy_cluster_api:tables(), "
                       "[{T, R, A} || #{table := T, rows := R, copies := [#{active := A}]} <- Tables]")  # fmt: skip
     assert tables == [("dets", 2, True), ("disc", 2, True), ("ram", 2, True)]
     assert code(call(two, f"join_as_master('{one.name}')")) == "read_only_tables"
@@ -89,7 +89,7 @@ def test_copies_of_a_read_only_table_are_compared_and_not_repaired_and_their_dea
     one.eval("{atomic, ok} = mnesia:create_table(ro, [{disc_copies, [node()]}]), mnesia:dirty_write({ro, 1, 1})")
     join(two, one)
     one.eval("{atomic, ok} = mnesia:change_table_access_mode(ro, read_only)")
-    assert one.eval("{ok, Compared} = easy_cluster:diff(), [{T, length(maps:keys(R))} || #{table := T, rows := R} <- Compared]") == [("ro", 2)]
+    assert one.eval("{ok, #{compared := Compared}} = easy_cluster_api:diff(), [{T, length(maps:keys(R))} || #{table := T, rows := R} <- Compared]") == [("ro", 2)]
     assert code(call(one, f"repair(#{{table => ro, winner => '{two.name}'}})")) == "read_only_tables"
     assert code(call(two, "leave()")) == code(call(two, "rollback()")) == "read_only_tables"
     assert one.members() == two.members() == {one.name, two.name}

@@ -5,7 +5,7 @@ from cluster import call, db_nodes, exists, join, serves, slices, until
 from lab import wait_until
 
 KILL_HERE = """
-    {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{target}'}}),
+    {{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{target}'}}),
     easy_cluster_executor:commit(Plan, fun
         ({{step, {moment}, #{{number := {step}}}, _}}) -> erlang:halt(137, [{{flush, false}}]);
         (_Event) -> ok

@@ -183,7 +183,7 @@ def test_a_place_for_the_kept_database_on_another_file_system(hello, pair):
 
 def test_a_plan_whose_cluster_has_changed(hello, pair):
     foo = pair[1]
-    hello.eval(f"{{ok, Plan}} = easy_cluster:plan({{join, '{foo.name}'}}), persistent_term:put(plan, Plan)")
+    hello.eval(f"{{ok, Plan}} = easy_cluster_api:plan({{join, '{foo.name}'}}), persistent_term:put(plan, Plan)")
     foo.eval("{atomic, ok} = mnesia:create_table(late, [{ram_copies, [node()]}])")
     assert refused(hello, "commit(persistent_term:get(plan))", "plan_changed")["changed"] == b"the tables"
     assert hello.eval("nodes()") == []

@@ -85,7 +85,7 @@ def test_what_is_written_while_rows_are_mended_stays(replicas):
     writer = WRITER.format(name="stock")
     # It begins when the rows are archived, and goes on until they are compared. One of these drifts once more.
     answer = hello.eval(f"""
-        {{ok, Plan}} = easy_cluster:plan({{repair, #{{table => stock, winner => '{hello.name}'}}}}),
+        {{ok, Plan}} = easy_cluster_api:plan({{repair, #{{table => stock, winner => '{hello.name}'}}}}),
         element(1, easy_cluster_executor:commit(Plan, fun
             ({{step, done, #{{number := 1}}, _}}) -> 
                 true = erpc:call('{foo.name}', ets, insert, [stock, {{stock, 700, later}}]), {writer.removesuffix(", ok")}, ok;
@@ -101,7 +101,7 @@ def test_what_is_written_while_rows_are_mended_stays(replicas):
 
 
 KILL = """
-    {{ok, Plan}} = easy_cluster:plan({{repair, #{{table => {table}, winner => '{winner}'}}}}),
+    {{ok, Plan}} = easy_cluster_api:plan({{repair, #{{table => {table}, winner => '{winner}'}}}}),
     easy_cluster_executor:commit(Plan, fun
         ({{step, {moment}, #{{number := {step}}}, _}}) -> erlang:halt(137, [{{flush, false}}]);
         (_Event) -> ok

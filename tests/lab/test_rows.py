@@ -52,10 +52,10 @@ def test_a_second_operation_is_told_that_one_runs(plain_nodes):
     one, two = plain_nodes("one", "two")
     one.load_easy_cluster()
     answers = one.eval(f"""
-        {{ok, Plan}} = easy_cluster:plan({{join_as_master, '{two.name}'}}),
+        {{ok, Plan}} = easy_cluster_api:plan({{join_as_master, '{two.name}'}}),
         Asker = self(),
         {{ok, _}} = easy_cluster_server:run(Plan, fun
-            ({{step, begun, #{{number := 1}}, _}}) -> Asker ! easy_cluster:plan({{join, '{two.name}'}}), ok;
+            ({{step, begun, #{{number := 1}}, _}}) -> Asker ! easy_cluster_api:plan({{join, '{two.name}'}}), ok;
             (_Event) -> ok
         end),
         receive Answer -> Answer end""", timeout=60)  # fmt: skip

@@ -142,7 +142,7 @@ class Rounds:
         """Takes a join back; whether the next round may begin with what is there."""
         world = self._world
         if verdict.outcome == COMPLETED:
-            answer = world.here.eval("easy_cluster:rollback()", _TIMEOUT)
+            answer = world.here.eval("easy_cluster_api:rollback()", _TIMEOUT)
             if answer != "ok":
                 verdict.outcome = LOST
                 verdict.wrong.append(f"rollback(): {answer!r}")

@@ -129,7 +129,7 @@ def is_settled(world: World) -> bool:
 
 
 _MEMBERS = "{mnesia:system_info(is_running), mnesia:system_info(db_nodes), mnesia:system_info(running_db_nodes)}"
-_OPERATION = "maps:with([unfinished, operation, pending], element(2, easy_cluster:status()))"
+_OPERATION = "maps:with([unfinished, operation, pending], element(2, easy_cluster_api:status()))"
 #: What waits in Mnesia: the calls of each process that is inside of it, and is none of its servers at rest.
 _WAITING = """
     Inside = [mnesia_schema, mnesia_loader, mnesia_dumper, mnesia_recover, mnesia_locker, mnesia_tm, mnesia_controller],

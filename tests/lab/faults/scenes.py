@@ -68,11 +68,11 @@ def _with_data(here: EjabberdNode, other: EjabberdNode) -> None:
 
 
 def _as_slave(here: EjabberdNode, other: EjabberdNode) -> None:
-    assert here.eval(f"easy_cluster:join('{other.name}')", 60) == "ok"
+    assert here.eval(f"easy_cluster_api:join('{other.name}')", 60) == "ok"
 
 
 def _as_master(here: EjabberdNode, other: EjabberdNode) -> None:
-    assert here.eval(f"easy_cluster:join_as_master('{other.name}')", 60) == "ok"
+    assert here.eval(f"easy_cluster_api:join_as_master('{other.name}')", 60) == "ok"
     assert here.eval(_MIXED.format(here=here.name, other=other.name)) == "ok"
 
 
@@ -86,7 +86,7 @@ def _with_a_large_table(_here: EjabberdNode, other: EjabberdNode) -> None:
 def _bereft(here: EjabberdNode, other: EjabberdNode, third: EjabberdNode) -> None:
     third.load_easy_cluster()
     for node in (here, third):
-        assert node.eval(f"easy_cluster:join_as_master('{other.name}')", 60) == "ok"
+        assert node.eval(f"easy_cluster_api:join_as_master('{other.name}')", 60) == "ok"
     third.kill()
     gone = f"not lists:member('{third.name}', mnesia:system_info(running_db_nodes))"
     for node in (here, other):
@@ -97,7 +97,7 @@ def _backed_up(here: EjabberdNode, _other: EjabberdNode) -> None:
     """A backup, and what was written and deleted since."""
     folder = backup_folder(here)
     shutil.rmtree(folder, ignore_errors=True)
-    answer = here.eval(f'easy_cluster:backup("{folder}")', 60)
+    answer = here.eval(f'easy_cluster_api:backup("{folder}")', 60)
     assert answer[0] == "ok", answer
     here.eval(f'ok = ejabberd_auth:remove_user(<<"{ACCOUNTS["here"][1]}">>, <<"{here.domain}">>)')
     here.register("late", PASSWORD)
