@@ -95,5 +95,4 @@ gone() ->
     easy_cluster_peers:until(fun() -> not is_subscribed(Pid) end).
 
 is_subscribed(Pid) ->
-    {monitors, Monitors} = process_info(whereis(easy_cluster_server), monitors),
-    lists:member({process, Pid}, Monitors).
+    lists:any(fun(Field) -> is_map_key(Pid, Field) end, [Field || Field <- tuple_to_list(sys:get_state(easy_cluster_server)), is_map(Field)]).
