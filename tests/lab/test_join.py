@@ -197,9 +197,27 @@ def test_help_and_errors_have_words(strangers):
     assert "cannot_join_itself (request, error)" in transcript and "fix       name another node" in transcript
 
 
+def test_what_was_printed_is_the_last_thing_on_the_screen(strangers):
+    hello, _ = strangers
+    for typed in ("status()", "tables()", "history()", "doctor()", "diff()", "pause()", "resume()", 'explain("{error,{no_ping,a@b}}")'):
+        assert last_line(hello.shell(f"easy_cluster:{typed}.")) == "ok", typed
+    assert last_line(hello.shell("easy_cluster:explain(nothing_that_is_known).")) == "{error,not_recognised}"
+    assert "no_plan (request, error)" in hello.shell("easy_cluster:commit(last).")
+
+    planned = last_line(hello.shell(f"easy_cluster:plan({{join_as_master, {FOO}}})."))
+
+    assert planned.startswith("{ok,<<") and planned.endswith("-join_as_master\">>}") and hello.members() == {hello.name}
+    assert last_line(hello.shell("easy_cluster:commit(last).")) == "ok" and len(hello.members()) == 2
+
+
+def last_line(transcript: str) -> str:
+    """What the shell says last before its prompt."""
+    return transcript.rstrip().splitlines()[-2].strip()
+
+
 def test_the_shell_shows_the_plan_and_one_line_a_step(strangers):
     hello, _ = strangers
     transcript = hello.shell(f"easy_cluster:join_as_master({FOO}).")
     assert "1 row of passwd exists only here" in transcript
     assert "switch to the new schema by one rename" in transcript
-    assert "done: " in transcript and transcript.rstrip().splitlines()[-2].strip() == "ok"
+    assert "done: " in transcript and last_line(transcript) == "ok"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import EjabberdNode, Lab, wait_until
+from lab import EjabberdNode, Lab, NodeDown, wait_until
 from lab.etf import decode
 from lab.node import REPOSITORY
 
@@ -70,9 +70,17 @@ class Killer:
         """The answer of the expression, or None when the node was killed in it; `early` milliseconds after the change before at the latest."""
         plan = self._plan("operation", kill_at, early, power, self.node.name)
         text = f"{prepare} ok = lab_faults:arm({plan}), lab_faults:finished(begin {expression} end)"
+        try:
+            answer = self.node.eval(text, timeout)
+        except NodeDown:
+            if kill_at == 0:
+                raise
+            self.node.wait_until_dead()
+            return None
         if kill_at == 0:
-            return self.node.eval(text, timeout)
-        self.node.eval_until_it_dies(text, timeout)
+            return answer
+        # It had fewer changes, or was quicker, than when they were counted: the kill comes right behind it.
+        self.node.kill()
         return None
 
     def run_beside(self, expression: str, timeout: float, happens: Callable[[Callable[[], None], Callable[[], bool]], None],
