@@ -823,9 +823,9 @@ fn a_leave_tells_how_much_it_copies() {
     let mut lab = Lab::joined(&[THERE]);
     lab.table("shared", Storage::DiscCopies, &[HERE, THERE], &[HERE, THERE], 500);
     let plan = operation::make(&lab.inputs(Operation::Leave)).expect("a plan");
-    let backed_up = plan.steps.iter().find_map(|step| match &step.action {
-        Action::BackUp { rows, bytes, .. } => Some((*rows, *bytes)),
-        _another => None,
+    let backed_up = plan.steps.iter().find_map(|step| {
+        let Action::BackUp { rows, bytes, .. } = &step.action else { return None };
+        Some((*rows, *bytes))
     });
     assert!(backed_up.is_some_and(|(rows, _)| rows >= 500), "{backed_up:?}");
     assert_eq!(Some((plan.estimate.rows, plan.estimate.bytes)), backed_up);
