@@ -1158,7 +1158,12 @@ fn lines_of_several_sources_among_one_another_are_the_records_of_each() {
         ["hello-1 TEXT", "hello-2 TEXT"],
         ["[pod/hello-0/ejabberd] TEXT", "[pod/hello-1/ejabberd] TEXT"],
         ["Nov 25 07:10:29 hello ejabberd[812]: TEXT", "Nov 25 07:10:29 world ejabberd[9]: TEXT"],
+        ["Nov 25 07:10:29 hello ejabberd[812]: TEXT", "Nov 25 07:10:29 hello systemd[1]: TEXT"],
         ["2026-11-25T07:10:29.1Z hello TEXT", "2026-11-25T07:10:29.2Z world TEXT"],
+        [
+            r#"2026-11-25T07:10:29Z {app="x", pod="a"} TEXT"#,
+            r#"2026-11-25T07:10:29Z {app="x", pod="b"} TEXT"#,
+        ],
         [r#"{"pod":"hello","log":"TEXT\n"}"#, r#"{"pod":"world","log":"TEXT\n"}"#],
     ];
     let record = "2026-11-25 07:10:29.1 [error] <0.1.0> Mnesia('a@b'):\n ** ERROR ** (core dumped to file: \"/x/MnesiaCore\")\n ** FATAL ** Failed to merge schema:\n Bad cookie in table definition x: 'a@b' =\n {cstruct,x}, 'c@d' =\n {cstruct,x}\n";

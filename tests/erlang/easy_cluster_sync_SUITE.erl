@@ -75,5 +75,5 @@ a_node_is_an_atom_a_string_or_a_binary(Config) ->
     ?assertEqual(ok, easy_cluster(One, test_node, [Third])),
     ?assertMatch({error, {already_clustered, _}}, easy_cluster(One, join, [atom_to_binary(Third)])).
 
-easy_cluster(Peer, Function, Args) -> easy_cluster_peers:call(Peer, easy_cluster, Function, Args).
+easy_cluster(Peer, Function, Args) -> easy_cluster_peers:call(Peer, easy_cluster_api, Function, Args).
 mnesia(Peer, Function, Args) -> easy_cluster_peers:call(Peer, mnesia, Function, Args).

@@ -132,6 +132,9 @@ fn name(line: &str) -> Option<Name> {
     let of_time = words.iter().take_while(|word| is_time(word) || is_of_a_time(word));
     let first = if of_time.clone().any(|word| is_time(word)) { of_time.count() } else { 0 };
     let word = words.get(first)?;
+    if let Some(labels) = labels(head, word) {
+        return Some(Name { text: labels.to_owned(), is_marked: true });
+    }
     let plain = word.trim_matches(['[', ']', '|', ':']);
     if plain.is_empty() || is_own_word(plain) || !plain.contains(|c: char| c.is_ascii_alphabetic()) {
         return None;
@@ -143,7 +146,21 @@ fn name(line: &str) -> Option<Name> {
     let behind = head.split_once(word).map_or("", |(_, behind)| behind).trim_ascii_start();
     let behind = behind.trim_start_matches(['|', ' ']);
     let is_marked = first > 0 || word.ends_with('|') || next.starts_with('|') || begins_own(behind);
-    Some(Name { text: plain.to_owned(), is_marked })
+    // Programs share the log of a machine, and each has its own name there, with a number or without.
+    let program =
+        next.strip_suffix(':').filter(|_| first > 0).map(|tag| tag.split('[').next().unwrap_or(tag));
+    let text = program.map_or_else(|| plain.to_owned(), |program| format!("{plain} {program}"));
+    Some(Name { text, is_marked })
+}
+
+/// `{app="ejabberd", pod="a"}`, where a line's first word begins such a set.
+fn labels<'a>(head: &'a str, word: &str) -> Option<&'a str> {
+    if !word.starts_with('{') || !word.contains("=\"") {
+        return None;
+    }
+    let from = head.find(word)?;
+    let end = head.get(from..)?.find("\"}")?;
+    head.get(from..from + end + 2)
 }
 
 fn is_time(word: &str) -> bool {
@@ -188,6 +205,8 @@ mod tests {
             ["[pod/a/ejabberd] ", "[pod/b/ejabberd] "],
             ["Nov 25 07:10:29 a ejabberd[812]: ", "Nov 25 07:10:30 b ejabberd[9]: "],
             ["2026-11-25T07:10:29Z a ", "2026-11-25T07:10:30Z b "],
+            ["Nov 25 07:10:29 a ejabberd[812]: ", "Nov 25 07:10:30 a systemd[1]: "],
+            ["2026-11-25T07:10:29Z {app=\"x\", pod=\"a\"} ", "2026-11-25T07:10:30Z {app=\"x\", pod=\"b\"} "],
             [
                 "<165>1 2026-11-25T07:10:29Z a ejabberd 812 - - ",
                 "<165>1 2026-11-25T07:10:30Z b ejabberd 9 - - ",
@@ -212,6 +231,9 @@ mod tests {
         ] {
             assert_eq!(sources(&[lines, lines].concat()), [0, 0, 0, 0], "{lines:?}");
         }
+        // What a program says is no name of a source, even if the lines of its machine begin alike.
+        let one = ["Nov 25 07:10:29 a b[1]: x: y", "Nov 25 07:10:29 a b[2]: z: u"];
+        assert_eq!(sources(&[one, one].concat()), [0, 0, 0, 0]);
         let with_rest = ["a | 2026-11-25 07:10:29 x", "b | y", "a | z", "no source", "b | u"];
         assert_eq!(sources(&with_rest), [0; 5]);
     }
