@@ -33,6 +33,10 @@ pub fn hold(input: &[u8]) {
     assert_eq!(read(&[head, tail]), whole, "cut at {at}");
     line_by_line(text, &whole);
 
+    // The fuzzer learns the word from the comparison below, and then writes it where it is no cookie.
+    if text.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()) {
+        return;
+    }
     let planted = PLANTED[usize::from(*how) % PLANTED.len()];
     let start = head.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let (before, after) = text.split_at(start);

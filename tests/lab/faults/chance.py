@@ -44,7 +44,7 @@ from faults.judge import (  # noqa: E402
 from faults.killing import compiled, load  # noqa: E402
 from faults.operations import Operation  # noqa: E402
 from faults.scenes import LARGE, World  # noqa: E402
-from lab import ErlangError, Lab, Late, Terminated, XmppError, wait_until  # noqa: E402
+from lab import EjabberdNode, ErlangError, Lab, Late, Terminated, XmppError, wait_until  # noqa: E402
 
 JOIN = Operation("join_as_master", LARGE, "easy_cluster:join_as_master('{other}')")
 ROUNDS = 10
@@ -113,18 +113,32 @@ class Rounds:
         killer.run_beside(JOIN.on(world), _TIMEOUT, lambda go_on, _is_over: self._kill(choice, before, go_on), step=choice.step)
         world.go_on()
         killed = Killed(killer.changes(), member="m" if choice.victim == "contact" else "")
-        load(world.other if choice.victim == "contact" else world.here, "lab_view", "lab_numbers")
         wait_until(self._is_settled, 60, "the nodes to settle")
         return judged(world, JOIN, reference.former, reference.end, killed, before)
 
     def _is_settled(self) -> bool:
-        """Whether all is at rest. A VM that Mnesia has ended while it started is started again, as by its service."""
-        world = self._world
-        for node in (world.here, world.other):
+        """Whether all is at rest."""
+        for node in (self._world.here, self._world.other):
             if node.has_ended():
-                node.start()
-                load(node, "lab_view", "lab_numbers")
-        return is_settled(world)
+                self._start(node)
+        return is_settled(self._world)
+
+    def _start(self, node: EjabberdNode) -> None:
+        """Starts a node as its service would, and the other one whenever Mnesia has ended its VM: the two can wait for one another."""
+        world = self._world
+        bystander = world.here if node is world.other else world.other
+        started = [node]
+
+        def ended() -> bool:
+            if bystander.has_ended():
+                bystander.launch()
+                started.append(bystander)
+            return False
+
+        node.start(unless=ended)
+        for each in dict.fromkeys(started):
+            each.wait_until_it_serves()
+            load(each, "lab_view", "lab_numbers")
 
     def _kill(self, choice: Choice, before: Before, go_on: Callable[[], None]) -> None:
         world = self._world
@@ -136,7 +150,7 @@ class Rounds:
         before.log_size = (world.here.logs / "ejabberd.log").stat().st_size
         world.closed.wait(choice.down)
         world.go_on()
-        victim.start()
+        self._start(victim)
 
     def _taken_back(self, verdict: Verdict) -> bool:
         """Takes a join back; whether the next round may begin with what is there."""

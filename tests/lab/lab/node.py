@@ -131,6 +131,10 @@ class Node:
     def start(self, timeout: float = 40, unless: Callable[[], bool] = lambda: False) -> bool:
         """Starts the node and waits until it serves; or until something else has come about, and then returns False."""
         self.launch()
+        return self.wait_until_it_serves(timeout, unless)
+
+    def wait_until_it_serves(self, timeout: float = 40, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Waits until a node that was launched serves, or until something else has come about, and then returns False."""
         wait_until(lambda: unless() or self._serves(unless), timeout, f"the start of {self.name}{self._log_hint()}", every=0.05)
         if unless():
             return False
