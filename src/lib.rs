@@ -5,7 +5,7 @@
 //! of Erlang terms, NIFs, files or ejabberd's process tree; `native/easy_cluster_probe` asks the network and the
 //! machine, and returns the facts of [`model`].
 //!
-//! Arrows point one way: `operation → topology → plan → validate → model`; `explain` renders what they return.
+//! Arrows point one way: `watch → operation → topology → plan → validate → model`; `explain` renders what they return.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
@@ -15,3 +15,4 @@ pub mod operation;
 pub mod plan;
 pub mod topology;
 pub mod validate;
+pub mod watch;

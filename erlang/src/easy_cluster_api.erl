@@ -308,7 +308,7 @@ planned(Plan) ->
 %% step. It outlasts restarts. The answer has the members that were told.
 -spec pause() -> {ok, [node()]} | error().
 pause() ->
-    with_application(fun() -> on_members(easy_cluster_sync:pause(5000)) end).
+    with_application(fun() -> on_members(easy_cluster_pause:pause(5000)) end).
 
 %% The plan of what was interrupted here, or `none' where nothing was, or its journal has no plan.
 -spec interrupted() -> plan() | none.
@@ -330,10 +330,10 @@ resume() ->
 
 -spec resume(easy_cluster_executor:report()) -> {ok, {continued, [node()]} | {ended, map()}} | error().
 resume(Report) ->
-    with_application(fun() -> resume(easy_cluster_sync:is_paused(), Report) end).
+    with_application(fun() -> resume(easy_cluster_pause:is_paused(), Report) end).
 
 resume(true, _Report) ->
-    tagged(continued, on_members(easy_cluster_sync:continue(5000)));
+    tagged(continued, on_members(easy_cluster_pause:continue(5000)));
 resume(false, Report) ->
     tagged(ended, easy_cluster_server:resume(Report)).
 

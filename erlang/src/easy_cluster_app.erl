@@ -29,7 +29,7 @@ description() ->
     {application, easy_cluster,
      [{description, "Clustering for ejabberd and other Mnesia applications"},
       {vsn, easy_cluster_nif:version()},
-      {registered, [easy_cluster_sup, easy_cluster_server, easy_cluster_operation, easy_cluster_sync, easy_cluster_scrub]},
+      {registered, [easy_cluster_sup, easy_cluster_server, easy_cluster_operation, easy_cluster_watch]},
       {applications, [kernel, stdlib]},
       {mod, {?MODULE, []}}]}.
 

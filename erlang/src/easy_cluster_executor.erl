@@ -105,7 +105,7 @@ run(Steps, Journal, Done, Context) ->
 
 %% What was done of a repair is good in itself, and the rest can be planned anew.
 may_begin([#{number := Number} = Step | _] = Steps, #{id := Id, plan := #{operation := {repair, Repair}} = Plan}) ->
-    case easy_cluster_sync:is_paused() of
+    case easy_cluster_pause:is_paused() of
         true -> {error, {paused, #{id => Id, done => Number - 1, left => length(Steps)}}};
         false -> in_time(easy_cluster_native:call(may_begin, (maps:with([options, node], Plan))#{
                              repair => Repair, step => Step, policy => easy_cluster_policy:current(),
@@ -332,7 +332,7 @@ stopped(Journal, #{id := Id, steps := Steps}, Events) ->
     finish(Journal, [], stopped, #{}),
     Done = length([Number || {done, Number, _Evidence} <- Events]),
     logger:notice(#{what => easy_cluster_recovery, operation => Id, stopped => {Done, 'of', length(Steps)}}),
-    easy_cluster_sync:look().
+    easy_cluster_watch:look().
 
 closed(Directory, Id, Outcome, Details, Result) ->
     case easy_cluster_journal:open(Directory, Id) of

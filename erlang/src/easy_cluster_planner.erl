@@ -405,7 +405,7 @@ tables() ->
 -spec status() -> {ok, map()} | error().
 status() ->
     Snapshot = easy_cluster_gather:snapshot([], 5000),
-    Drift = easy_cluster_scrub:drift(),
+    Drift = easy_cluster_watch:drift(),
     case easy_cluster_native:call(status, #{snapshot => Snapshot, drift => Drift}) of
         {ok, Status} ->
             {ok, lists:foldl(fun maps:merge/2, Status#{drift => Drift}, [easy_cluster_server:state(), on_disc(), by_itself()])};
@@ -417,7 +417,7 @@ by_itself() ->
     Ask = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_server, state, [], 5000) end,
     Others = nodes_up(mnesia:system_info(is_running)) -- [node()],
     Answers = easy_cluster_rpc:parallel(Ask, Others, 5000),
-    #{sync => easy_cluster_sync:state(),
+    #{watch => easy_cluster_watch:state(),
       elsewhere => [{Node, Operation} || {Node, {ok, {ok, #{operation := Operation}}}} <- Answers, Operation =/= none]}.
 
 nodes_up(yes) -> mnesia:system_info(running_db_nodes);

@@ -101,10 +101,10 @@ ended(ok) -> ok;
 ended({error, Reason}) -> failed(Reason).
 
 %% What only this node knows: what is under way, pending, unfinished and kept.
-local(#{operation := Operation, elsewhere := Elsewhere, sync := #{finding := Finding}, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->
+local(#{operation := Operation, elsewhere := Elsewhere, watch := #{text := Followed}, pending := Pending, returned := Returned, unfinished := Unfinished, kept := Kept}) ->
     [[under_way(node(), Operation) || Operation =/= none],
      [under_way(Node, Other) || {Node, Other} <- Elsewhere],
-     [["  policy      ", Words, $\n] || Words <- followed(Finding)],
+     [["  policy      ", Followed, $\n] || Followed =/= undefined],
      [io_lib:format("  pending     ~ts has to forget this node when it is back~n", [Node]) || Node <- Pending],
      [io_lib:format("  returned    ~ts was forgotten and came back with its old database at ~s; it does not start~n",
                     [Node, calendar:system_time_to_rfc3339(calendar:datetime_to_gregorian_seconds(At) - ?EPOCH, [{offset, "Z"}])])
@@ -124,27 +124,8 @@ far(#{steps := {Steps, OfSteps}, tables := {Tables, OfTables}, rows := {Rows, Of
      [io_lib:format(", ~.1f MB/s", [Rate / 1.0e6]) || is_integer(Rate)],
      io_lib:format(", about ~.1f s left", [Left / 1.0e3])].
 
-%% What the last look at the policy has come to, if there is a policy.
-followed(Finding) when Finding =:= not_yet; Finding =:= no_policy -> [];
-followed(off) -> ["nobody looks (sync: off)"];
-followed({follows, Node}) -> [io_lib:format("~ts sees to it", [Node])];
-followed({paused, Nodes}) -> [["paused on ", names(Nodes), ": easy_cluster:resume() goes on"]];
-followed({differs, Nodes}) -> [string:trim(problems(#{}, {policy_differs, #{nodes => Nodes}}))];
-followed({silent, Nodes}) -> [["nothing is changed before these answer: ", names(Nodes)]];
-followed({waits, Warnings}) -> [["not everything is as wanted yet", warnings(Warnings)]];
-followed({as_wanted, []}) -> ["everything is as wanted"];
-followed({as_wanted, Warnings}) -> ["everything is as wanted, as far as it can be", warnings(Warnings)];
-followed({proposed, Steps, Warnings}) -> [[io_lib:format("changes that are wanted: ~w; easy_cluster:repair() makes them", [Steps]), warnings(Warnings)]];
-followed({brought, Id, Steps}) -> [io_lib:format("changes that were made: ~w, as ~ts", [Steps, Id])];
-followed({in_vain, Id, Steps}) -> [io_lib:format("changes that were made: ~w, as ~ts; the same are wanted again, and tried again later", [Steps, Id])];
-followed({impossible, {_, Details} = Reason}) -> [["cannot be followed\n", string:trim(problems(Details, Reason), trailing)]];
-followed({failed, {_, Details} = Reason}) -> [["not reached, and tried again\n", string:trim(problems(Details, Reason), trailing)]].
-
 names(Nodes) ->
     lists:join(", ", [atom_to_list(Node) || Node <- Nodes]).
-
-warnings([]) -> "";
-warnings(Warnings) -> [$\n, string:trim(problems(#{problems => Warnings}, hd(Warnings)), trailing)].
 
 %% One line a step. While a table is copied, a terminal shows a bar; elsewhere a line now and then.
 -spec reporter(easy_cluster_api:plan()) -> easy_cluster_executor:report().

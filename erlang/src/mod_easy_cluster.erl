@@ -13,7 +13,7 @@
 start(Host, Opts) ->
     set(Host, Opts),
     Started = easy_cluster_app:ensure_started(),
-    easy_cluster_sync:look_everywhere(),
+    easy_cluster_watch:changed(),
     Started.
 
 set(Host, Opts) ->
@@ -37,7 +37,7 @@ scrub(Opts) ->
 -spec stop(binary()) -> ok.
 stop(Host) ->
     easy_cluster_policy:unset(Host),
-    easy_cluster_sync:look_everywhere().
+    easy_cluster_watch:changed().
 
 %% Called by `ejabberdctl module_uninstall', before the code goes.
 -spec pre_uninstall() -> ok.
@@ -49,8 +49,7 @@ pre_uninstall() ->
 -spec reload(binary(), term(), term()) -> ok.
 reload(Host, NewOpts, _OldOpts) ->
     set(Host, NewOpts),
-    easy_cluster_scrub:configure(),
-    easy_cluster_sync:look_everywhere().
+    easy_cluster_watch:changed().
 
 %% Asked while ejabberd reads its configuration, which is before it starts Mnesia.
 -spec depends(binary(), term()) -> [].

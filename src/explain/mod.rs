@@ -15,3 +15,4 @@ pub mod reach;
 pub mod status;
 pub mod tables;
 pub mod topology;
+pub mod watch;

@@ -46,7 +46,7 @@ HASHING = "ets:info(stock, safe_fixed) =/= false"
 
 def window(one, scrub: bool) -> tuple[int, int, int]:
     """Transactions, and the median and 99th percentile of their time, microseconds."""
-    one.eval(f"application:set_env(easy_cluster, scrub, {str(scrub).lower()}), easy_cluster_scrub:configure(), easy_cluster_scrub:now()")
+    one.eval(f"application:set_env(easy_cluster, scrub, {str(scrub).lower()}), easy_cluster_watch:changed(), easy_cluster_watch:scrub()")
     wait_until(lambda: one.eval(HASHING) is scrub, 20, "the scrub")
     # What the beginning of a round costs comes once a day, and is not measured.
     one.eval(WORKLOAD.format(rows=ROWS, seconds=1, workers=WORKERS), 30)

@@ -140,9 +140,9 @@ def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
     foo.eval("[true = ets:insert(stock, {stock, I, drifted}) || I <- lists:seq(1, 5)]")
     # foo.bar is the first by name.
     for node in replicas:
-        node.eval("application:set_env(easy_cluster, scrub_interval, 300), easy_cluster_scrub:configure()")
+        node.eval("application:set_env(easy_cluster, scrub_interval, 300), easy_cluster_watch:changed()")
     wait_until(lambda: "stock" in seen(hello), 60, "the scrub")
-    assert hello.eval("easy_cluster_scrub:looks()") == []
+    assert hello.eval("easy_cluster_watch:looks()") == []
     # It is seen again and again, each time with a later moment.
     wait_until(lambda: seen(hello) == seen(foo), 20, "both to tell of the same look")
     assert seen(foo)["stock"]["keys"] == 5 and set(seen(foo)["stock"]["nodes"]) == {hello.name, foo.name}
@@ -154,7 +154,7 @@ def test_the_scrub_of_one_member_tells_all_of_drift_until_it_is_gone(replicas):
     wait_until(lambda: seen(hello) == seen(foo) == {}, 60, "the next look")
     # Nor a new one once it is switched off.
     foo.eval("ets:insert(stock, {stock, 1, drifted})")
-    foo.eval("application:set_env(easy_cluster, scrub, false), easy_cluster_scrub:configure()")
-    looked = foo.eval("lists:sort(easy_cluster_scrub:looks())")
-    until(foo, "easy_cluster_scrub:now() =:= ok andalso element(3, sys:get_state(easy_cluster_scrub)) =:= none")
-    assert foo.eval("lists:sort(easy_cluster_scrub:looks())") == looked
+    foo.eval("application:set_env(easy_cluster, scrub, false), easy_cluster_watch:changed()")
+    looked = foo.eval("lists:sort(easy_cluster_watch:looks())")
+    until(foo, "easy_cluster_watch:scrub() =:= ok andalso not maps:get(comparing, maps:get(scrub, easy_cluster_watch:state()))")
+    assert foo.eval("lists:sort(easy_cluster_watch:looks())") == looked

@@ -27,6 +27,7 @@ use easy_cluster::topology::{self, Topology};
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::returning::{self, Known};
 use easy_cluster::validate::{self, beside, node_name, operating, options, policy, reach};
+use easy_cluster::watch::{self, Effect, Memory, Seen};
 use easy_cluster_probe::machine::{self, Places};
 use easy_cluster_probe::{ProbeRequest, probe};
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,12 @@ enum Request {
         snapshot: Snapshot,
         #[serde(default)]
         drift: Vec<Drifted>,
+    },
+    /// What is to be done without being asked.
+    Watch {
+        /// What the last decision has left.
+        memory: Option<Box<Memory>>,
+        seen: Box<Seen>,
     },
     /// What is wrong with the text of a policy, or the policy.
     Policy {
@@ -222,6 +229,7 @@ enum Answer {
         problems: Vec<Problem>,
     },
     Status(explain::status::Status),
+    Watch(Box<Watched>),
     Policy(Box<Policy>),
     Topology {
         topology: Box<Topology>,
@@ -235,6 +243,18 @@ enum Answer {
         sightings: Vec<log::Told>,
         left_off: u64,
     },
+}
+
+/// What the watch does, and what it is at.
+#[derive(Debug, Serialize)]
+struct Watched {
+    memory: Memory,
+    effects: Vec<Effect>,
+    /// Milliseconds before the next decision is wanted, whatever happens until then.
+    wake: Option<u64>,
+    report: watch::Report,
+    /// What the last look at the policy has come to, in words.
+    text: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -331,6 +351,7 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
             repair::may_begin(&next)?;
             Answer::Nothing {}
         }
+        Request::Watch { memory, seen } => Answer::Watch(Box::new(watched(memory, &seen))),
         Request::Policy { text } => Answer::Policy(Box::new(policy::parse(&text)?)),
         Request::Topology { snapshot, policy } => {
             let topology = Box::new(topology::make(&policy::parse(&policy)?, &snapshot)?);
@@ -382,6 +403,18 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         #[cfg(test)]
         Request::Panic {} => std::panic::resume_unwind(Box::new("a bug")),
     })
+}
+
+fn watched(memory: Option<Box<Memory>>, seen: &Seen) -> Watched {
+    let (memory, effects) = watch::decide(memory.map_or_else(Memory::default, |memory| *memory), seen);
+    let report = memory.report(seen.now);
+    Watched {
+        wake: memory.wakes().map(|at| u64::try_from(at.saturating_sub(seen.now)).unwrap_or(0)),
+        text: explain::watch::finding(&report.reconciler.finding),
+        memory,
+        effects,
+        report,
+    }
 }
 
 /// One with mistakes is told of where it is followed, and says nothing elsewhere.
