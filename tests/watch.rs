@@ -110,10 +110,17 @@ impl Watch {
         through_erlang(&effects)
     }
 
-    /// Later, when nothing else has come about.
+    /// Later, when nothing else has come about. A decision is made in time now and then.
     fn later(&mut self, milliseconds: u64) -> Vec<Effect> {
-        self.now += Time::try_from(milliseconds).unwrap();
-        self.decide(Vec::new())
+        let mut effects = Vec::new();
+        for _step in 0..milliseconds.saturating_sub(1) / PATIENCE {
+            self.now += Time::try_from(PATIENCE).unwrap();
+            effects.extend(self.decide(Vec::new()));
+        }
+        self.now +=
+            Time::try_from(milliseconds - milliseconds.saturating_sub(1) / PATIENCE * PATIENCE).unwrap();
+        effects.extend(self.decide(Vec::new()));
+        effects
     }
 
     /// The job that the next look begins.
@@ -280,6 +287,26 @@ fn a_plan_is_dropped_where_somebody_was_paused_while_it_was_made() {
 }
 
 #[test]
+fn a_plan_for_another_policy_is_dropped_and_made_anew() {
+    let mut watch = Watch::of(&[HERE]);
+    let job = watch.looks();
+    watch.own.policy = Some("another".into());
+    assert_eq!(watch.decide(vec![planned(job, "stock")]), [Effect::Drop { job }]);
+    watch.planning(SETTLE);
+}
+
+#[test]
+fn who_has_been_late_itself_believes_nobody_for_a_while() {
+    let mut watch = Watch::of(&[HERE, LAST]);
+    watch.decide(vec![Event::Asked, Event::Scrub]);
+    watch.now += Time::try_from(PATIENCE).unwrap() + 1;
+    assert_eq!(watch.decide(vec![Event::Asked, Event::Scrub]), [Effect::Ask(vec![LAST.into()])]);
+    assert_eq!(watch.later(PATIENCE - 1), []);
+    watch.later(1);
+    watch.planning(SETTLE);
+}
+
+#[test]
 fn what_fails_is_put_off_for_longer_and_longer() {
     let mut watch = Watch::of(&[HERE, LAST]);
     watch.decide(Vec::new());
@@ -338,6 +365,7 @@ fn what_was_changed_counts_for_an_hour_and_for_one_policy() {
         matches!(&again[..], [Effect::Plan { lately, .. }, ..] if *lately == [change.clone()]),
         "{again:?}"
     );
+    assert_eq!(lately(&watch), std::slice::from_ref(&change));
     watch.later(200_000);
     assert_eq!(lately(&watch), []);
     let mut other = Watch::of(&[HERE]);

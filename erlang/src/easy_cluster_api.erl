@@ -91,14 +91,14 @@ tables() ->
     with_application(fun easy_cluster_planner:tables/0).
 
 %% What was done here, oldest first: each operation, how far it came, what came of it, and how much is kept since.
--spec history() -> {ok, [easy_cluster_executor:past()]} | error().
+-spec history() -> {ok, [easy_cluster_history:past()]} | error().
 history() ->
-    easy_cluster_executor:history(mnesia:system_info(directory)).
+    easy_cluster_history:all(mnesia:system_info(directory)).
 
 %% One of these: its plan, if the journal has it, and each record of its journal.
--spec history(id()) -> {ok, easy_cluster_executor:past(), plan() | undefined, [easy_cluster_executor:event_of_past()]} | error().
+-spec history(id()) -> {ok, easy_cluster_history:past(), plan() | undefined, [easy_cluster_history:event_of_past()]} | error().
 history(Id) ->
-    easy_cluster_executor:history(mnesia:system_info(directory), id(Id)).
+    easy_cluster_history:one(mnesia:system_info(directory), id(Id)).
 
 %% What is wrong with this node's cluster: every member is asked what it sees, and the ways between all of them are tried in
 %% both directions.
@@ -287,7 +287,7 @@ commit(What) ->
     commit(What, fun(_Event) -> ok end).
 
 %% Report is called with each event in the calling process, before this returns.
--spec commit(plan() | id(), easy_cluster_executor:report()) -> ok | error().
+-spec commit(plan() | id(), easy_cluster_walker:report()) -> ok | error().
 commit(What, Report) ->
     case planned(What) of
         {ok, Plan} -> done(with_application(fun() -> easy_cluster_server:run(Plan, Report) end));
@@ -314,9 +314,9 @@ pause() ->
 -spec interrupted() -> plan() | none.
 interrupted() ->
     Directory = mnesia:system_info(directory),
-    case easy_cluster_executor:unfinished(Directory) of
+    case easy_cluster_history:unfinished(Directory) of
         undefined -> none;
-        Id -> plan_of(easy_cluster_executor:plan_of(Directory, Id))
+        Id -> plan_of(easy_cluster_history:plan_of(Directory, Id))
     end.
 
 plan_of({ok, Plan}) -> Plan;
@@ -328,7 +328,7 @@ plan_of(error) -> none.
 resume() ->
     resume(fun(_Event) -> ok end).
 
--spec resume(easy_cluster_executor:report()) -> {ok, {continued, [node()]} | {ended, map()}} | error().
+-spec resume(easy_cluster_walker:report()) -> {ok, {continued, [node()]} | {ended, map()}} | error().
 resume(Report) ->
     with_application(fun() -> resume(easy_cluster_pause:is_paused(), Report) end).
 

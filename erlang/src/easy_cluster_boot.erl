@@ -5,7 +5,7 @@
 
 -export([waiting/0]).
 -export([awaited/3]).
--export([keep_overridden/2]).
+-export([overridden/2]).
 
 -define(LOGS, [{decision_tab, "DECISION_TAB.LOG"}, {previous, "PREVIOUS.LOG"}, {latest, "LATEST.LOG"}]).
 %% Of a log that another node is asked for. After a start they are small.
@@ -52,32 +52,30 @@ log(Node, Path, Timeout) ->
 
 %%% Coming back
 
-%% Copies the database of this node aside before Mnesia starts, where others serve tables of which it has the newest copy by its
+%% The plan to copy the database of this node aside before Mnesia starts, where others serve tables of which it has the newest copy by its
 %% own records: they have gone on without it, and what it wrote last is replaced as soon as it is connected. The copy is
-%% named by the time of the last log, so that it stays one until Mnesia has run.
--spec keep_overridden(file:filename(), pos_integer()) -> none | {ok, map()} | easy_cluster_planner:error().
-keep_overridden(Directory, Timeout) ->
-    case may_keep(easy_cluster_executor:unfinished(Directory)) andalso newest(Directory) of
-        [_ | _] = _Tables -> keep(overridden(Directory, serving(Directory, Timeout)), Directory);
-        _NoneOrNotNow -> ended(Directory)
+%% named by the time of the last log, so that it stays one until Mnesia has run. What was interrupted comes first.
+-spec overridden(file:filename(), pos_integer()) -> none | {ok, #{tables := [atom()], nodes := [node()], plan := easy_cluster_planner:plan()}} |
+                                                    easy_cluster_planner:error().
+overridden(Directory, Timeout) ->
+    case easy_cluster_history:unfinished(Directory) =:= undefined andalso newest(Directory) of
+        [_ | _] -> serving_instead(asked(Directory, serving(Directory, Timeout)));
+        _NoneOrNotNow -> none
     end.
 
-%% What was interrupted comes first, unless it was this.
-may_keep(undefined) -> true;
-may_keep(Id) -> is_own(Id).
-
-is_own(Id) ->
-    binary:longest_common_suffix([Id, <<"-overridden">>]) =:= byte_size(<<"-overridden">>).
+serving_instead({ok, #{tables := []}}) -> none;
+serving_instead(Answer) -> Answer.
 
 newest(Directory) ->
-    case overridden(Directory, undefined) of
+    case asked(Directory, undefined) of
         {ok, #{tables := Tables}} -> Tables;
         %% No database, or none that Mnesia could start with.
         {error, _NoDatabase} -> []
     end.
 
-overridden(Directory, Serving) ->
-    easy_cluster_native:call(overridden, #{here => node(), directory => unicode:characters_to_binary(Directory), serving => Serving}).
+asked(Directory, Serving) ->
+    easy_cluster_native:call(overridden, #{id => id(Directory), here => node(), directory => unicode:characters_to_binary(Directory),
+                                           serving => Serving}).
 
 %% Tables that are loaded on each of the others.
 serving(Directory, Timeout) ->
@@ -103,21 +101,6 @@ loaded(Node, Tables, Timeout) ->
         {error, _Reason} -> []
     end.
 
-keep({ok, #{tables := []}}, Directory) ->
-    ended(Directory);
-keep({ok, #{tables := Tables, nodes := Nodes}}, Directory) ->
-    Id = id(Directory),
-    %% Without a journal a kept folder is that of an operation whose journal was lost.
-    Steps = [fun() -> journaled(Directory, Id) end,
-             fun() -> easy_cluster_directory:copy_aside(Directory, Id) end],
-    case easy_cluster_files:in_order(Steps) of
-        ok -> {ok, #{id => Id, tables => Tables, nodes => Nodes}};
-        {error, #{path := _} = Details} -> {error, {directory_error, Details}};
-        {error, Reason} -> {error, Reason}
-    end;
-keep({error, Reason}, _Directory) ->
-    {error, Reason}.
-
 id(Directory) ->
     {{Year, Month, Day}, {Hour, Minute, Second}} = last_log(Directory),
     iolist_to_binary(io_lib:format("~4..0w~2..0w~2..0wT~2..0w~2..0w~2..0wZ-overridden", [Year, Month, Day, Hour, Minute, Second])).
@@ -126,29 +109,3 @@ last_log(Directory) ->
     Paths = [filename:join(Directory, Name) || {_Key, Name} <- ?LOGS],
     Times = [Time || Path <- Paths, {ok, #file_info{mtime = Time}} <- [file:read_file_info(Path, [{time, posix}, raw])]],
     calendar:system_time_to_universal_time(lists:max([0 | Times]), second).
-
-journaled(Directory, Id) ->
-    case easy_cluster_journal:create(Directory, Id, {begun, #{operation => {overridden, node()}, steps => []}}) of
-        {ok, Journal} -> with_outcome(Journal);
-        {error, {journal_exists, _}} -> ended(Directory), ok;
-        {error, Reason} -> {error, Reason}
-    end.
-
-with_outcome(Journal) ->
-    case easy_cluster_journal:append(Journal, {outcome, done, #{}}) of
-        {ok, Written} -> easy_cluster_journal:close(Written);
-        {error, Reason} -> {error, Reason}
-    end.
-
-%% The journal of one that was interrupted between its two records gets the second.
-ended(Directory) ->
-    Id = easy_cluster_executor:unfinished(Directory),
-    case Id =/= undefined andalso is_own(Id) andalso easy_cluster_journal:open(Directory, Id) of
-        {ok, Journal} ->
-            case with_outcome(Journal) of
-                ok -> none;
-                {error, Reason} -> {error, Reason}
-            end;
-        {error, Reason} -> {error, Reason};
-        false -> none
-    end.

@@ -42,7 +42,7 @@ with_snapshot(Look, Nodes, Timeout, Fun) ->
     Check = [easy_cluster_configuration:start() || Look =:= preflight],
     Answers = ask_all(lists:usort([node() | Nodes]), Timeout, #{}),
     try
-        Snapshot = (assemble(Answers))#{copied => easy_cluster_executor:copied(mnesia:system_info(directory))},
+        Snapshot = (assemble(Answers))#{copied => easy_cluster_history:copied(mnesia:system_info(directory))},
         Fun(looked(Look, Snapshot, Check, Nodes, Timeout))
     after
         lists:foreach(fun easy_cluster_rpc:disconnect_hidden/1, [Node || {Node, #{connection := opened}} <- maps:to_list(Answers)])
@@ -302,7 +302,7 @@ on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
     #{disk_free => free_bytes(easy_cluster_directory:free_bytes(Directory)),
       directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
       obstacles => obstacles(Directory) ++ shared(easy_cluster_mnesia:shared()),
-      unfinished => easy_cluster_executor:unfinished(Directory),
+      unfinished => easy_cluster_history:unfinished(Directory),
       beside => #{damaged => easy_cluster_salvage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
                   archives => archives(easy_cluster_directory:archives(Directory)),
                   kept_quota => kept_quota(application:get_env(easy_cluster, kept_quota))}};

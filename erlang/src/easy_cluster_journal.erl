@@ -14,7 +14,7 @@
 %% Writing
 -export([create/3]).
 -export([open/2]).
--export([append/2, append_all/2, write_all/2]).
+-export([append/2, append_all/2, write_all/2, note/2]).
 -export([close/1]).
 -export([delete/2]).
 %% Reading
@@ -182,6 +182,16 @@ write(#{file := File, path := Path, size := Size} = Journal, Data, Sequence, Syn
         {error, Reason} ->
             _ = trim(Journal),
             problem(journal_write, Path, Reason)
+    end.
+
+%% Events without which things go on: a journal that cannot be written must not keep the database from coming back.
+-spec note(journal(), [term()]) -> journal().
+note(Journal, Events) ->
+    case append_all(Journal, Events) of
+        {ok, Noted} -> Noted;
+        {error, Reason} ->
+            logger:error(#{what => easy_cluster_journal, events => length(Events), reason => Reason}),
+            Journal
     end.
 
 -spec close(journal()) -> ok | {error, problem()}.

@@ -211,7 +211,7 @@ fetch({backup_rows, #{backup := #{path := Folder} = Backup, tables := Tables}}, 
         {error, {Code, #{reason := Reason} = Details}} -> {error, {Code, Details#{reason := print(Reason)}}}
     end;
 fetch(history, _Known, _Timeout) ->
-    case easy_cluster_executor:plans(mnesia:system_info(directory)) of
+    case easy_cluster_history:plans(mnesia:system_info(directory)) of
         {ok, History} -> {ok, #{history => History}};
         {error, Reason} -> {error, Reason}
     end;
@@ -430,7 +430,7 @@ on_disc() ->
                {error, _Unreadable} -> [];
                List -> List
            end,
-    #{kept => Kept, unfinished => easy_cluster_executor:unfinished(Directory)}.
+    #{kept => Kept, unfinished => easy_cluster_history:unfinished(Directory)}.
 
 %% Whether it is a plan at all, whatever was done to it.
 -spec read_plan(term()) -> ok | error().

@@ -18,7 +18,7 @@ begun(#{steps := Steps}, Now) ->
 begun(none, _Now) ->
     none.
 
--spec event(easy_cluster_executor:event(), progress()) -> progress().
+-spec event(easy_cluster_walker:event(), progress()) -> progress().
 event(_Event, none) ->
     none;
 event({step, begun, _Step, _Evidence}, Progress) ->

@@ -23,29 +23,38 @@ before_mnesia() ->
     end.
 
 recover(Directory) ->
-    reentered(easy_cluster_returning:reenter(Directory, ?ASK_TIMEOUT)),
-    kept(easy_cluster_boot:keep_overridden(Directory, ?ASK_TIMEOUT)),
+    reentered(easy_cluster_returning:reenter(Directory, ?ASK_TIMEOUT), Directory),
+    kept(easy_cluster_boot:overridden(Directory, ?ASK_TIMEOUT), Directory),
     told(easy_cluster_executor:recover_offline(Directory)),
     is_member(easy_cluster_returning:check(Directory, ?ASK_TIMEOUT)),
     _ = easy_cluster_undecided:watch(),
     ok.
 
-reentered(none) ->
+reentered(none, _Directory) ->
     ok;
-reentered({ok, Id}) ->
-    logger:notice(#{what => easy_cluster_reenter, kept => Id});
-reentered({error, Reason}) ->
+reentered({ok, #{id := Id} = Plan}, Directory) ->
+    [logger:notice(#{what => easy_cluster_reenter, kept => Id}) || aside(Plan, Directory) =:= done],
+    ok;
+reentered({error, Reason}, _Directory) ->
     refuse(Reason).
 
-%% A node that cannot keep what is about to be replaced does not start.
-kept(none) ->
+kept(none, _Directory) ->
     ok;
-kept({ok, #{id := Id, tables := Tables, nodes := Nodes}}) ->
-    #{kept := Kept} = easy_cluster_directory:paths(mnesia:system_info(directory), Id),
+kept({ok, #{tables := Tables, nodes := Nodes, plan := #{id := Id} = Plan}}, Directory) ->
+    _ = aside(Plan, Directory),
+    #{kept := Kept} = easy_cluster_directory:paths(Directory, Id),
     Problem = {database_overridden, #{here => node(), tables => Tables, nodes => Nodes, kept => unicode:characters_to_binary(Kept)}},
     logger:warning("~ts", [easy_cluster:format_error(Problem)]);
-kept({error, Reason}) ->
+kept({error, Reason}, _Directory) ->
     refuse(Reason).
+
+%% A node that cannot keep what is about to be replaced does not start. One that has begun to is brought to its end like any operation.
+aside(Plan, Directory) ->
+    case easy_cluster_executor:commit_offline(Plan, Directory, fun(_Event) -> ok end) of
+        {ok, _} -> done;
+        {error, {journal_exists, _}} -> begun_before;
+        {error, Reason} -> refuse(Reason)
+    end.
 
 %% Who was forgotten does not start: it would serve on its own what its cluster has gone on from, or be ended by Mnesia.
 is_member({ok, Left}) -> lists:foreach(fun warn_left/1, Left);
@@ -72,7 +81,7 @@ told({Direction, Id}) ->
     logger:notice(#{what => easy_cluster_recovery, operation => Id, direction => Direction}).
 
 %% The whole of it, in a process of the operation.
--spec run(file:filename(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
+-spec run(file:filename(), easy_cluster_walker:report()) -> {ok, map()} | easy_cluster_planner:error().
 run(Directory, Report) ->
     case easy_cluster_executor:recover_offline(Directory) of
         none -> {ok, #{}};

@@ -73,7 +73,7 @@ facts(Directory, Copy, {ok, Objects}) when is_list(Objects) ->
                                            lists:member(Kind, ?COPIES), Node <- Nodes]),
            tables => length(Objects) - length(Definitions), bytes => lists:sum(Sizes), free => free(Directory),
            owner => Owner, runs_as => RunsAs, user => user(Directory),
-           fallback => lists:member("FALLBACK.BUP", Files), unfinished => easy_cluster_executor:unfinished(Directory),
+           fallback => lists:member("FALLBACK.BUP", Files), unfinished => easy_cluster_history:unfinished(Directory),
            obstacles => easy_cluster_gather:obstacles(Directory)}};
 facts(_Directory, Copy, {ok, Reason}) ->
     {error, #{path => Copy, reason => Reason}};
@@ -209,7 +209,7 @@ main([From, To, Directory, Kind]) ->
     ok = io:setopts([{encoding, unicode}]),
     Path = filename:absname(Directory),
     DryRun = Kind =:= "dry_run",
-    ok = ended(DryRun, easy_cluster_executor:unfinished(Path), Path),
+    ok = ended(DryRun, easy_cluster_history:unfinished(Path), Path),
     halt(status(rename(From, To, Path, #{dry_run => DryRun}))).
 
 %% Only what a rename has left: the rest is for the start of ejabberd.

@@ -82,50 +82,22 @@ listed(_Nothing) ->
 
 %%% Coming in again
 
-%% Moves the database aside when the operator has asked for it by a file. Each file is moved by a rename, the schema first:
-%% from then on there is no database, and a start after a kill moves the rest.
-%% Not while the others count on this node: they have to forget it first.
--spec reenter(file:filename(), timeout()) -> none | {ok, Id :: binary()} | easy_cluster_planner:error().
+%% The plan for it, when the operator has asked for it by a file: not while the others count on this node, as they have to forget it first.
+-spec reenter(file:filename(), timeout()) -> none | {ok, easy_cluster_planner:plan()} | easy_cluster_planner:error().
 reenter(Directory, Timeout) ->
     case file:read_file_info(marker(Directory), [{time, posix}, raw]) of
         {error, _NotAsked} -> none;
-        {ok, Info} ->
-            Request = #{here => node(), own => cookies(Directory), known => known(Directory, Timeout)},
-            allowed(easy_cluster_native:call(reentering, Request), Directory, Info)
+        {ok, #file_info{mtime = Time}} ->
+            easy_cluster_native:call(reentering, #{id => id(Time), directory => unicode:characters_to_binary(Directory), here => node(),
+                                                   own => cookies(Directory), known => known(Directory, Timeout)})
     end.
-
-allowed({ok, _Forgotten}, Directory, #file_info{mtime = Time}) -> moved(Directory, id(Time));
-allowed({error, Reason}, _Directory, _Info) -> {error, Reason}.
 
 %% The file by which it is asked for: below the Mnesia directory, as a node that does not start can be told in no other way.
 -spec marker(file:filename()) -> file:filename_all().
 marker(Directory) ->
     filename:join([Directory, "easy_cluster", "reenter"]).
 
-%% By the time of the file, so that it stays the same until all is moved.
+%% By the time of the file, so that it stays the same until it is deleted.
 id(Time) ->
     {{Year, Month, Day}, {Hour, Minute, Second}} = calendar:system_time_to_universal_time(Time, second),
     iolist_to_binary(io_lib:format("~4..0w~2..0w~2..0wT~2..0w~2..0w~2..0wZ-reenter", [Year, Month, Day, Hour, Minute, Second])).
-
-moved(Directory, Id) ->
-    Steps = [fun() -> begun(easy_cluster_journal:create(Directory, Id, {begun, #{operation => {reenter, node()}, steps => []}})) end,
-             fun() -> easy_cluster_directory:set_aside(Directory, Id) end,
-             fun() -> ended(easy_cluster_journal:open(Directory, Id)) end,
-             fun() -> easy_cluster_files:delete(marker(Directory)) end],
-    case easy_cluster_files:in_order(Steps) of
-        ok -> {ok, Id};
-        {error, #{path := _} = Details} -> {error, {directory_error, Details}};
-        {error, Reason} -> {error, Reason}
-    end.
-
-begun({ok, Journal}) -> easy_cluster_journal:close(Journal);
-begun({error, {journal_exists, _}}) -> ok;
-begun({error, Reason}) -> {error, Reason}.
-
-ended({ok, Journal}) ->
-    case easy_cluster_journal:append(Journal, {outcome, done, #{}}) of
-        {ok, Written} -> easy_cluster_journal:close(Written);
-        {error, Reason} -> {error, Reason}
-    end;
-ended({error, Reason}) ->
-    {error, Reason}.

@@ -49,15 +49,18 @@ salvage(Directory, #{id := Id} = Journal) ->
             {error, {recovery_failed, #{id => Id, step => <<"marks">>, reason => print({Path, Reason})}}}
     end.
 
+%% There is no plan: what its steps would find in one is what the actions say.
 carry_out(Directory, Id, Damaged, Direction, Actions) ->
-    Others = [Node || {forget_here, #{members := Members}} <- Actions, Node <- Members, Node =/= node()],
-    Context = #{id => Id, directory => Directory, timeout => ?TIMEOUT, started => #{},
-                configured_directory => application:get_env(mnesia, dir)},
+    Plan = #{id => Id, steps => [], undo => [], members => [], options => #{timeout => ?TIMEOUT}},
+    Context = easy_cluster_walker:context(Plan, Directory, fun(_Event) -> ok end),
     logger:warning(#{what => easy_cluster_salvage, operation => Id, direction => Direction, journal => Damaged}),
     case journal(Directory, <<Id/binary, ".salvage">>, {salvage, Damaged#{direction => Direction}}) of
-        {ok, Journal} -> each(Actions, Journal, Context, Direction, Others, []);
+        {ok, Journal} -> settled(easy_cluster_walker:walk([#{action => Action} || Action <- Actions], way(Direction), Journal, Context), Direction);
         {error, Reason} -> {error, Reason}
     end.
+
+way(forward) -> settle;
+way(back) -> back.
 
 %% An earlier try goes on in its own journal; a disc that is full must not keep the database from coming back.
 journal(Directory, Id, Event) ->
@@ -66,24 +69,15 @@ journal(Directory, Id, Event) ->
         Result -> Result
     end.
 
-each([], Journal, _Context, Direction, _Others, Pending) ->
+settled({done, Journal, #{pending := Pending}}, Direction) ->
     Outcome = case Direction of
                   forward -> done;
                   back -> undone
               end,
     closed(easy_cluster_journal:append(Journal, {outcome, Outcome, #{pending => Pending}}), Journal);
-each([Action | Actions], Journal, Context, Direction, Others, Pending) ->
-    case {easy_cluster_step:run(Action, Context), Action} of
-        {{ok, Evidence}, _} ->
-            each(Actions, Journal, Context, Direction, Others, Pending ++ maps:get(pending, Evidence, []));
-        {{error, _Reason}, {forget_here, _}} ->
-            ok = easy_cluster_bar:here(Others),
-            each(Actions, Journal, Context, Direction, Others, Pending ++ Others);
-        {{error, Reason}, _} ->
-            _ = easy_cluster_journal:close(Journal),
-            #{id := Id} = Context,
-            {error, {recovery_failed, #{id => Id, step => print(Action), reason => print(Reason)}}}
-    end.
+settled({{failed, #{action := Action}, Reason}, Journal, #{id := Id}}, _Direction) ->
+    _ = easy_cluster_journal:close(Journal),
+    {error, {recovery_failed, #{id => Id, step => print(Action), reason => print(Reason)}}}.
 
 closed({ok, Journal}, _Before) -> easy_cluster_journal:close(Journal);
 closed({error, Reason}, Journal) ->

@@ -45,12 +45,12 @@ start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
 %% Commits a plan and returns how it ended; Report is called in this process with each event.
--spec run(easy_cluster_planner:plan(), easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
+-spec run(easy_cluster_planner:plan(), easy_cluster_walker:report()) -> {ok, map()} | easy_cluster_planner:error().
 run(Plan, Report) ->
     ordered({run, Plan}, Report).
 
 %% Goes on with what was interrupted here, as the start of this node would.
--spec resume(easy_cluster_executor:report()) -> {ok, map()} | easy_cluster_planner:error().
+-spec resume(easy_cluster_walker:report()) -> {ok, map()} | easy_cluster_planner:error().
 resume(Report) ->
     ordered(resume, Report).
 
@@ -65,7 +65,7 @@ drop_archive(Id, Confirm) ->
     ordered({drop_archive, Id, Confirm}, fun(_Event) -> ok end).
 
 %% Makes a backup: an operation as any other, with an event for each table.
--spec backup(file:filename(), easy_cluster_backup:wanted(), easy_cluster_executor:report()) ->
+-spec backup(file:filename(), easy_cluster_backup:wanted(), easy_cluster_walker:report()) ->
     {ok, easy_cluster_backup:manifest()} | {error, easy_cluster_backup:problem()} | easy_cluster_planner:error().
 backup(Folder, Wanted, Report) ->
     ordered({backup, Folder, Wanted}, Report).
@@ -156,12 +156,12 @@ begin_with(Pid) ->
 take_up(#state{pending = Known} = State) ->
     self() ! recover,
     Directory = mnesia:system_info(directory),
-    ok = easy_cluster_executor:finish_drops(Directory),
+    ok = easy_cluster_drop:finish(Directory),
     ok = easy_cluster_directory:drop_probes(Directory),
-    Pending = lists:usort(easy_cluster_executor:pending(Directory) ++ Known),
+    Pending = lists:usort(easy_cluster_history:pending(Directory) ++ Known),
     ok = easy_cluster_bar:here(nodes_of(Pending)),
     _ = [retry_later() || Pending =/= []],
-    _ = [fence_later() || easy_cluster_executor:unfenced(Directory)],
+    _ = [fence_later() || easy_cluster_history:unfenced(Directory)],
     State#state{pending = Pending}.
 
 %% Mnesia may have its directory elsewhere meanwhile, and a journal is being written. Nobody waits for the result.
@@ -184,7 +184,7 @@ handle_call({run, Plan}, {Owner, _}, #state{operation = none} = State) ->
     begun(maps:get(id, Plan, <<>>), Plan, Owner, fun(Report) -> easy_cluster_executor:commit(Plan, Report) end, State);
 handle_call(resume, {Owner, _}, #state{operation = none} = State) ->
     Directory = mnesia:system_info(directory),
-    case easy_cluster_executor:unfinished(Directory) of
+    case easy_cluster_history:unfinished(Directory) of
         undefined -> {reply, {error, {nothing_to_resume, #{here => node()}}}, State};
         Id -> begun(Id, none, Owner, fun(Report) -> easy_cluster_recovery:run(Directory, Report) end, State)
     end;
@@ -337,7 +337,7 @@ handle_info(Unexpected, State) ->
 %% What has failed in this VM may have left Mnesia stopped, which nobody else will start. At the start of a VM somebody does.
 recover(undefined, FailedHere, State) ->
     Directory = mnesia:system_info(directory),
-    case {easy_cluster_executor:unfinished(Directory), FailedHere orelse mnesia:system_info(is_running) =:= yes} of
+    case {easy_cluster_history:unfinished(Directory), FailedHere orelse mnesia:system_info(is_running) =:= yes} of
         {undefined, _} ->
             State;
         {Id, true} ->
@@ -363,8 +363,8 @@ dropped(Directory, Id, Confirm) ->
         {error, Reason} -> {error, Reason};
         Kept ->
             Facts = [maps:with([id, files, bytes, shared], Database) || Database <- Kept],
-            Request = #{id => Id, confirm => Confirm, kept => Facts, unfinished => easy_cluster_executor:unfinished(Directory)},
-            Drop = fun(Database) -> easy_cluster_executor:drop_kept(Directory, Database) end,
+            Request = #{id => Id, confirm => Confirm, kept => Facts, unfinished => easy_cluster_history:unfinished(Directory)},
+            Drop = fun(Database) -> easy_cluster_drop:kept(Directory, Database) end,
             allowed(easy_cluster_native:call(drop_kept, Request), [Database || #{id := Of} = Database <- Facts, Of =:= Id], Drop)
     end.
 
@@ -372,8 +372,8 @@ archive_dropped(Directory, Id, Confirm) ->
     case easy_cluster_directory:archives(Directory) of
         {error, Reason} -> {error, Reason};
         Archives ->
-            Request = #{id => Id, confirm => Confirm, archives => Archives, unfinished => easy_cluster_executor:unfinished(Directory)},
-            Drop = fun(Archive) -> easy_cluster_executor:drop_archive(Directory, Archive) end,
+            Request = #{id => Id, confirm => Confirm, archives => Archives, unfinished => easy_cluster_history:unfinished(Directory)},
+            Drop = fun(Archive) -> easy_cluster_drop:archive(Directory, Archive) end,
             allowed(easy_cluster_native:call(drop_archive, Request), [Archive || #{id := Of} = Archive <- Archives, Of =:= Id], Drop)
     end.
 
@@ -413,7 +413,7 @@ fence_later() ->
 
 note_forgotten({Id, Node}) ->
     logger:notice(#{what => easy_cluster_forgotten_by, member => Node, operation => Id}),
-    case easy_cluster_executor:forgotten(mnesia:system_info(directory), Id, Node) of
+    case easy_cluster_history:forgotten(mnesia:system_info(directory), Id, Node) of
         ok -> ok;
         %% It will be asked once more after a restart, and will say that it knows nothing of this node.
         {error, Reason} -> logger:error(#{what => easy_cluster_journal, operation => Id, reason => Reason})

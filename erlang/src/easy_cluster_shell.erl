@@ -51,14 +51,14 @@ status({ok, #{text := Text} = Status}) ->
 status({error, Reason}) ->
     not_shown(Reason).
 
--spec history({ok, [easy_cluster_executor:past()]} | easy_cluster_api:error()) -> easy_cluster:looked().
+-spec history({ok, [easy_cluster_history:past()]} | easy_cluster_api:error()) -> easy_cluster:looked().
 history({ok, Past}) ->
     in_words(render_history, #{past => Past});
 history({error, Reason}) ->
     not_shown(Reason).
 
 %% One of them.
--spec operation({ok, easy_cluster_executor:past(), easy_cluster_api:plan() | undefined, [easy_cluster_executor:event_of_past()]}
+-spec operation({ok, easy_cluster_history:past(), easy_cluster_api:plan() | undefined, [easy_cluster_history:event_of_past()]}
                 | easy_cluster_api:error()) -> easy_cluster:looked().
 operation({ok, Past, Plan, Events}) ->
     in_words(render_operation, #{past => Past, plan => Plan, events => Events});
@@ -128,7 +128,7 @@ names(Nodes) ->
     lists:join(", ", [atom_to_list(Node) || Node <- Nodes]).
 
 %% One line a step. While a table is copied, a terminal shows a bar; elsewhere a line now and then.
--spec reporter(easy_cluster_api:plan()) -> easy_cluster_executor:report().
+-spec reporter(easy_cluster_api:plan()) -> easy_cluster_walker:report().
 reporter(#{steps := Steps}) ->
     Total = length(Steps),
     Terminal = is_terminal(),

@@ -24,6 +24,8 @@
 -define(RECONNECT_TIMEOUT, 2000).
 -define(TABLES_INTERVAL, 500).
 -define(PROGRESS_INTERVAL, 200).
+%% Milliseconds that rows which were archived wait for their tables, at least.
+-define(LOAD_TIMEOUT, 60000).
 %% How long nothing may arrive in a change in which a member was lost, milliseconds.
 -define(LOST_TIMEOUT, 10000).
 
@@ -42,7 +44,7 @@ run({archive_rows, #{tables := Tables}}, Context) ->
 run({merge_rows, #{tables := Tables}}, Context) ->
     merge_rows(Tables, Context, #{});
 run({restore_rows, #{tables := Tables}}, Context) ->
-    all(fun(Table) -> restore_rows(easy_cluster_rows:restore(archive_file(Table, Context)), Table) end, Tables);
+    restore_rows(Tables, Context);
 run(stop_mnesia, Context) ->
     stop_mnesia(Context);
 run(close_staging, Context) ->
@@ -60,6 +62,13 @@ run(keep_database, Context) ->
     directory_step(keep, Context);
 run(keep_member, Context) ->
     directory_step(keep_member, Context);
+run(set_aside, #{directory := Directory} = Context) ->
+    case directory_step(set_aside, Context) of
+        {ok, _} -> evidence(easy_cluster_files:delete(easy_cluster_returning:marker(Directory)));
+        {error, Reason} -> {error, Reason}
+    end;
+run(copy_aside, Context) ->
+    directory_step(copy_aside, Context);
 run(delete_logs, #{directory := Directory}) ->
     evidence(easy_cluster_directory:delete_logs(Directory));
 run(commit_schema, Context) ->
@@ -565,13 +574,21 @@ is_loaded({ok, yes}) -> ok;
 is_loaded({ok, Other}) -> {error, Other};
 is_loaded({error, Reason}) -> {error, Reason}.
 
+%% After a start, the tables may not be loaded yet.
+restore_rows(Tables, #{timeout := Timeout} = Context) ->
+    Here = [Table || Table <- Tables, lists:member(Table, mnesia:system_info(local_tables))],
+    case mnesia:wait_for_tables(Here, max(Timeout, ?LOAD_TIMEOUT)) of
+        ok -> all(fun(Table) -> restored(easy_cluster_rows:restore(archive_file(Table, Context)), Table) end, Tables);
+        NotLoaded -> {error, NotLoaded}
+    end.
+
 %% An archive that is not there was not written when the VM died; what it would have held went as rows in memory do.
-restore_rows({ok, Restored}, Table) ->
+restored({ok, Restored}, Table) ->
     logger:notice(Restored#{what => easy_cluster_restore_rows, table => Table}),
     {ok, Restored};
-restore_rows({error, {archive_missing, _}}, _Table) ->
+restored({error, {archive_missing, _}}, _Table) ->
     {ok, #{rows => 0}};
-restore_rows({error, Reason}, _Table) ->
+restored({error, Reason}, _Table) ->
     {error, Reason}.
 
 merge_rows([], _Context, Merged) ->

@@ -156,6 +156,8 @@ pub fn action(action: &Action) -> String {
             }
         },
         Action::KeepDatabase | Action::KeepMember => "keep the old database by hard links".into(),
+        Action::SetAside => "move the database aside".into(),
+        Action::CopyAside => "copy the database aside".into(),
         Action::DeleteLogs => "delete the old logs".into(),
         Action::CommitSchema => "switch to the new schema by one rename".into(),
         Action::ReplaceFiles => "replace the old table files".into(),

@@ -29,6 +29,10 @@ pub enum Operation {
     Restore(Backup),
     /// Give a stopped node's database to another name.
     Rename(Rename),
+    /// Move the database of this forgotten node aside before Mnesia starts, so that it can join again.
+    Reenter(NodeName),
+    /// Copy the database of this node aside before Mnesia starts, as the other members have gone on without it.
+    Overridden(NodeName),
     /// Load here what waits for nodes that are gone for good.
     ForceBoot(ForceBoot),
     /// Bring the cluster of this node to what a policy wants.
@@ -234,6 +238,8 @@ impl Operation {
             Self::Rollback(_) => "rollback",
             Self::Restore(_) => "restore",
             Self::Rename(_) => "rename",
+            Self::Reenter(_) => "reenter",
+            Self::Overridden(_) => "overridden",
             Self::ForceBoot(_) => "force_boot",
             Self::RepairTable(_) => "repair_table",
             Self::Repair(_) => "repair",

@@ -7,6 +7,7 @@
 //! [`Operation`] and of [`ask::Wish`], a file here, and a line in that table.
 
 mod alone;
+pub mod aside;
 pub mod ask;
 mod force_boot;
 mod forget;
@@ -142,6 +143,8 @@ fn room(operation: &Operation) -> Box<dyn Room + '_> {
         Operation::Rollback(rollback) => Box::new(rollback::TakeBack { rollback }),
         Operation::Restore(backup) => Box::new(restore::Restore { backup }),
         Operation::Rename(rename) => Box::new(rename::Renaming { rename }),
+        Operation::Reenter(_) => Box::new(aside::Aside { stays: false }),
+        Operation::Overridden(_) => Box::new(aside::Aside { stays: true }),
         Operation::ForceBoot(force) => Box::new(force_boot::Force { force }),
         Operation::Repair(repair) => Box::new(repair::ByPolicy { repair }),
         Operation::RepairTable(repair) => Box::new(repair_table::OfTable { repair }),

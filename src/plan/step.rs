@@ -69,6 +69,12 @@ pub enum Action {
     /// The same of a member. Others write to it until it stops, so that its log has what its table files lack; it is kept with
     /// them. Check: each link is the same file. Undo: nothing, it stays.
     KeepMember,
+    /// Move every Mnesia file into the kept folder, the schema first: from then on there is no database. Then delete the file `reenter`, which
+    /// asks for it. Check: the kept folder has its manifest. Undo: nothing, it stays.
+    SetAside,
+    /// Copy every Mnesia file into the kept folder, logs with transactions along; a hard link would change with the file. Check: the kept
+    /// folder has its manifest. Undo: nothing, it stays.
+    CopyAside,
     /// Delete `LATEST.LOG` and `DECISION_TAB.LOG`, which would be replayed into the new schema. Check: they are gone.
     /// Undo: [`Action::RestoreDatabase`].
     DeleteLogs,
@@ -355,6 +361,8 @@ impl Action {
             Self::BuildDatabase { .. } => "build_database",
             Self::KeepDatabase => "keep_database",
             Self::KeepMember => "keep_member",
+            Self::SetAside => "set_aside",
+            Self::CopyAside => "copy_aside",
             Self::DeleteLogs => "delete_logs",
             Self::CommitSchema => "commit_schema",
             Self::ReplaceFiles => "replace_files",

@@ -210,6 +210,9 @@ pub enum Saying {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     jobs: u64,
+    /// The last decision, and the last one that was late.
+    decided: Option<Time>,
+    late: Option<Time>,
     asked: BTreeMap<NodeName, Time>,
     known: view::Known,
     reconciler: Reconciler,
@@ -228,7 +231,7 @@ pub struct Report {
 /// One decision: what is remembered from now on, and what has to be done.
 #[must_use]
 pub fn decide(mut memory: Memory, seen: &Seen) -> (Memory, Vec<Effect>) {
-    let picture = Picture::new(seen);
+    let picture = Picture::new(seen, memory.is_late(seen));
     let mut effects = memory.ask(&picture, seen);
     let news = memory.known.notice(&picture);
     let Memory { jobs, reconciler, scrub, .. } = &mut memory;
@@ -238,6 +241,17 @@ pub fn decide(mut memory: Memory, seen: &Seen) -> (Memory, Vec<Effect>) {
 }
 
 impl Memory {
+    /// Whether this member itself has been late: it was stopped or very busy, and what it hears now may have been said long ago. All of that
+    /// is older than `patience` when this is over.
+    fn is_late(&mut self, seen: &Seen) -> bool {
+        let patience = rules::time(seen.pace.patience);
+        let since = |at: Time| seen.now.saturating_sub(at);
+        if self.decided.replace(seen.now).is_some_and(|last| since(last) > patience) {
+            self.late = Some(seen.now);
+        }
+        self.late.is_some_and(|at| since(at) <= patience)
+    }
+
     /// Whoever has not said anything for a while is asked, and again when it has not answered.
     fn ask(&mut self, picture: &Picture<'_>, seen: &Seen) -> Vec<Effect> {
         let unheard = picture.unheard();

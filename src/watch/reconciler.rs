@@ -276,6 +276,10 @@ impl Reconciler {
         seen: &Seen,
         picture: &Picture<'_>,
     ) -> Vec<Effect> {
+        if picture.own().and_then(|own| own.policy.as_ref()) != self.policy.as_ref() {
+            // The plan is for another policy, and with that a look is wanted already.
+            return self.job.take().map(|job| Effect::Drop { job: job.number }).into_iter().collect();
+        }
         let Some(job) = &mut self.job else { return Vec::new() };
         let steps = actions.iter().filter(|action| **action != Action::Verify).count() as u64;
         let (number, mode) = (job.number, job.mode);

@@ -62,7 +62,8 @@ pub(super) struct Picture<'a> {
 }
 
 impl<'a> Picture<'a> {
-    pub(super) fn new(seen: &'a Seen) -> Self {
+    /// Where this member has been late, what others have said does not count.
+    pub(super) fn new(seen: &'a Seen, late: bool) -> Self {
         let heard: BTreeMap<&NodeName, &Member> =
             seen.members.iter().map(|member| (&member.node, member)).collect();
         let said = |node| match &heard.get(node)?.heard {
@@ -75,7 +76,8 @@ impl<'a> Picture<'a> {
         picture.views.extend(own.map(|view| (&seen.here, view)));
         for node in own.map_or(&[][..], |own| &own.running_db_nodes).iter().filter(|node| **node != seen.here)
         {
-            let is_late = |member: &&&Member| rules::time(member.ago) > rules::time(seen.pace.patience);
+            let is_late =
+                |member: &&&Member| late || rules::time(member.ago) > rules::time(seen.pace.patience);
             match heard.get(node).map(|member| (&member.heard, is_late(&member))) {
                 Some((Heard::Said(view), false)) => _ = picture.views.insert(node, view),
                 Some((Heard::NoSay, _)) => {}

@@ -33,10 +33,10 @@ with(Title, Fun) ->
 closes_what_never_began(Dir) ->
     ok = filelib:ensure_dir(path(Dir, ?ID)),
     ok = file:write_file(path(Dir, ?ID), <<>>),
-    ?assertMatch({ok, [#{outcome := unfinished}]}, easy_cluster_executor:history(Dir)),
+    ?assertMatch({ok, [#{outcome := unfinished}]}, easy_cluster_history:all(Dir)),
     {back, ?ID} = easy_cluster_executor:recover_offline(Dir),
-    ?assertEqual(undefined, easy_cluster_executor:unfinished(Dir)),
-    ?assertMatch({ok, [#{outcome := undone}]}, easy_cluster_executor:history(Dir)).
+    ?assertEqual(undefined, easy_cluster_history:unfinished(Dir)),
+    ?assertMatch({ok, [#{outcome := undone}]}, easy_cluster_history:all(Dir)).
 
 reads_back(Dir) ->
     Before = os:system_time(microsecond),

@@ -94,7 +94,7 @@ renames(Dir) ->
     ?assertMatch({ok, _}, easy_cluster_rename:commit(Plan, Dir)),
     ?assertEqual({ok, {[?NEW], on_disc()}}, vm(?NEW, holds, [Dir])),
     ?assertMatch([#{id := Id, node := ?OLD, shared := false}], easy_cluster_directory:kept(Dir)),
-    ?assertMatch({ok, [#{outcome := done, operation := <<"rename ejabberd@old.host chat@10.0.0.7">>}]}, easy_cluster_executor:history(Dir)),
+    ?assertMatch({ok, [#{outcome := done, operation := <<"rename ejabberd@old.host chat@10.0.0.7">>}]}, easy_cluster_history:all(Dir)),
     #{kept := Kept, staging := Staging} = easy_cluster_directory:paths(Dir, Id),
     Copy = filename:join(Dir, "copy"),
     ok = file:make_dir(Copy),

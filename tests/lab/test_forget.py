@@ -201,7 +201,8 @@ def installed(pair):
     return hello, foo
 
 
-def test_a_forgotten_node_says_why_it_does_not_start_and_comes_in_again_as_a_new_one(installed):
+@pytest.mark.parametrize("killed", [False, True], ids=["asked for", "killed when it had begun, and asked for no more"])
+def test_a_forgotten_node_says_why_it_does_not_start_and_comes_in_again_as_a_new_one(installed, killed):
     hello, foo = installed
     foo.register("alice", "secret")
     foo.stop()
@@ -220,16 +221,25 @@ def test_a_forgotten_node_says_why_it_does_not_start_and_comes_in_again_as_a_new
 
     marker = foo.spool / "easy_cluster" / "reenter"
     marker.parent.mkdir(exist_ok=True)
-    marker.touch()
+    shutil.chown(marker.parent, "ejabberd", "ejabberd")
     files = foo.checksums()
-    for path in (marker, marker.parent):
-        shutil.chown(path, "ejabberd", "ejabberd")
+    if killed:
+        hello.eval(f"""
+            Id = <<"20261201T000000Z-reenter">>,
+            {{ok, Plan}} = easy_cluster_native:call(reentering, #{{id => Id, directory => <<"{foo.spool}">>, here => '{foo.name}',
+                                                                  own => #{{}}, known => []}}),
+            {{ok, Journal}} = easy_cluster_journal:create("{foo.spool}", Id, {{begun, Plan}}), easy_cluster_journal:close(Journal)""")
+    else:
+        marker.touch()
+        shutil.chown(marker, "ejabberd", "ejabberd")
     foo.start()
     assert db_nodes(foo) == {foo.name} and not exists(foo, "bob") and not marker.exists()
     [kept] = call(foo, "status()")[1]["kept"]
     folder = foo.spool / "easy_cluster" / "kept" / kept["id"].decode()
     assert {path.name: digest(path) for path in folder.iterdir() if path.name in files} == files
-    assert [past["operation"] for past in call(foo, "history()")[1]] == [f"reenter {foo.name}".encode()]
+    until(foo, "undefined =:= easy_cluster_history:unfinished(mnesia:system_info(directory))")
+    assert [(past["operation"], past["outcome"]) for past in call(foo, "history()")[1]] == [(f"reenter {foo.name}".encode(), "done")]
+    assert code(call(foo, "rollback()")) == "nothing_to_roll_back"
 
     join(foo, hello)
     assert db_nodes(hello) == foo.members() == {hello.name, foo.name}

@@ -75,7 +75,7 @@ leave_alone: [vcard]
     assert after["stock"] == after["busy"] == {hello.name: "disc_only_copies", foo.name: "disc_only_copies"}
     assert after["roster"] == {hello.name: before["roster"][hello.name]} and after["vcard"] == before["vcard"]
     assert all(node.eval("length(mnesia:dirty_all_keys(stock))") == 1000 for node in (hello, foo))
-    [learned] = [made for made in hello.eval("easy_cluster_executor:copied(mnesia:system_info(directory))") if made["table"] == "stock"
+    [learned] = [made for made in hello.eval("easy_cluster_history:copied(mnesia:system_info(directory))") if made["table"] == "stock"
                  and made["storage"] == "disc_only_copies" and made["rows"] == 1000]
     assert learned["milliseconds"] > 0
     again = call(hello, "repair(#{dry_run => true})")[1]
@@ -446,7 +446,7 @@ def last(node) -> tuple[bytes, str]:
     return past["operation"], past["outcome"]
 
 
-UNFINISHED = "easy_cluster_executor:unfinished(mnesia:system_info(directory))"
+UNFINISHED = "easy_cluster_history:unfinished(mnesia:system_info(directory))"
 COPYING = "[schema] =:= lists:usort([Table || {{Table, _}, _, _} <- mnesia:system_info(held_locks), Table =:= schema])"
 
 

@@ -9,6 +9,8 @@ use easy_cluster::model::name::{NodeName, TableName};
 use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::ForceBoot;
 use easy_cluster::model::snapshot::Snapshot;
+use easy_cluster::operation::aside;
+use easy_cluster::plan::Plan;
 use easy_cluster::validate::problem::Problem;
 use easy_cluster::validate::view::View;
 use easy_cluster::validate::{reach, returning, waiting};
@@ -30,6 +32,8 @@ pub(crate) struct MemberLogs {
 pub(crate) struct Overridden {
     tables: Vec<TableName>,
     nodes: Vec<NodeName>,
+    /// What this node does about it, where others were asked.
+    plan: Option<Box<Plan>>,
 }
 
 /// A binary, which may be text by accident.
@@ -87,6 +91,7 @@ pub(crate) fn waiting(
 /// Which of this node's newest rows others do not wait for, or all of the newest where nobody was asked yet. Mnesia is
 /// stopped here.
 pub(crate) fn overridden(
+    id: String,
     here: &NodeName,
     directory: &Path,
     serving: Option<&[(NodeName, Vec<TableName>)]>,
@@ -96,5 +101,7 @@ pub(crate) fn overridden(
         None => (returning::newest(&store), Vec::new()),
         Some(serving) => returning::overridden(&store, serving),
     };
-    Ok(Overridden { tables, nodes })
+    let wanted = serving.is_some() && !tables.is_empty();
+    let plan = wanted.then(|| Box::new(aside::overridden(id, here.clone(), &directory.to_string_lossy())));
+    Ok(Overridden { tables, nodes, plan })
 }

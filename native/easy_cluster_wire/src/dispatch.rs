@@ -16,7 +16,7 @@ use easy_cluster::model::reach::Reach;
 use easy_cluster::model::request::{ForceBoot, Options};
 use easy_cluster::model::snapshot::Snapshot;
 use easy_cluster::operation::ask::{self, Answers, Ask, Next};
-use easy_cluster::operation::{self, rename, repair};
+use easy_cluster::operation::{self, aside, rename, repair};
 use easy_cluster::plan::backup::{self, Backup, Folder};
 use easy_cluster::plan::diff::{self, Chosen, Comparison, Leaving, Turn};
 use easy_cluster::plan::marks::{self, Marks, Salvage};
@@ -74,7 +74,10 @@ enum Request {
         own: BTreeMap<TableName, String>,
         known: Vec<Known>,
     },
+    /// What a forgotten node does that shall come in again.
     Reentering {
+        id: String,
+        directory: String,
         here: NodeName,
         own: BTreeMap<TableName, String>,
         known: Vec<Known>,
@@ -90,7 +93,9 @@ enum Request {
         logs: Vec<MemberLogs>,
         reaches: Vec<Reach>,
     },
+    /// What this node has that others have gone on without, and what it does about it.
     Overridden {
+        id: String,
         here: NodeName,
         directory: PathBuf,
         serving: Option<Vec<(NodeName, Vec<TableName>)>>,
@@ -325,13 +330,19 @@ fn handle(request: Request) -> Result<Answer, Vec<Problem>> {
         Request::Rename(wish) => Answer::Plan(Box::new(rename::make(&wish)?)),
         Request::Backup { snapshot, folder } => Answer::Backup(backup::make(&snapshot, &folder)?),
         Request::Returning { here, own, known } => Answer::Nodes(returning::departed(&here, &own, &known)?),
-        Request::Reentering { here, own, known } => nothing_if_none(returning::reentry(&here, &own, &known))?,
+        Request::Reentering { id, directory, here, own, known } => {
+            let problems = returning::reentry(&here, &own, &known);
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            Answer::Plan(Box::new(aside::reenter(id, here, &directory)))
+        }
         Request::LeftBehind { here, members } => Answer::Nodes(returning::left_behind(&here, &members)),
         Request::Waiting { snapshot, tables, logs, reaches } => {
             Answer::Waiting(boot::waiting(&snapshot, &tables, logs, &reaches).map_err(one)?)
         }
-        Request::Overridden { here, directory, serving } => {
-            Answer::Overridden(boot::overridden(&here, &directory, serving.as_deref()).map_err(one)?)
+        Request::Overridden { id, here, directory, serving } => {
+            Answer::Overridden(boot::overridden(id, &here, &directory, serving.as_deref()).map_err(one)?)
         }
         Request::Comparisons { node, snapshot, policy } => {
             let policy = policy_if_any(policy);
@@ -420,10 +431,6 @@ fn watched(memory: Option<Box<Memory>>, seen: &Seen) -> Watched {
 /// One with mistakes is told of where it is followed, and says nothing elsewhere.
 fn policy_if_any(text: Option<String>) -> Policy {
     text.and_then(|text| policy::parse(&text).ok()).unwrap_or_default()
-}
-
-fn nothing_if_none(problems: Vec<Problem>) -> Result<Answer, Vec<Problem>> {
-    if problems.is_empty() { Ok(Answer::Nothing {}) } else { Err(problems) }
 }
 
 #[cfg(test)]

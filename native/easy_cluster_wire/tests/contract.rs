@@ -302,6 +302,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(Operation::Leave),
         (any::<String>(), way()).prop_map(|(id, way)| Operation::Rollback(Rollback { id, way })),
         (node(), node()).prop_map(|(from, to)| Operation::Rename(Rename { from, to })),
+        node().prop_map(Operation::Reenter),
+        node().prop_map(Operation::Overridden),
         backup().prop_map(Operation::Restore),
         force_boot().prop_map(Operation::ForceBoot),
         table_repair().prop_map(Operation::RepairTable),
@@ -381,6 +383,8 @@ fn action() -> impl Strategy<Value = Action> {
         Action::CloseStaging,
         Action::KeepDatabase,
         Action::KeepMember,
+        Action::SetAside,
+        Action::CopyAside,
         Action::DeleteLogs,
         Action::CommitSchema,
         Action::ReplaceFiles,
@@ -663,6 +667,8 @@ fn consistent(mut inputs: Inputs, target: Facts, other: NodeName) -> Inputs {
         | Operation::Rollback(_)
         | Operation::Restore(_)
         | Operation::Rename(_)
+        | Operation::Reenter(_)
+        | Operation::Overridden(_)
         | Operation::ForceBoot(_)
         | Operation::Repair(_)
         | Operation::RepairTable(_) => Operation::JoinAsMaster(other),

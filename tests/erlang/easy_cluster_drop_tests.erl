@@ -1,5 +1,5 @@
 %% What the history of repairs keeps.
--module(easy_cluster_executor_tests).
+-module(easy_cluster_drop_tests).
 
 -include_lib("eunit/include/eunit.hrl").
 
@@ -56,9 +56,9 @@ keeps_what_counts(Dir) ->
 learns(Dir) ->
     [write(Dir, Number, repair([copy(Number)]), [{done, 1, #{milliseconds => Number}}, {outcome, done, #{}}]) || Number <- lists:seq(1, 21)],
     [write(Dir, Number, repair(), [{outcome, done, #{}}]) || Number <- lists:seq(22, 50)],
-    ?assertEqual(lists:seq(2, 21), lists:sort([Took || #{milliseconds := Took} <- easy_cluster_executor:copied(Dir)])),
+    ?assertEqual(lists:seq(2, 21), lists:sort([Took || #{milliseconds := Took} <- easy_cluster_history:copied(Dir)])),
     _ = after_repair(Dir, 51),
-    ?assertEqual(lists:seq(2, 21), lists:sort([Took || #{milliseconds := Took} <- easy_cluster_executor:copied(Dir)])).
+    ?assertEqual(lists:seq(2, 21), lists:sort([Took || #{milliseconds := Took} <- easy_cluster_history:copied(Dir)])).
 
 after_repair(Dir, Number) ->
     {ok, _} = commit(Dir, Number, {repair, #{policy => <<>>}}),
