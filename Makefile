@@ -18,7 +18,7 @@ help:
 	@echo "make test-releases   the laboratory with ejabberd 24.12 and 26.07, which it downloads first"
 	@echo "make test-faults  each operation, killed at its changes, also its member; prints the table of docs/reliability.md"
 	@echo "make fuzz-journal   random changes to journals for SECONDS=300: a start has an answer to each, and nothing is lost"
-	@echo "make check    format, clippy, xref, dialyzer, documentation"
+	@echo "make check    format, clippy, xref, rooms, dialyzer, documentation"
 	@echo "make bench    the measurements of docs/performance.md"
 	@echo "make module   _build/easy_cluster-$(VERSION).tar.gz, for machines without Rust"
 
@@ -57,6 +57,7 @@ check: packages
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	rebar3 xref
+	escript tests/rooms.escript _build/default/lib/easy_cluster/ebin src
 	rebar3 dialyzer
 
 demo: packages python

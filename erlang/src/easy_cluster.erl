@@ -349,12 +349,8 @@ backup(Folder, Opts) ->
 
 %% An error of any function here in words: code, evidence, cause, fix.
 -spec format_error(term()) -> unicode:chardata().
-format_error({error, Reason}) ->
-    format_error(Reason);
-format_error({Code, Details}) when is_atom(Code), is_map(Details) ->
-    easy_cluster_shell:problems(Details, {Code, Details});
-format_error(Other) ->
-    io_lib:format("~tp~n", [Other]).
+format_error(Error) ->
+    easy_cluster_text:error(Error).
 
 -spec help() -> ok.
 help() ->

@@ -83,7 +83,7 @@ plan(Operation, Opts) ->
 %% The members of this node's cluster, stopped ones included, what is wrong with it, and what is under way.
 -spec status() -> {ok, map()} | error().
 status() ->
-    with_application(fun easy_cluster_planner:status/0).
+    with_application(fun easy_cluster_status:status/0).
 
 %% Tables and nodes: class, type, rows and bytes of each table, how its copies are stored, and where that is not what the policy wants.
 -spec tables() -> {ok, map()} | error().

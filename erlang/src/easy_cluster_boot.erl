@@ -79,7 +79,7 @@ asked(Directory, Serving) ->
 
 %% Tables that are loaded on each of the others.
 serving(Directory, Timeout) ->
-    Others = easy_cluster_returning:members(Directory) -- [node()],
+    Others = easy_cluster_schema_file:members(Directory) -- [node()],
     Answers = easy_cluster_rpc:parallel(fun(Node) -> served(Node, Timeout) end, Others, 3 * Timeout),
     [{Node, Tables} || {Node, {ok, Tables}} <- Answers].
 

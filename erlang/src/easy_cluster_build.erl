@@ -30,7 +30,7 @@ database({kept, Directory, Id}, Folder, Timeout) ->
 database({backup, Backup}, Folder, Timeout) ->
     easy_cluster_restore:build(Backup, Folder, Timeout);
 database({renamed, Directory, From, To}, Folder, Timeout) ->
-    easy_cluster_rename:build(Directory, From, To, Folder, Timeout).
+    easy_cluster_renamed:build(Directory, From, To, Folder, Timeout).
 
 in_fresh(Folder, Fill) ->
     easy_cluster_files:in_order([
@@ -82,7 +82,7 @@ stopped(Built) ->
 
 is_alone(Timeout) ->
     Started = fun() -> mnesia:system_info(is_running) =/= starting end,
-    case {easy_cluster_gather:until(Started, Timeout), mnesia:system_info(is_running)} of
+    case {easy_cluster_wait:until(Started, Timeout), mnesia:system_info(is_running)} of
         {ok, yes} -> is_alone(mnesia:system_info(use_dir), mnesia:system_info(db_nodes));
         {_, State} -> {error, {mnesia_is, State}}
     end.

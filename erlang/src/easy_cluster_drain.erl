@@ -23,14 +23,14 @@ drain(Timeout) ->
 drained(Timeout) ->
     ok = ejabberd(ejabberd_listener, stop_listeners, []),
     Closed = close(sessions()),
-    case easy_cluster_gather:until(fun() -> close_late(sessions()) end, Timeout) of
+    case easy_cluster_wait:until(fun() -> close_late(sessions()) end, Timeout) of
         ok -> rooms_closed(Closed, close_rooms(), Timeout);
         timeout -> {error, {sessions_left, length(sessions())}}
     end.
 
 rooms_closed(Sessions, Rooms, Timeout) ->
     Closed = fun() -> not lists:any(fun is_process_alive/1, Rooms) end,
-    case easy_cluster_gather:until(Closed, Timeout) of
+    case easy_cluster_wait:until(Closed, Timeout) of
         ok -> {ok, #{sessions => Sessions, rooms => length(Rooms)}};
         timeout -> {error, {rooms_left, length([Room || Room <- Rooms, is_process_alive(Room)])}}
     end.

@@ -16,7 +16,7 @@ commit(#{members := Members, node := Node, options := #{timeout := Timeout}} = P
     Before = nodes(),
     Result = case easy_cluster_step:run({connect, #{nodes => Members}}, #{timeout => Timeout}) of
                  {ok, _} -> locked(easy_cluster_lock:take([node() | Members]), [node() | Members], Plan, Report);
-                 {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => print(Reason)}}}
+                 {error, {Silent, Reason}} -> {error, {no_connection, #{node => Silent, reason => easy_cluster_text:print(Reason)}}}
              end,
     leave_strangers(Members, Before),
     Result;
@@ -64,7 +64,7 @@ run(Steps, Journal, Context) ->
 %% The last outcomes go to disc with the end.
 ended({done, Journal, #{id := Id, plan := Plan, pending := Pending, unwritten := Unwritten}}) ->
     finish(Journal, Unwritten, done, #{pending => Pending}),
-    easy_cluster_server:pending(Id, Pending),
+    easy_cluster_operation:pending(Id, Pending),
     {ok, Plan};
 ended({{not_begun, Error}, Journal, #{unwritten := Unwritten}}) ->
     finish(Journal, Unwritten, stopped, #{}),
@@ -74,7 +74,7 @@ ended({{failed, #{on_failure := keep} = Step, Reason}, Journal, Context}) ->
     step_failed(Step, Reason, <<"What was done before is good in itself and stays">>, Context);
 ended({{failed, #{on_failure := resume} = Step, Reason}, Journal, Context}) ->
     ok = easy_cluster_journal:close(Journal),
-    easy_cluster_server:resume(),
+    easy_cluster_operation:resume(),
     step_failed(Step, Reason, <<"It cannot be taken back and goes on by itself as soon as it can">>, Context);
 ended({{failed, #{on_failure := undo, number := Number} = Step, Reason}, Journal, #{plan := #{undo := Undo}} = Context}) ->
     WayBack = [#{action => Action} || #{since := Since, action := Action} <- Undo, Since =< Number],
@@ -82,7 +82,7 @@ ended({{failed, #{on_failure := undo, number := Number} = Step, Reason}, Journal
 
 undone({done, Journal, #{id := Id, pending := Pending} = Context}, Step, Reason) ->
     finish(Journal, [], undone, #{pending => Pending}),
-    easy_cluster_server:pending(Id, Pending),
+    easy_cluster_operation:pending(Id, Pending),
     step_failed(Step, Reason, words_of_undone(Pending), Context);
 undone({{failed, #{action := Action}, Why}, Journal, Context}, Step, Reason) ->
     ok = easy_cluster_journal:close(Journal),
@@ -97,14 +97,14 @@ words_of_undone(Pending) ->
 words_of_stuck(Action, Why) ->
     unicode:characters_to_binary(io_lib:format("The way back stopped at ~ts: ~ts; the kept database and the journal are "
                                                "in the folder easy_cluster of the Mnesia directory",
-                                               [name(Action), print(Why)])).
+                                               [name(Action), easy_cluster_text:print(Why)])).
 
 %% A step that refuses has a problem of the catalogue for it, which says what to do and comes first.
 step_failed(Step, {refused, {Code, Details} = Problem}, Outcome, Context) ->
     {error, {step_failed, Failed}} = step_failed(Step, Code, Outcome, Context),
     {error, {Code, Details#{problems => [Problem, {step_failed, Failed}]}}};
 step_failed(#{number := Number, action := Action}, Reason, Outcome, #{id := Id}) ->
-    {error, {step_failed, #{id => Id, number => Number, step => name(Action), reason => print(Reason),
+    {error, {step_failed, #{id => Id, number => Number, step => name(Action), reason => easy_cluster_text:print(Reason),
                             outcome => Outcome}}}.
 
 finish(Journal, Events, Outcome, Details) ->
@@ -113,8 +113,6 @@ finish(Journal, Events, Outcome, Details) ->
 name({Name, _Args}) -> atom_to_binary(Name);
 name(Name) -> atom_to_binary(Name).
 
-print(Reason) ->
-    unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).
 
 %%% After an interruption
 
@@ -158,12 +156,12 @@ recover_offline(Directory, Id, Plan, Events, Tail) ->
                   end,
             settled(easy_cluster_walker:walk(Steps, Way, Noted, Context#{pending := []}), Direction, Online);
         {{ok, _}, {error, {Code, Details}}} ->
-            {error, {recovery_failed, #{id => Id, step => atom_to_binary(Code), reason => print(Details)}}};
+            {error, {recovery_failed, #{id => Id, step => atom_to_binary(Code), reason => easy_cluster_text:print(Details)}}};
         {{error, Reason}, {ok, Journal}} ->
             ok = easy_cluster_journal:close(Journal),
-            {error, {recovery_failed, #{id => Id, step => <<"recover">>, reason => print(Reason)}}};
+            {error, {recovery_failed, #{id => Id, step => <<"recover">>, reason => easy_cluster_text:print(Reason)}}};
         {{error, Reason}, {error, _}} ->
-            {error, {recovery_failed, #{id => Id, step => <<"recover">>, reason => print(Reason)}}}
+            {error, {recovery_failed, #{id => Id, step => <<"recover">>, reason => easy_cluster_text:print(Reason)}}}
     end.
 
 recovery(Directory, #{id := Id, operation := Operation, options := #{timeout := Timeout}} = Plan, Events, Tail) ->
@@ -219,14 +217,13 @@ settled({done, Journal, #{id := Id, pending := Pending}}, forward, _Online) ->
     {forward, Id};
 settled({{failed, #{action := Action}, Reason}, Journal, #{id := Id}}, _Direction, _Online) ->
     ok = easy_cluster_journal:close(Journal),
-    {error, {recovery_failed, #{id => Id, step => name(Action), reason => print(Reason)}}}.
+    {error, {recovery_failed, #{id => Id, step => name(Action), reason => easy_cluster_text:print(Reason)}}}.
 
 %% As after a pause.
 stopped(Journal, #{id := Id, steps := Steps}, Events) ->
     finish(Journal, [], stopped, #{}),
     Done = length([Number || {done, Number, _Evidence} <- Events]),
-    logger:notice(#{what => easy_cluster_recovery, operation => Id, stopped => {Done, 'of', length(Steps)}}),
-    easy_cluster_watch:look().
+    logger:notice(#{what => easy_cluster_recovery, operation => Id, stopped => {Done, 'of', length(Steps)}}).
 
 closed(Directory, Id, Outcome, Details, Result) ->
     case easy_cluster_journal:open(Directory, Id) of
@@ -271,7 +268,7 @@ under(Lock, Nodes, Recover) ->
         {{error, _Held}, if_free} ->
             Recover();
         {{error, Reason}, needed} ->
-            easy_cluster_server:resume(),
+            easy_cluster_operation:resume(),
             {error, Reason}
     end.
 

@@ -12,7 +12,7 @@
 
 -spec explain(term()) -> {ok, #{text := unicode:chardata(), sightings := [sighting()]}} | easy_cluster_planner:error().
 explain({error, {Code, Details}} = Term) when is_atom(Code), is_map(Details) ->
-    case easy_cluster_shell:rendered(Details, {Code, Details}) of
+    case easy_cluster_text:rendered(Details, {Code, Details}) of
         {ok, Words} ->
             Text = unicode:characters_to_binary(io_lib:format("~tP", [Term, ?DEPTH])),
             {ok, #{text => Words, sightings => [#{code => Code, line => 1, count => 1, text => Text}]}};

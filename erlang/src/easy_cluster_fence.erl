@@ -21,7 +21,7 @@
 %% goes down just now is waited for until Mnesia counts it so.
 -spec ensure(timeout()) -> result().
 ensure(Timeout) ->
-    _ = easy_cluster_gather:until(fun() -> element(1, ensure_now(Timeout)) =:= ok end, Timeout),
+    _ = easy_cluster_wait:until(fun() -> element(1, ensure_now(Timeout)) =:= ok end, Timeout),
     ensure_now(Timeout).
 
 ensure_now(Timeout) ->
@@ -84,7 +84,7 @@ renew([], _Timeout) ->
     {ok, #{}};
 renew(Members, Timeout) ->
     Renewed = fun() -> renewed(mnesia:delete_table(?TABLE), Members) =:= ok end,
-    case easy_cluster_gather:until(Renewed, Timeout) of
+    case easy_cluster_wait:until(Renewed, Timeout) of
         ok ->
             wake(Members, Timeout),
             {ok, #{}};
@@ -129,7 +129,7 @@ renew_schema(#{members := Members, masters := Masters}, Timeout) ->
 
 renew_schema([], Members, Before, Timeout) ->
     Renew = fun() -> renew_on(down(Members), Members, Before, Timeout) end,
-    case easy_cluster_gather:until(fun() -> Renew() =:= ok end, Timeout) of
+    case easy_cluster_wait:until(fun() -> Renew() =:= ok end, Timeout) of
         ok -> {ok, #{}};
         timeout -> {error, {not_renewed, Renew()}}
     end;

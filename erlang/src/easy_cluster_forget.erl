@@ -133,7 +133,7 @@ forget_and_look({error, Reason}, _Node, _Here, _Timeout) ->
 
 %% It was killed in a transaction of this node, and nobody else can tell how that ended. This node will not: what it was as a
 %% member is gone. Whatever the transaction would have changed was about this node, which it is about to forget.
-decide({Transaction, [Here]}, Node, Here, Timeout) -> logged(easy_cluster_undecided:abort(Node, Transaction, Timeout));
+decide({Transaction, [Here]}, Node, Here, Timeout) -> logged(abort(Node, Transaction, Timeout));
 decide(_ForOthersOrNone, _Node, _Here, _Timeout) -> ok.
 
 logged(ok) -> ok;
@@ -166,3 +166,12 @@ force_load([], Node, Table, Timeout) ->
     end;
 force_load(Others, _Node, Table, _Timeout) ->
     {error, {waits_for, Table, Others}}.
+
+%% Ends the transaction there, as Mnesia itself does when `max_wait_for_decision' has passed. To be used when nobody will
+%% ever know more of it.
+-spec abort(node(), easy_cluster_undecided:transaction(), timeout()) -> ok | {error, term()}.
+abort(Node, Transaction, Timeout) ->
+    case easy_cluster_rpc:call(Node, erlang, send, [mnesia_recover, {force_decision, Transaction}], Timeout) of
+        {ok, _Message} -> ok;
+        {error, Reason} -> {error, Reason}
+    end.

@@ -6,7 +6,6 @@
 
 -export([snapshot/2]).
 -export([with_snapshot/4]).
--export([until/2]).
 -export([obstacles/1]).
 
 -type snapshot() :: map().
@@ -56,7 +55,7 @@ looked(forgetting, #{members := Members} = Snapshot, [], Nodes, Timeout) ->
     Others = [{Member, Directory} || #{node := Member, answer := {facts, #{directory := Directory}}} <- Members,
                                      not lists:member(Member, Nodes)],
     Look = fun({Member, Directory}) ->
-                   {easy_cluster_doctor:ways(Member, Nodes, Timeout), kept_files(Member, Directory, Timeout)}
+                   {easy_cluster_ways:ways(Member, Nodes, Timeout), kept_files(Member, Directory, Timeout)}
            end,
     Looked = [Found || {_Member, {ok, Found}} <- easy_cluster_rpc:parallel(Look, Others, 2 * Timeout)],
     Snapshot#{ways => lists:append([Ways || {Ways, _} <- Looked]), kept => lists:append([Kept || {_, Kept} <- Looked])}.
@@ -73,22 +72,6 @@ kept_files(Member, Directory, Timeout) ->
         {ok, Files} -> [#{node => Member, path => unicode:characters_to_binary(filename:join(Folder, File))}
                         || File <- Files, io_lib:printable_unicode_list(File)];
         {error, _Unasked} -> []
-    end.
-
-%% Waits until Fun says true; there is no event for most of what Mnesia does.
--spec until(fun(() -> boolean()), timeout()) -> ok | timeout.
-until(Fun, Timeout) ->
-    until_deadline(Fun, erlang:monotonic_time(millisecond) + Timeout).
-
-until_deadline(Fun, Deadline) ->
-    case Fun() of
-        true -> ok;
-        false ->
-            case erlang:monotonic_time(millisecond) >= Deadline of
-                true -> timeout;
-                false ->
-                    receive after 5 -> until_deadline(Fun, Deadline) end
-            end
     end.
 
 %%% Asking
@@ -303,7 +286,7 @@ on_disc(Node, UseDir, Directory, _Timeout) when Node =:= node() ->
       directory_writable => writable(UseDir, tried(easy_cluster_directory:writable(Directory))),
       obstacles => obstacles(Directory) ++ shared(easy_cluster_mnesia:shared()),
       unfinished => easy_cluster_history:unfinished(Directory),
-      beside => #{damaged => easy_cluster_salvage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
+      beside => #{damaged => easy_cluster_damage:damaged(Directory), kept => kept(easy_cluster_directory:kept(Directory)),
                   archives => archives(easy_cluster_directory:archives(Directory)),
                   kept_quota => kept_quota(application:get_env(easy_cluster, kept_quota))}};
 on_disc(Node, UseDir, Directory, Timeout) ->

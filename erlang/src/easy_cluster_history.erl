@@ -22,7 +22,7 @@
 -spec unfinished(file:filename()) -> binary() | undefined.
 unfinished(Directory) ->
     case begun(Directory) of
-        undefined -> easy_cluster_salvage:half(Directory);
+        undefined -> easy_cluster_damage:half(Directory);
         Id -> Id
     end.
 
@@ -38,7 +38,7 @@ first([Id | _]) -> Id.
 
 is_unfinished({ok, #{events := []}}) -> true;
 is_unfinished({ok, #{events := [{_, _, {begun, Plan}} | Entries]}}) ->
-    [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [] andalso easy_cluster_salvage:is_plan(Plan);
+    [Outcome || {_, _, {outcome, Outcome, _}} <- Entries] =:= [] andalso easy_cluster_damage:is_plan(Plan);
 is_unfinished(_OtherOrDamaged) -> false.
 
 %% Every operation of a Mnesia directory, oldest first, and what came of it; what is kept or archived without a journal, too.
@@ -67,7 +67,7 @@ one(Directory, Id) ->
         {{error, {bad_id, _} = Reason}, _} -> {error, Reason};
         {_, {error, Reason}} -> {error, Reason};
         {{ok, #{events := Entries}} = Read, Kept} ->
-            Events = [#{at => utc(At), what => print(without_plan(Event))} || {_, At, Event} <- Entries],
+            Events = [#{at => utc(At), what => easy_cluster_text:print(without_plan(Event))} || {_, At, Event} <- Entries],
             {ok, past(Id, Read, Kept), plan(Entries), Events};
         {{error, Reason} = Read, Kept} ->
             case past(Id, Read, Kept) of
@@ -94,7 +94,7 @@ past(Id, {ok, #{events := Entries}}, Kept) ->
     {Outcome, _Ended} = outcome(Entries),
     described(Id, <<>>, Outcome, undefined, undefined, Entries, Kept);
 past(Id, {error, {Code, Details}}, Kept) ->
-    Damage = print({Code, maps:get(reason, Details, undefined)}),
+    Damage = easy_cluster_text:print({Code, maps:get(reason, Details, undefined)}),
     (described(Id, <<>>, unreadable, undefined, undefined, [], Kept))#{damage => Damage}.
 
 described(Id, Operation, Outcome, Begun, Ended, Entries, Kept) ->
@@ -120,7 +120,7 @@ operation({Name, #{table := Table, winner := Winner}}) -> iolist_to_binary(io_li
 operation({Name, #{path := Path}}) -> iolist_to_binary([atom_to_list(Name), " ", Path]);
 operation({Name, Text}) when is_binary(Text) -> iolist_to_binary([atom_to_list(Name), " ", Text]);
 operation(Name) when is_atom(Name) -> atom_to_binary(Name);
-operation(Other) -> print(Other).
+operation(Other) -> easy_cluster_text:print(Other).
 
 outcome(Entries) ->
     case [{Outcome, At} || {_, At, {outcome, Outcome, _Details}} <- Entries] of
@@ -189,7 +189,7 @@ copies_of(_NoneOrDamaged) ->
     [].
 
 kept_for_core({damaged, #{path := Path, reason := Reason}}) ->
-    {damaged, #{path => unicode:characters_to_binary(Path), reason => print(Reason)}};
+    {damaged, #{path => unicode:characters_to_binary(Path), reason => easy_cluster_text:print(Reason)}};
 kept_for_core(State) ->
     State.
 
@@ -235,6 +235,3 @@ plan_of(Directory, Id) ->
         {ok, #{events := [{_, _, {begun, Plan}} | _]}} -> {ok, Plan};
         _NoPlan -> error
     end.
-
-print(Reason) ->
-    unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).

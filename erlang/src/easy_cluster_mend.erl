@@ -75,7 +75,7 @@ archive_loaded(#{winner := Winner, copies := #{table := Table, nodes := Nodes} =
 loaded(Table, Nodes, #{timeout := Timeout}) ->
     case mnesia:wait_for_tables([Table], max(Timeout, ?LOADING)) of
         ok ->
-            case easy_cluster_gather:until(fun() -> writers(Table) =:= lists:sort(Nodes) end, Timeout) of
+            case easy_cluster_wait:until(fun() -> writers(Table) =:= lists:sort(Nodes) end, Timeout) of
                 ok -> ok;
                 timeout -> {error, {copies, Nodes, but_written_to, writers(Table)}}
             end;

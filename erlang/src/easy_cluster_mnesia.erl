@@ -19,7 +19,7 @@ stop() ->
     Written = [sync(Table) || Table <- Open],
     easy_cluster_files:in_order([
         fun() -> stopped(application:stop(mnesia)) end,
-        fun() -> closed(easy_cluster_gather:until(fun() -> Open -- (Open -- dets:all()) =:= [] end, ?DEADLINE)) end,
+        fun() -> closed(easy_cluster_wait:until(fun() -> Open -- (Open -- dets:all()) =:= [] end, ?DEADLINE)) end,
         fun() -> easy_cluster_files:each(fun(Result) -> Result end, Written) end
     ]).
 

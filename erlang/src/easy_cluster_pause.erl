@@ -1,4 +1,4 @@
-%% Whether an operator has paused what happens by itself. One member that is paused keeps all from acting.
+%% Whether an operator has paused what happens by itself. One member that is paused keeps all from acting; the watch of each looks once a second.
 -module(easy_cluster_pause).
 
 -export([pause/1, continue/1, is_paused/0]).
@@ -29,18 +29,14 @@ members(_NotNow) -> [node()].
 
 -spec pause_here() -> ok | {error, term()}.
 pause_here() ->
-    Result = easy_cluster_files:in_order([
+    easy_cluster_files:in_order([
         fun() -> easy_cluster_files:make_folder(filename:dirname(pause_file())) end,
         fun() -> easy_cluster_files:write(pause_file(), <<>>) end
-    ]),
-    easy_cluster_watch:changed(),
-    Result.
+    ]).
 
 -spec continue_here() -> ok | {error, term()}.
 continue_here() ->
-    Result = easy_cluster_files:delete(pause_file()),
-    easy_cluster_watch:changed(),
-    Result.
+    easy_cluster_files:delete(pause_file()).
 
 -spec is_paused() -> boolean().
 is_paused() ->

@@ -7,13 +7,12 @@
 -export([backup/2]).
 -export([write_snapshot/1]).
 -export([tables/0]).
--export([status/0]).
 -export([doctor/1, doctor/2]).
 -export([comparisons/2]).
 -export([recheck/1]).
 -export([read_plan/1]).
 -export([node_name/1]).
--export([options/1, text/1, timestamp/1, minute/0]).
+-export([options/1, timestamp/1, minute/0]).
 
 -type error() :: {error, {Code :: atom(), Details :: map()}}.
 -type plan() :: map().
@@ -47,11 +46,11 @@ wish({restore, Typed}) ->
     end;
 wish({repair, #{table := Typed, winner := Named} = Wish}) when map_size(Wish) =:= 2 ->
     case node_name(Named) of
-        {ok, Winner} -> {ok, {repair_table, #{table => text(Typed), winner => Winner}}};
+        {ok, Winner} -> {ok, {repair_table, #{table => easy_cluster_text:typed(Typed), winner => Winner}}};
         {error, Reason} -> {error, Reason}
     end;
 wish({repair, Wish}) ->
-    {error, {bad_option, #{option => <<"what is to be repaired">>, value => print(Wish),
+    {error, {bad_option, #{option => <<"what is to be repaired">>, value => easy_cluster_text:whole(Wish),
                            expected => <<"#{table => Table, winner => Node}">>}}};
 wish({Name, Typed}) ->
     case lists:member(Name, ?WITH_NODE) andalso node_name(Typed) of
@@ -68,36 +67,22 @@ wish(Other) ->
     bad_operation(Other).
 
 bad_options(Opts) ->
-    {error, {bad_option, #{option => <<"the options">>, value => print(Opts), expected => <<"a map">>}}}.
+    {error, {bad_option, #{option => <<"the options">>, value => easy_cluster_text:whole(Opts), expected => <<"a map">>}}}.
 
 bad_operation(Operation) ->
     Known = iolist_to_binary(lists:join(", ", [io_lib:format("{~s, Node}", [Name]) || Name <- ?WITH_NODE]
                                         ++ [io_lib:format("{~s, Folder}", [Name]) || Name <- ?WITH_FOLDER]
                                         ++ ["{repair, #{table => Table, winner => Node}}"]
                                         ++ [atom_to_list(Name) || Name <- ?OF_HERE])),
-    {error, {bad_operation, #{operation => print(Operation), known => Known}}}.
+    {error, {bad_operation, #{operation => easy_cluster_text:whole(Operation), known => Known}}}.
 
 %% The node that an operator means by an atom, a string or a binary.
 -spec node_name(term()) -> {ok, node()} | error().
 node_name(Typed) ->
-    case easy_cluster_native:call(node_name, #{text => text(Typed), here => node()}) of
+    case easy_cluster_native:call(node_name, #{text => easy_cluster_text:typed(Typed), here => node()}) of
         %% The one place that may make an atom of what was typed, and only of what the core calls a node's name.
         {ok, Name} -> {ok, binary_to_atom(Name)};
         {error, Reason} -> {error, Reason}
-    end.
-
-%% What was typed, as text.
--spec text(term()) -> binary().
-text(Typed) when is_atom(Typed) -> atom_to_binary(Typed);
-text(Typed) when is_binary(Typed) -> utf8(Typed, Typed);
-text(Typed) when is_list(Typed) -> utf8(Typed, Typed);
-text(Typed) -> print(Typed).
-
-utf8(Chars, Typed) ->
-    try unicode:characters_to_binary(Chars) of
-        Text when is_binary(Text) -> Text;
-        _NotText -> print(Typed)
-    catch error:badarg -> print(Typed)
     end.
 
 %% An operator's options as the core takes them.
@@ -107,7 +92,7 @@ options(Opts) when not is_map(Opts) ->
 options(Opts) ->
     case named(maps:get(also, Opts, none), []) of
         {ok, Also} ->
-            Values = maps:from_list([{text(Key), option(Value)} || {Key, Value} <- maps:to_list(maps:merge(Opts, Also))]),
+            Values = maps:from_list([{easy_cluster_text:typed(Key), option(Value)} || {Key, Value} <- maps:to_list(maps:merge(Opts, Also))]),
             easy_cluster_native:call(options, #{options => Values});
         {error, Reason} ->
             {error, Reason}
@@ -125,13 +110,9 @@ named(_NoList, _Nodes) -> {ok, #{}}.
 option(Value) when is_boolean(Value) -> Value;
 option(Value) when is_integer(Value), abs(Value) < 1 bsl 60 -> Value;
 option(Value) when is_atom(Value) -> atom_to_binary(Value);
-option([_ | _] = Value) when not is_integer(hd(Value)), length(Value) > 0 -> [text(Name) || Name <- Value];
+option([_ | _] = Value) when not is_integer(hd(Value)), length(Value) > 0 -> [easy_cluster_text:typed(Name) || Name <- Value];
 option([]) -> [];
-option(Value) -> print(Value).
-
-print(Term) ->
-    <<Text/binary>> = unicode:characters_to_binary(io_lib:format("~tp", [Term])),
-    Text.
+option(Value) -> easy_cluster_text:whole(Value).
 
 %% The plan for the policy, without what was made again and again lately and tables of which a copy was refused just now. Who asks for a
 %% repair by hand means it.
@@ -208,7 +189,7 @@ fetch({backup, #{folder := Folder}}, _Known, _Timeout) ->
 fetch({backup_rows, #{backup := #{path := Folder} = Backup, tables := Tables}}, _Known, _Timeout) ->
     case easy_cluster_restore:compare(unicode:characters_to_list(Folder), Backup, Tables) of
         {ok, Compared} -> {ok, #{compared => Compared}};
-        {error, {Code, #{reason := Reason} = Details}} -> {error, {Code, Details#{reason := print(Reason)}}}
+        {error, {Code, #{reason := Reason} = Details}} -> {error, {Code, Details#{reason := easy_cluster_text:whole(Reason)}}}
     end;
 fetch(history, _Known, _Timeout) ->
     case easy_cluster_history:plans(mnesia:system_info(directory)) of
@@ -229,7 +210,7 @@ fetch(policy, _Known, _Timeout) ->
 fetch({drift, #{comparison := #{table := Table} = Comparison, winner := Winner}}, _Known, Timeout) ->
     case easy_cluster_mend:drift(Comparison, Winner, Timeout) of
         {ok, Drift} -> {ok, #{drift => Drift}};
-        {error, {Node, Reason}} -> {error, {copies_not_compared, #{table => Table, node => Node, reason => print(Reason)}}}
+        {error, {Node, Reason}} -> {error, {copies_not_compared, #{table => Table, node => Node, reason => easy_cluster_text:whole(Reason)}}}
     end.
 
 compare_rows([], _Node, _Timeout, Rows) ->
@@ -237,7 +218,7 @@ compare_rows([], _Node, _Timeout, Rows) ->
 compare_rows([Table | Tables], Node, Timeout, Rows) ->
     case easy_cluster_rows:compare(Table, Node, #{timeout => Timeout}) of
         {ok, Row} -> compare_rows(Tables, Node, Timeout, [Row | Rows]);
-        {error, Reason} -> {error, {rows_not_compared, #{table => Table, reason => print(Reason)}}}
+        {error, Reason} -> {error, {rows_not_compared, #{table => Table, reason => easy_cluster_text:whole(Reason)}}}
     end.
 
 %% Whether a plan still fits the cluster, which is looked at again.
@@ -349,7 +330,7 @@ folder(Typed) ->
     bad_folder(Typed).
 
 bad_folder(Typed) ->
-    {error, {bad_option, #{option => <<"the folder">>, value => print(Typed),
+    {error, {bad_option, #{option => <<"the folder">>, value => easy_cluster_text:whole(Typed),
                            expected => <<"a path, as in \"/var/backups/today\"">>}}}.
 
 backup_to(Folder, #{timeout := Timeout, dry_run := DryRun}) ->
@@ -386,51 +367,20 @@ write_snapshot(Typed) ->
             Snapshot = easy_cluster_gather:snapshot([], 5000),
             written(File, easy_cluster_files:write(File, term_to_binary(Snapshot)));
         {error, _BadOption} ->
-            {error, {bad_option, #{option => <<"the file">>, value => print(Typed),
+            {error, {bad_option, #{option => <<"the file">>, value => easy_cluster_text:whole(Typed),
                                    expected => <<"a path, as in \"/tmp/cluster.snapshot\"">>}}}
     end.
 
 written(_File, ok) ->
     ok;
 written(File, {error, #{reason := Reason}}) ->
-    {error, {file_not_written, #{path => unicode:characters_to_binary(File), reason => print(Reason)}}}.
+    {error, {file_not_written, #{path => unicode:characters_to_binary(File), reason => easy_cluster_text:whole(Reason)}}}.
 
 %% The tables of this node's cluster and who holds them, with what the policy wants, where there is one.
 -spec tables() -> {ok, map()} | error().
 tables() ->
     Snapshot = easy_cluster_gather:snapshot([], 5000),
     easy_cluster_native:call(tables, #{snapshot => Snapshot, policy => easy_cluster_policy:current()}).
-
-%% This node's cluster as its members see it, and what is under way here.
--spec status() -> {ok, map()} | error().
-status() ->
-    Snapshot = easy_cluster_gather:snapshot([], 5000),
-    Drift = easy_cluster_watch:drift(),
-    case easy_cluster_native:call(status, #{snapshot => Snapshot, drift => Drift}) of
-        {ok, Status} ->
-            {ok, lists:foldl(fun maps:merge/2, Status#{drift => Drift}, [easy_cluster_server:state(), on_disc(), by_itself()])};
-        {error, Reason} -> {error, Reason}
-    end.
-
-%% What members do without being asked, and what any of them does now. Those without easy_cluster do nothing.
-by_itself() ->
-    Ask = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_server, state, [], 5000) end,
-    Others = nodes_up(mnesia:system_info(is_running)) -- [node()],
-    Answers = easy_cluster_rpc:parallel(Ask, Others, 5000),
-    #{watch => easy_cluster_watch:state(),
-      elsewhere => [{Node, Operation} || {Node, {ok, {ok, #{operation := Operation}}}} <- Answers, Operation =/= none]}.
-
-nodes_up(yes) -> mnesia:system_info(running_db_nodes);
-nodes_up(_NotNow) -> [].
-
-%% What lies beside the database of this node.
-on_disc() ->
-    Directory = mnesia:system_info(directory),
-    Kept = case easy_cluster_directory:kept(Directory) of
-               {error, _Unreadable} -> [];
-               List -> List
-           end,
-    #{kept => Kept, unfinished => easy_cluster_history:unfinished(Directory)}.
 
 %% Whether it is a plan at all, whatever was done to it.
 -spec read_plan(term()) -> ok | error().

@@ -16,7 +16,7 @@ current() ->
     case {of_hosts(), application:get_env(easy_cluster, policy, undefined)} of
         {[{_First, Text} | _], _} -> Text;
         {[], undefined} -> undefined;
-        {[], Text} -> easy_cluster_planner:text(Text)
+        {[], Text} -> easy_cluster_text:typed(Text)
     end.
 
 %% What the environment of the application says. The members look at what has changed.
@@ -63,7 +63,7 @@ validator(Econf) ->
     end.
 
 words(Reason) ->
-    string:split(string:trim(unicode:characters_to_list(easy_cluster:format_error(Reason))), "\n", all).
+    string:split(string:trim(unicode:characters_to_list(easy_cluster_text:error(Reason))), "\n", all).
 
 %% `module_install' gives each module a file of its own.
 files(Config) ->

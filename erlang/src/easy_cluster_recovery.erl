@@ -44,7 +44,7 @@ kept({ok, #{tables := Tables, nodes := Nodes, plan := #{id := Id} = Plan}}, Dire
     _ = aside(Plan, Directory),
     #{kept := Kept} = easy_cluster_directory:paths(Directory, Id),
     Problem = {database_overridden, #{here => node(), tables => Tables, nodes => Nodes, kept => unicode:characters_to_binary(Kept)}},
-    logger:warning("~ts", [easy_cluster:format_error(Problem)]);
+    logger:warning("~ts", [easy_cluster_text:error(Problem)]);
 kept({error, Reason}, _Directory) ->
     refuse(Reason).
 
@@ -62,16 +62,16 @@ is_member({error, {forgotten_here, _} = Reason}) -> refuse(Reason);
 is_member({error, Reason}) -> logger:error(#{what => easy_cluster_returning, reason => Reason}).
 
 warn_left(Node) ->
-    logger:warning("~ts", [easy_cluster:format_error({member_left, #{here => node(), node => Node}})]).
+    logger:warning("~ts", [easy_cluster_text:error({member_left, #{here => node(), node => Node}})]).
 
 -spec refuse({atom(), map()}) -> no_return().
 refuse(Reason) ->
-    logger:error("~ts", [easy_cluster:format_error(Reason)]),
+    logger:error("~ts", [easy_cluster_text:error(Reason)]),
     error(Reason).
 
 %% Whether it is an operation of this VM that has stopped Mnesia. It outlives the server that has begun it.
 is_own() ->
-    easy_cluster_server:executor() =/= undefined.
+    easy_cluster_operation:executor() =/= undefined.
 
 told(none) ->
     ok;

@@ -8,16 +8,13 @@
 -export([check/2]).
 -export([reenter/2]).
 -export([marker/1]).
--export([members/1]).
-
--define(SCHEMA, "schema.DAT").
 
 %% Whether this node is still a member where it believes to be one. Those that do not answer, or whose Mnesia does not run
 %% yet, say nothing. A node that runs with another database has left: it is refused, as the Mnesia that meets it ends.
 -spec check(file:filename(), timeout()) -> {ok, Left :: [node()]} | easy_cluster_planner:error().
 check(Directory, Timeout) ->
     Known = known(Directory, Timeout),
-    case easy_cluster_native:call(returning, #{here => node(), own => cookies(Directory), known => Known}) of
+    case easy_cluster_native:call(returning, #{here => node(), own => easy_cluster_schema_file:cookies(Directory), known => Known}) of
         {ok, Left} ->
             ok = easy_cluster_bar:here(Left),
             {ok, Left};
@@ -30,9 +27,9 @@ check(Directory, Timeout) ->
 
 %% What the others say whose Mnesia runs. The connections stay: a member needs them in a moment.
 known(Directory, Timeout) ->
-    Others = members(Directory) -- [node()],
+    Others = easy_cluster_schema_file:members(Directory) -- [node()],
     Answers = easy_cluster_rpc:parallel(fun(Node) -> easy_cluster_rpc:batch(Node, questions(), Timeout) end, Others, 2 * Timeout),
-    [#{node => Node, members => Members, cookies => maps:from_list([{Table, print(Cookie)} || {{Table, cookie}, Cookie} <- Cookies])}
+    [#{node => Node, members => Members, cookies => maps:from_list([{Table, easy_cluster_schema_file:print(Cookie)} || {{Table, cookie}, Cookie} <- Cookies])}
      || {Node, {ok, {ok, [yes, Members, Cookies]}}} <- Answers].
 
 %% All cookies at once stand in a table of Mnesia's, which is there as long as it runs.
@@ -50,36 +47,6 @@ tell(Node, Timeout) ->
         {error, Reason} -> logger:notice(#{what => easy_cluster_returning, not_told => Node, reason => Reason})
     end.
 
-%% The members that the schema on disc lists, read while Mnesia is stopped. One that cannot be read is Mnesia's to complain of.
--spec members(file:filename()) -> [node()].
-members(Directory) ->
-    listed([Definition || {schema, schema, _} = Definition <- definitions(Directory)]).
-
-%% The cookies of the tables there, and of the schema.
-cookies(Directory) ->
-    maps:from_list([{Table, print(Cookie)} || {schema, Table, Properties} <- definitions(Directory), {cookie, Cookie} <- Properties]).
-
-print(Cookie) ->
-    unicode:characters_to_binary(io_lib:format("~tw", [Cookie])).
-
-definitions(Directory) ->
-    File = filename:join(Directory, ?SCHEMA),
-    case filelib:is_regular(File) andalso dets:open_file(make_ref(), [{file, File}, {access, read}, {keypos, 2}, {repair, false}]) of
-        {ok, Table} ->
-            Definitions = dets:match_object(Table, '_'),
-            ok = dets:close(Table),
-            [Definition || {schema, _Name, Properties} = Definition <- Definitions, is_list(Properties)];
-        false -> [];
-        {error, Reason} ->
-            logger:notice(#{what => easy_cluster_returning, schema => File, reason => Reason}),
-            []
-    end.
-
-listed([{schema, schema, Properties}]) ->
-    lists:usort(lists:append([proplists:get_value(Kind, Properties, []) || Kind <- [ram_copies, disc_copies]]));
-listed(_Nothing) ->
-    [].
-
 %%% Coming in again
 
 %% The plan for it, when the operator has asked for it by a file: not while the others count on this node, as they have to forget it first.
@@ -89,7 +56,7 @@ reenter(Directory, Timeout) ->
         {error, _NotAsked} -> none;
         {ok, #file_info{mtime = Time}} ->
             easy_cluster_native:call(reentering, #{id => id(Time), directory => unicode:characters_to_binary(Directory), here => node(),
-                                                   own => cookies(Directory), known => known(Directory, Timeout)})
+                                                   own => easy_cluster_schema_file:cookies(Directory), known => known(Directory, Timeout)})
     end.
 
 %% The file by which it is asked for: below the Mnesia directory, as a node that does not start can be told in no other way.

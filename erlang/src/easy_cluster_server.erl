@@ -10,10 +10,9 @@
 -export([run/2, backup/3]).
 -export([remember/1, remembered/1]).
 -export([subscribe/1, unsubscribe/1]).
--export([pending/2, unfenced/0]).
--export([resume/0, resume/1]).
+-export([resume/1]).
 -export([drop_kept/2, drop_archive/2]).
--export([state/0, executor/0]).
+-export([state/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -define(RETRY_INTERVAL, 1000).
@@ -116,35 +115,12 @@ subscribe(Pid) ->
 unsubscribe(Pid) ->
     gen_server:call(?MODULE, {unsubscribe, Pid}).
 
-%% Members that an operation left behind and that have to be told to forget this node when they are back.
--spec pending(binary(), [node()]) -> ok.
-pending(Id, Nodes) ->
-    gen_server:cast(?MODULE, {pending, [{Id, Node} || Node <- Nodes]}).
-
-%% The cluster has no fence yet, as a member is down.
--spec unfenced() -> ok.
-unfenced() ->
-    gen_server:cast(?MODULE, unfenced).
-
-%% The operation that has just failed goes on in a while.
--spec resume() -> ok.
-resume() ->
-    gen_server:cast(?MODULE, resume).
-
 -spec state() -> #{operation := none | map(), pending := [node()], returned := #{node() => calendar:datetime()}}.
 state() ->
     gen_server:call(?MODULE, state).
 
-%% The process that carries an operation out, if one lives.
--spec executor() -> pid() | undefined.
-executor() ->
-    case whereis(?EXECUTOR) of
-        Pid when is_pid(Pid) -> Pid;
-        undefined -> undefined
-    end.
-
 init([]) ->
-    {ok, begin_with(executor())}.
+    {ok, begin_with(easy_cluster_operation:executor())}.
 
 begin_with(undefined) ->
     ok = easy_cluster_recovery:before_mnesia(),
@@ -292,9 +268,9 @@ handle_info({'DOWN', Monitor, process, Pid, _Reason}, #state{subscribers = Subsc
 %% What was interrupted goes on when Mnesia runs. Its owner is this process, as nobody waits for it.
 handle_info(recover, #state{operation = none, resume = Timer} = State) ->
     _ = [erlang:cancel_timer(Timer) || Timer =/= none],
-    {noreply, recover(executor(), Timer =/= none, State#state{resume = none})};
+    {noreply, recover(easy_cluster_operation:executor(), Timer =/= none, State#state{resume = none})};
 handle_info(recover, State) ->
-    resume(),
+    easy_cluster_operation:resume(),
     {noreply, State#state{resume = none}};
 handle_info({_Tag, result, Result}, State) ->
     {noreply, told(Result, State)};
@@ -355,7 +331,7 @@ recover(Pid, _FailedHere, State) ->
 told(Result, #state{told = Result} = State) ->
     State;
 told(Result, State) ->
-    logger:notice(#{what => easy_cluster_recovered, result => print(Result)}),
+    logger:notice(#{what => easy_cluster_recovered, result => easy_cluster_text:print(Result)}),
     State#state{told = Result}.
 
 dropped(Directory, Id, Confirm) ->
@@ -428,7 +404,4 @@ outcome({ok, _What}) -> ok;
 outcome({error, Reason}) -> {error, Reason}.
 
 result(_Id, {result, Result}) -> Result;
-result(Id, Reason) -> {error, {operation_died, #{id => Id, reason => print(Reason)}}}.
-
-print(Reason) ->
-    unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).
+result(Id, Reason) -> {error, {operation_died, #{id => Id, reason => easy_cluster_text:print(Reason)}}}.

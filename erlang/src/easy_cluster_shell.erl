@@ -4,7 +4,7 @@
 -export([tested/1, planned/1, show/1, shown/1, status/1, history/1, operation/1]).
 -export([reporter/1, finished/2, resumed/1, ended/1, told/2, dropped/2]).
 -export([backing_up/1, backed_up/2]).
--export([failed/1, problems/2, rendered/2]).
+-export([failed/1]).
 
 -define(BAR_WIDTH, 24).
 %% 1970 in Gregorian seconds.
@@ -29,7 +29,7 @@ planned({error, Reason}) ->
 
 -spec show(easy_cluster_api:plan()) -> ok.
 show(Plan) ->
-    io:put_chars(words(render_plan, #{plan => Plan})).
+    io:put_chars(easy_cluster_text:words(render_plan, #{plan => Plan})).
 
 %% What was looked at, in words. What was found beside an error is printed, too.
 -spec shown({ok, #{text := unicode:chardata(), _ => _}} | easy_cluster_api:error()) -> easy_cluster:looked().
@@ -162,7 +162,7 @@ position(#{number := Number}, Total) ->
     io_lib:format("  [~*w/~w] ", [length(integer_to_list(Total)), Number, Total]).
 
 describe(Action) ->
-    words(describe, #{action => Action}).
+    easy_cluster_text:words(describe, #{action => Action}).
 
 evidence(#{rows := Rows}) when Rows > 0 -> io_lib:format(", ~w arrived", [Rows]);
 evidence(#{merged := Merged}) ->
@@ -222,62 +222,5 @@ backed_up(_Folder, {error, Reason}) ->
 %% Prints a problem and hands it on.
 -spec failed({atom(), map()}) -> easy_cluster_api:error().
 failed({_Code, Details} = Reason) ->
-    io:put_chars(problems(Details, Reason)),
+    io:put_chars(easy_cluster_text:problems(Details, Reason)),
     {error, Reason}.
-
--spec problems(map(), {atom(), map()}) -> unicode:chardata().
-problems(Details, First) ->
-    words(render_problems, printables(Details, First)).
-
-%% The same, or why these are no problems of the catalogue.
--spec rendered(map(), {atom(), map()}) -> easy_cluster_native:answer().
-rendered(Details, First) ->
-    easy_cluster_native:call(render_problems, printables(Details, First)).
-
-printables(#{problems := All} = Details, {Code, _}) ->
-    case is_list(All) andalso length_of(All) > 0 andalso lists:all(fun is_problem/1, All) of
-        true -> #{problems => [printable(Problem) || Problem <- All]};
-        false -> #{problems => [printable({Code, maps:remove(problems, Details)})]}
-    end;
-printables(_Details, One) ->
-    #{problems => [printable(One)]}.
-
-is_problem({Code, Details}) -> is_atom(Code) andalso is_map(Details);
-is_problem(_Other) -> false.
-
-%% An improper list has none.
-length_of(List) ->
-    try length(List)
-    catch error:badarg -> 0
-    end.
-
-%% Reasons come as terms of all kinds from all over OTP; the catalogue takes names, numbers and text.
-printable({Code, Details}) ->
-    {Code, maps:map(fun(_Key, Value) -> printable_value(Value) end, Details)}.
-
-printable_value(Value) when is_atom(Value); is_number(Value); is_binary(Value) -> Value;
-printable_value([]) -> [];
-printable_value(Value) when is_list(Value) ->
-    case length_of(Value) > 0 andalso lists:all(fun is_atom/1, Value) of
-        true -> Value;
-        false -> print_value(Value)
-    end;
-printable_value(Value) -> print_value(Value).
-
-print_value(Value) ->
-    case io_lib:printable_unicode_list(Value) of
-        true -> unicode:characters_to_binary(Value);
-        false -> unicode:characters_to_binary(io_lib:format("~tP", [Value, 30]))
-    end.
-
-%% Without the core there are no words, but the term says the same.
-words(Operation, #{problems := Problems} = Args) ->
-    case easy_cluster_native:call(Operation, Args) of
-        {ok, Text} -> Text;
-        {error, _Why} -> [io_lib:format("~tp~n", [Problem]) || Problem <- Problems]
-    end;
-words(Operation, Args) ->
-    case easy_cluster_native:call(Operation, Args) of
-        {ok, Text} -> Text;
-        {error, Why} -> io_lib:format("~tp~n", [Why])
-    end.

@@ -161,7 +161,7 @@ archive_file(Table, #{directory := Directory, id := Id}) ->
 
 %% It is made as soon as all run.
 fenced({ok, #{not_fenced := _}} = Result) ->
-    easy_cluster_server:unfenced(),
+    easy_cluster_operation:unfenced(),
     Result;
 fenced(Result) ->
     Result.
@@ -172,7 +172,7 @@ fenced(Result) ->
 %% The other side may need a moment to notice that the hidden one is gone.
 connect(Node) ->
     drop_hidden(Node, lists:member(Node, nodes(hidden))),
-    case easy_cluster_gather:until(fun() -> net_kernel:connect_node(Node) =:= true end, ?RECONNECT_TIMEOUT) of
+    case easy_cluster_wait:until(fun() -> net_kernel:connect_node(Node) =:= true end, ?RECONNECT_TIMEOUT) of
         ok -> ok;
         timeout -> {error, noconnection}
     end.
@@ -309,7 +309,7 @@ mnesia_up(Type, Timeout) ->
 %% Merging the schema goes on after the application has started, and may end in Mnesia stopping again.
 mnesia_ready(Timeout) ->
     Settled = fun() -> not lists:member(mnesia:system_info(is_running), [starting, stopping]) end,
-    case {easy_cluster_gather:until(Settled, Timeout), mnesia:system_info(is_running)} of
+    case {easy_cluster_wait:until(Settled, Timeout), mnesia:system_info(is_running)} of
         {ok, yes} -> ok;
         {_, State} -> {error, {mnesia_is, State}}
     end.
@@ -407,7 +407,7 @@ all_see_all(Members, Timeout) ->
                        {error, _} -> false
                    end
            end,
-    case easy_cluster_gather:until(fun() -> lists:all(Sees, Expected) end, Timeout) of
+    case easy_cluster_wait:until(fun() -> lists:all(Sees, Expected) end, Timeout) of
         ok -> {ok, #{}};
         timeout -> {error, {not_connected, [Node || Node <- Expected, not Sees(Node)]}}
     end.
@@ -641,7 +641,7 @@ clear_caches(Module) ->
 %% A member that is starting just now is waited for.
 verify(#{plan := #{members := Members} = Plan, timeout := Timeout}) ->
     Reached = fun() -> is_reached(Plan, Members, Timeout) =:= ok end,
-    case easy_cluster_gather:until(Reached, Timeout) of
+    case easy_cluster_wait:until(Reached, Timeout) of
         ok -> {ok, #{}};
         timeout -> evidence(is_reached(Plan, Members, Timeout))
     end.

@@ -3,8 +3,8 @@
 -module(easy_cluster_undecided).
 
 -export([awaited/2]).
--export([abort/3]).
 -export([watch/0]).
+-export_type([transaction/0]).
 
 %% How often Mnesia's start is looked at, and how often at most while it has not begun.
 -define(INTERVAL, 1000).
@@ -27,15 +27,6 @@ unclear([{decision, Transaction, _Outcome, _DiscNodes, _RamNodes}, Nodes | _]) w
 unclear([_ | Rest]) -> unclear(Rest);
 unclear([]) -> none.
 
-%% Ends the transaction there, as Mnesia itself does when `max_wait_for_decision' has passed. To be used when nobody will
-%% ever know more of it.
--spec abort(node(), transaction(), timeout()) -> ok | {error, term()}.
-abort(Node, Transaction, Timeout) ->
-    case easy_cluster_rpc:call(Node, erlang, send, [mnesia_recover, {force_decision, Transaction}], Timeout) of
-        {ok, _Message} -> ok;
-        {error, Reason} -> {error, Reason}
-    end.
-
 %% Says in the log of this node, once, when the Mnesia that is about to start here waits so.
 -spec watch() -> pid().
 watch() ->
@@ -44,7 +35,7 @@ watch() ->
 watch(starting, Looks) ->
     case awaited(node(), ?INTERVAL) of
         {_Transaction, Nodes} ->
-            logger:error("~ts", [easy_cluster:format_error({waits_for_decision, #{node => node(), awaited => Nodes}})]);
+            logger:error("~ts", [easy_cluster_text:error({waits_for_decision, #{node => node(), awaited => Nodes}})]);
         none ->
             watch_later(Looks)
     end;

@@ -106,7 +106,7 @@ view() ->
       policy => digest(Looks, easy_cluster_policy:current()),
       paused => easy_cluster_pause:is_paused(),
       scrub => Looks andalso is_scrubbed(),
-      operation => operation(easy_cluster_server:executor())}.
+      operation => operation(easy_cluster_operation:executor())}.
 
 nodes_of(yes, Which) -> lists:sort(mnesia:system_info(Which));
 nodes_of(_NotNow, _Which) -> [].
@@ -295,7 +295,7 @@ say({put_off, Reason}) ->
     logger:info(#{what => easy_cluster_watch, comparison => put_off, reason => Reason});
 say({differs, #{table := Table, keys := Keys, nodes := Nodes, at := At}}) ->
     Problem = {copies_differ, #{table => Table, keys => Keys, nodes => Nodes, seen => utc(At)}},
-    logger:warning("~ts", [easy_cluster:format_error(Problem)]);
+    logger:warning("~ts", [easy_cluster_text:error(Problem)]);
 say({the_same_again, Table}) ->
     logger:notice(#{what => easy_cluster_watch, table => Table, the_same_again => true});
 say({not_compared, #{table := Table, node := Node, reason := Reason}}) ->

@@ -60,12 +60,12 @@ compared_with(Comparison) ->
     Compared.
 
 compared(#{table := Table, node := Node, reason := Reason}, Job) ->
-    tell(not_compared, Job, #{table => Table, node => Node, reason => print(Reason)});
+    tell(not_compared, Job, #{table => Table, node => Node, reason => easy_cluster_text:print(Reason)});
 compared(#{table := Table, nodes := Nodes, differing := Differing}, Job) ->
     tell(compared, Job, #{look => #{table => Table, at => os:system_time(microsecond), keys => length(Differing), nodes => Nodes}}).
 
 tell(Event, Job, What) ->
-    easy_cluster_watch:event({Event, What#{job => Job}}).
+    gen_server:cast(easy_cluster_watch, {event, {Event, What#{job => Job}}}).
 
 %% All that an error is about.
 problems({_Code, #{problems := All}}) -> All;
@@ -74,13 +74,10 @@ problems({Code, Details}) -> [{Code, Details}].
 %% What a job that has died has come to.
 -spec died(term()) -> problem().
 died(Reason) ->
-    {operation_died, #{id => <<"a look">>, reason => print(Reason)}}.
+    {operation_died, #{id => <<"a look">>, reason => easy_cluster_text:print(Reason)}}.
 
 %% An event with problems that are none of the catalogue.
 -spec plain(term()) -> term().
 plain({Event, #{problems := [{operation_died, _}]} = What}) -> {Event, What};
 plain({Event, #{problems := Problems} = What}) -> {Event, What#{problems := [died(Problems)]}};
 plain(Event) -> Event.
-
-print(Reason) ->
-    unicode:characters_to_binary(io_lib:format("~tP", [Reason, 30])).

@@ -173,7 +173,7 @@ a_tree_with_a_share_rests_and_finds_the_same_test_() ->
             ?assertEqual({priority, low}, process_info(Tree, priority)),
             %% Whoever asks over and over without waiting leaves nothing to a process of low priority.
             IsHashed = fun() -> element(1, easy_cluster_tree:progress(Tree, 5000)) =:= hashed end,
-            {Slow, ok} = timer:tc(fun() -> easy_cluster_gather:until(IsHashed, 50000) end),
+            {Slow, ok} = timer:tc(fun() -> easy_cluster_wait:until(IsHashed, 50000) end),
             ?assertEqual([Root], easy_cluster_tree:sums(Tree, 0, root, 5000)),
             ?assert(Slow > 49000, Slow)
         end)
@@ -184,9 +184,9 @@ a_comparison_ends_with_who_asked_for_it_test() ->
         Comparison = #{table => Table, nodes => [node()], bits => 8, piece => 1},
         Asker = spawn(fun() -> easy_cluster_diff:compare([Comparison], #{timeout => 5000, workers => 1, pause => 1000}) end),
         IsRead = fun() -> ets:info(Table, safe_fixed) =/= false end,
-        ok = easy_cluster_gather:until(IsRead, 5000),
+        ok = easy_cluster_wait:until(IsRead, 5000),
         true = exit(Asker, kill),
-        ?assertEqual(ok, easy_cluster_gather:until(fun() -> not IsRead() end, 5000))
+        ?assertEqual(ok, easy_cluster_wait:until(fun() -> not IsRead() end, 5000))
     end).
 
 the_rows_of_keys_are_those_of_the_copy_here_test() ->

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let status = Command::new(&arguments.erl)
         .args(["-noinput", "-hidden", "-kernel", "logger_level", "none", "-pa"])
         .arg(&ebin)
-        .args(["-run", "easy_cluster_rename", "main", &arguments.from, &arguments.to])
+        .args(["-run", "easy_cluster_rename_main", "main", &arguments.from, &arguments.to])
         .arg(&arguments.directory)
         .arg(kind)
         .status();
