@@ -8,6 +8,7 @@
 %% From the top. A module belongs to the one room that lists it; those of one room may call one another.
 erlang() ->
     [{faces, [easy_cluster, easy_cluster_api, easy_cluster_shell, easy_cluster_status, easy_cluster_rename_main, mod_easy_cluster]},
+     {peer, ours([peer])},
      {watch, ours([watch, watch_job])},
      {run, ours([app, sup, server, planner, executor, walker, recovery, salvage, progress, rename])},
      {do, ours([step, build, restore, renamed, schema, fence, returning, forget, bar, drain, mend, lock])},

@@ -226,6 +226,7 @@ fn a_member_counts_by_what_it_says() {
     watch.other(|view| (view.paused, view.policy) = (false, Some("other".into())));
     assert_eq!(comes_to(&mut watch), Finding::Differs(vec![LAST.into()]));
     assert_eq!(comes_to(watch.hears(Heard::Silence)), Finding::Silent(vec![LAST.into()]));
+    assert_eq!(comes_to(watch.hears(Heard::OtherVersion)), Finding::OtherVersion(vec![LAST.into()]));
     watch.hears(Heard::NoSay).looks();
 }
 
@@ -504,6 +505,7 @@ fn a_comparison_follows_the_rules_of_all() {
     assert_eq!(compares(watch.later(1)), put_off("policy_differs"));
     let mut watch = Watch::of(&[HERE, LAST]);
     assert_eq!(begins(watch.hears(Heard::Silence)), put_off("a member does not answer"));
+    assert_eq!(begins(Watch::of(&[HERE, LAST]).hears(Heard::OtherVersion)), put_off("other_version"));
     let mut watch = Watch::of(&[HERE, LAST]);
     watch.own.running_db_nodes = vec![HERE.into()];
     assert_eq!(begins(&mut watch), put_off("a member is down, or an operation runs"));

@@ -154,7 +154,7 @@ trees(#{nodes := Nodes, table := Table, bits := Bits, piece := Piece}, Options, 
     end.
 
 start(Node, Wish, Afar, Timeout) ->
-    case easy_cluster_rpc:call(Node, easy_cluster_tree, start, [Wish], Timeout) of
+    case easy_cluster_rpc:peer(Node, {hash, Wish}, Timeout) of
         {error, undef} when Afar -> {ok, easy_cluster_tree:start(Wish#{at => Node, timeout => Timeout})};
         Answer -> Answer
     end.
@@ -308,7 +308,7 @@ look(Trees, Keys, Timeout) ->
 
 %% As easy_cluster_tree:flush/2 does, by functions that every node has where the tree is not on it.
 flush(Node, Tree, Others, Timeout) when node(Tree) =:= Node ->
-    easy_cluster_rpc:call(Node, easy_cluster_tree, flush, [Others, Timeout], (length(Others) + 1) * Timeout);
+    easy_cluster_rpc:peer(Node, {flush, Others, Timeout}, (length(Others) + 1) * Timeout);
 flush(Node, _Afar, Others, Timeout) ->
     case easy_cluster_rpc:call(Node, rpc, multicall, [Others, mnesia, system_info, [transactions], Timeout], 2 * Timeout) of
         {ok, {_Transactions, []}} -> {ok, ok};

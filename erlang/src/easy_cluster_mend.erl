@@ -150,7 +150,7 @@ filled({error, Reason, Writer}) ->
 put_all([], _Table, _Node, _Timeout, Writer) ->
     {ok, Writer};
 put_all([Keys | Pieces], Table, Node, Timeout, Writer) ->
-    case easy_cluster_rpc:call(Node, easy_cluster_tree, rows, [Table, Keys], Timeout) of
+    case easy_cluster_rpc:peer(Node, {rows, Table, Keys}, Timeout) of
         {ok, Found} -> put_piece(lists:append([Rows || {_Key, Rows} <- Found]), Pieces, Table, Node, Timeout, Writer);
         {error, Reason} -> {error, {Node, Reason}, Writer}
     end.
@@ -287,7 +287,7 @@ piece(Keys, Known, #{table := Table, nodes := Nodes} = Mend) ->
     {length([written || written <- Fates]), lists:append([Moved || {moved, Moved} <- Fates])}.
 
 rows(Node, Keys, #{table := Table, context := #{timeout := Timeout}}) ->
-    case easy_cluster_rpc:call(Node, easy_cluster_tree, rows, [Table, Keys], Timeout) of
+    case easy_cluster_rpc:peer(Node, {rows, Table, Keys}, Timeout) of
         {ok, Found} -> maps:from_list([{Key, {of_rows(Rows), Rows}} || {Key, Rows} <- Found]);
         {error, Reason} -> mnesia:abort({Node, Reason})
     end.

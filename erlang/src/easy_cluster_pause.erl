@@ -2,20 +2,20 @@
 -module(easy_cluster_pause).
 
 -export([pause/1, continue/1, is_paused/0]).
-%% Asked by other members
+%% On this member
 -export([pause_here/0, continue_here/0]).
 
 %% Nothing is done by itself until continue/1, on no member: what is under way ends behind its present step.
 -spec pause(timeout()) -> [{node(), ok | {error, term()}}].
 pause(Timeout) ->
-    on_members(pause_here, Timeout).
+    on_members(pause, Timeout).
 
 -spec continue(timeout()) -> [{node(), ok | {error, term()}}].
 continue(Timeout) ->
-    on_members(continue_here, Timeout).
+    on_members(continue, Timeout).
 
-on_members(Function, Timeout) ->
-    Ask = fun(Node) -> easy_cluster_rpc:call(Node, ?MODULE, Function, [], Timeout) end,
+on_members(Request, Timeout) ->
+    Ask = fun(Node) -> easy_cluster_rpc:peer(Node, Request, Timeout) end,
     %% A member without easy_cluster has nothing to pause.
     [{Node, told(Answer)} || {Node, Answer} <- easy_cluster_rpc:parallel(Ask, members(mnesia:system_info(is_running)), 2 * Timeout),
                              Answer =/= {ok, {error, undef}}].

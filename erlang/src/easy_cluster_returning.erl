@@ -41,7 +41,7 @@ questions() ->
 tell(Node, Timeout) ->
     Text = "easy_cluster: " ++ atom_to_list(node()) ++ " was forgotten by this cluster and came back with its old database; "
            "it does not start until that is moved aside",
-    ok = gen_server:cast({easy_cluster_server, Node}, {returned, node()}),
+    _ = easy_cluster_rpc:peer(Node, {returned, node()}, Timeout),
     case easy_cluster_rpc:call(Node, logger, warning, [Text], Timeout) of
         {ok, ok} -> ok;
         {error, Reason} -> logger:notice(#{what => easy_cluster_returning, not_told => Node, reason => Reason})

@@ -3,7 +3,11 @@
 
 -export([connect_hidden/2, disconnect_hidden/1]).
 -export([call/5, batch/3]).
+-export([peer/3, protocol/0]).
 -export([parallel/3, answers/3]).
+
+%% What members say to one another. Another number says that it cannot be understood.
+-define(PROTOCOL, 1).
 
 -type mfargs() :: {module(), atom(), [term()]}.
 -export_type([mfargs/0]).
@@ -88,6 +92,18 @@ call(Node, Module, Function, Args, Timeout) ->
         exit:{signal, Reason} -> {error, Reason};
         throw:Reason -> {error, {throw, Reason}}
     end.
+
+%% Asks the easy_cluster of another member, in the version of the protocol that this one speaks. Without easy_cluster there, the error is `undef'.
+-spec peer(node(), Request :: term(), timeout()) -> {ok, term()} | {error, undef | {other_version, map()} | term()}.
+peer(Node, Request, Timeout) ->
+    case call(Node, easy_cluster_peer, answer, [?PROTOCOL, Request], Timeout) of
+        {ok, {ok, Answer}} -> {ok, Answer};
+        {ok, _OtherVersion} -> {error, {other_version, #{nodes => [Node]}}};
+        {error, Reason} -> {error, Reason}
+    end.
+
+-spec protocol() -> pos_integer().
+protocol() -> ?PROTOCOL.
 
 %% Several calls in one round trip: `erlang:apply/3' mapped over them by `lists', both of which every node has.
 -spec batch(node(), [mfargs()], timeout()) -> {ok, [term()]} | {error, term()}.

@@ -16,7 +16,7 @@ status() ->
 
 %% What members do without being asked, and what any of them does now. Those without easy_cluster do nothing.
 by_itself() ->
-    Ask = fun(Node) -> easy_cluster_rpc:call(Node, easy_cluster_server, state, [], 5000) end,
+    Ask = fun(Node) -> easy_cluster_rpc:peer(Node, state, 5000) end,
     Others = nodes_up(mnesia:system_info(is_running)) -- [node()],
     Answers = easy_cluster_rpc:parallel(Ask, Others, 5000),
     #{watch => easy_cluster_watch:state(),

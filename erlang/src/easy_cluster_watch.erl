@@ -9,7 +9,6 @@
 -export([look/0, changed/0, scrub/0]).
 -export([state/0, looks/0, drift/0]).
 -export([event/1]).
-%% Asked by other members
 -export([view/0]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -31,7 +30,7 @@
 -record(state, {memory = undefined :: undefined | map(),
                 report = #{reconciler => #{}, scrub => #{comparing => false, looks => []}, text => undefined} :: state(),
                 %% What was heard of the other members, and when, in milliseconds.
-                heard = #{} :: #{node() => {{said, term()} | silence | no_say, integer()}},
+                heard = #{} :: #{node() => {{said, term()} | silence | no_say | other_version, integer()}},
                 jobs = #{} :: #{pos_integer() => pid()},
                 timer = none :: none | reference(),
                 %% The Mnesia that tells its events.
@@ -75,7 +74,7 @@ looks() ->
 %% What differs, by the last look of whichever member at each table.
 -spec drift() -> [#{table := atom(), keys := pos_integer(), nodes := [node()], seen := binary()}].
 drift() ->
-    Ask = fun(Node) -> easy_cluster_rpc:call(Node, ?MODULE, looks, [], ?ASK_TIMEOUT) end,
+    Ask = fun(Node) -> easy_cluster_rpc:peer(Node, looks, ?ASK_TIMEOUT) end,
     Answers = easy_cluster_rpc:parallel(Ask, [node() | others()], 2 * ?ASK_TIMEOUT),
     Looks = lists:append([Looks || {_Node, {ok, {ok, Looks}}} <- Answers, is_list(Looks)]),
     Last = lists:foldl(fun newest/2, #{}, Looks),
@@ -137,8 +136,12 @@ handle_continue(changed, State) ->
 handle_call(state, _From, #state{report = Report} = State) ->
     {reply, Report, State}.
 
-handle_cast({view, Node, View}, #state{heard = Heard} = State) when is_atom(Node) ->
-    {noreply, State#state{heard = Heard#{Node => {{said, View}, now_ms()}}}};
+handle_cast({view, Version, Node, View}, #state{heard = Heard} = State) when is_atom(Node) ->
+    What = case easy_cluster_rpc:protocol() of
+               Version -> {said, View};
+               _Another -> other_version
+           end,
+    {noreply, State#state{heard = Heard#{Node => {What, now_ms()}}}};
 handle_cast({heard, Node, Answer}, #state{heard = Heard} = State) ->
     {noreply, decide([], State#state{heard = Heard#{Node => {Answer, now_ms()}}})};
 handle_cast({event, Event}, State) ->
@@ -176,7 +179,7 @@ died(Ended, Reason) -> [{failed, #{job => Job, problems => [easy_cluster_watch_j
 %% Nobody is waited for: a link that is full or being made gets the view of the next time.
 tick(State) ->
     View = view(),
-    _ = [erlang:send({?MODULE, Node}, {'$gen_cast', {view, node(), View}}, [nosuspend, noconnect]) || Node <- others()],
+    _ = [erlang:send({?MODULE, Node}, {'$gen_cast', {view, easy_cluster_rpc:protocol(), node(), View}}, [nosuspend, noconnect]) || Node <- others()],
     decide([], subscribed(State)).
 
 decide(Events, #state{memory = Memory, heard = Heard} = State) ->
@@ -209,7 +212,7 @@ undecided(Reason, Events, #state{heard = Heard} = State) ->
 understood({said, #{boot := Boot, mnesia := _, db_nodes := Members, running_db_nodes := Running, policy := Policy, paused := Paused, scrub := Scrub,
                     operation := Operation}} = Said)
   when is_integer(Boot), is_list(Members), is_list(Running), is_boolean(Paused), is_boolean(Scrub), is_atom(Operation), is_binary(Policy) orelse Policy =:= undefined -> Said;
-understood({said, _Otherwise}) -> no_say;
+understood({said, _Otherwise}) -> other_version;
 understood(Other) -> Other.
 
 pace() ->
@@ -281,12 +284,13 @@ told(Job, Word, #state{jobs = Jobs} = State) ->
 
 ask(Node) ->
     Timeout = milliseconds(maps:get(patience, ?PACE)),
-    Ask = fun() -> gen_server:cast(?MODULE, {heard, Node, heard(easy_cluster_rpc:call(Node, ?MODULE, view, [], Timeout))}) end,
+    Ask = fun() -> gen_server:cast(?MODULE, {heard, Node, heard(easy_cluster_rpc:peer(Node, view, Timeout))}) end,
     _ = spawn(Ask),
     ok.
 
 heard({ok, View}) -> {said, View};
 heard({error, undef}) -> no_say;
+heard({error, {other_version, _}}) -> other_version;
 heard({error, _NoAnswer}) -> silence.
 
 say({found, Finding}) ->

@@ -22,6 +22,9 @@ pub fn finding(finding: &Finding) -> Option<String> {
         Finding::Silent(silent) => {
             format!("nothing is changed before these members answer: {}", nodes(silent))
         }
+        Finding::OtherVersion(others) => {
+            errors::problems(&[Problem::OtherVersion { nodes: nodes(others) }]).trim().into()
+        }
         Finding::Waits(warnings) => format!("not everything is as wanted yet{}", listed(warnings)),
         Finding::AsWanted(warnings) if warnings.is_empty() => "everything is as wanted".into(),
         Finding::AsWanted(warnings) => {

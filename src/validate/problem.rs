@@ -1400,6 +1400,11 @@ problems! {
     evidence "the application easy_cluster did not start: {reason}"
     fix "install it again; in ejabberd, enable mod_easy_cluster in the modules section of ejabberd.yml"
 
+    /// Members whose releases of easy_cluster do not understand one another, as in the middle of an upgrade.
+    Installation Error OtherVersion = "other_version" { nodes: Nodes }
+    evidence "the easy_cluster on {nodes} speaks another version of the protocol between members than this one"
+    fix "install the same release of easy_cluster on all members; until then, nothing is changed by itself, and copies on these members are not compared"
+
     /// A request to the core that it cannot read.
     Installation Error BadRequest = "bad_request" { reason: String }
     evidence "the core could not read a request: {reason}"

@@ -40,6 +40,8 @@ pub enum Finding {
     Differs(Vec<NodeName>),
     /// Nothing is changed before these answer.
     Silent(Vec<NodeName>),
+    /// Nothing is changed while these have another version of easy_cluster.
+    OtherVersion(Vec<NodeName>),
     /// Everything is as wanted, as far as it can be.
     AsWanted(Vec<Problem>),
     /// What is left has to wait.
@@ -243,6 +245,7 @@ impl Reconciler {
             Standing::Paused(nodes) => return self.came_to(Finding::Paused(nodes), seen),
             Standing::Differs(nodes) => return self.came_to(Finding::Differs(nodes), seen),
             Standing::Silent(nodes) => return self.came_to(Finding::Silent(nodes), seen),
+            Standing::OtherVersion(nodes) => return self.came_to(Finding::OtherVersion(nodes), seen),
         }
         *jobs += 1;
         self.job = Some(Job { number: *jobs, mode, planned: None, made: BTreeMap::new() });
@@ -290,6 +293,7 @@ impl Reconciler {
             (_, Sync::Auto, Standing::Follows(node)) => Finding::Follows(node),
             (_, Sync::Auto, Standing::Paused(nodes)) => Finding::Paused(nodes),
             (_, Sync::Auto, Standing::Differs(nodes)) => Finding::Differs(nodes),
+            (_, Sync::Auto, Standing::OtherVersion(nodes)) => Finding::OtherVersion(nodes),
             (_, Sync::Auto, Standing::Silent(nodes) | Standing::Awaits(nodes)) => Finding::Silent(nodes),
             (steps, Sync::Propose | Sync::Off, _) => Finding::Proposed { steps, warnings: warnings.to_vec() },
         };
@@ -353,6 +357,7 @@ impl Reconciler {
             | Finding::Follows(_)
             | Finding::Paused(_)
             | Finding::Differs(_)
+            | Finding::OtherVersion(_)
             | Finding::AsWanted(_)
             | Finding::Waits(_)
             | Finding::Proposed { .. }
@@ -385,7 +390,7 @@ impl Reconciler {
 /// What is only proposed waits for nobody: nothing is changed.
 fn may_act(picture: &Picture<'_>, mode: Sync) -> Standing {
     let standing = standing(picture, |view| view.policy.is_some());
-    let waits = matches!(standing, Standing::Silent(_) | Standing::Awaits(_));
+    let waits = matches!(standing, Standing::Silent(_) | Standing::OtherVersion(_) | Standing::Awaits(_));
     if waits && mode == Sync::Propose { Standing::Leads } else { standing }
 }
 

@@ -20,6 +20,8 @@ pub enum Standing {
     Differs(Vec<NodeName>),
     /// These do not answer, and may be paused, or want something else.
     Silent(Vec<NodeName>),
+    /// These cannot be understood, as their easy_cluster is of another version.
+    OtherVersion(Vec<NodeName>),
     /// These were asked just now.
     Awaits(Vec<NodeName>),
 }
@@ -44,6 +46,8 @@ pub(super) fn standing(picture: &Picture<'_>, is_on: impl Fn(&View) -> bool) -> 
         Standing::Differs(differs)
     } else if !picture.silent().is_empty() {
         Standing::Silent(picture.silent().to_vec())
+    } else if !picture.strange().is_empty() {
+        Standing::OtherVersion(picture.strange().to_vec())
     } else if !awaited.is_empty() {
         Standing::Awaits(awaited)
     } else {

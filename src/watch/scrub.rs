@@ -122,6 +122,7 @@ impl Scrub {
             Standing::Paused(_) => self.put_off("paused", seen),
             Standing::Differs(_) => self.put_off("policy_differs", seen),
             Standing::Silent(_) => self.put_off("a member does not answer", seen),
+            Standing::OtherVersion(_) => self.put_off("other_version", seen),
         }
     }
 

@@ -37,8 +37,10 @@ pub enum Heard {
     Said(View),
     /// It was asked, and did not answer.
     Silence,
-    /// It was asked, and has no easy_cluster that runs, or one of another version: it has no say, and nobody waits for it.
+    /// It was asked, and has no easy_cluster: it has no say, and nobody waits for it.
     NoSay,
+    /// It cannot be understood, as its easy_cluster speaks another version of the protocol between members. It may be paused.
+    OtherVersion,
 }
 
 /// A member, and what was heard of it.
@@ -58,6 +60,7 @@ pub(super) struct Picture<'a> {
     own: Option<&'a View>,
     views: BTreeMap<&'a NodeName, &'a View>,
     silent: Vec<NodeName>,
+    strange: Vec<NodeName>,
     unheard: Vec<NodeName>,
 }
 
@@ -68,11 +71,17 @@ impl<'a> Picture<'a> {
             seen.members.iter().map(|member| (&member.node, member)).collect();
         let said = |node| match &heard.get(node)?.heard {
             Heard::Said(view) => Some(view),
-            Heard::Silence | Heard::NoSay => None,
+            Heard::Silence | Heard::NoSay | Heard::OtherVersion => None,
         };
         let own = said(&seen.here);
-        let mut picture =
-            Self { here: &seen.here, own, views: BTreeMap::new(), silent: Vec::new(), unheard: Vec::new() };
+        let mut picture = Self {
+            here: &seen.here,
+            own,
+            views: BTreeMap::new(),
+            silent: Vec::new(),
+            strange: Vec::new(),
+            unheard: Vec::new(),
+        };
         picture.views.extend(own.map(|view| (&seen.here, view)));
         for node in own.map_or(&[][..], |own| &own.running_db_nodes).iter().filter(|node| **node != seen.here)
         {
@@ -81,6 +90,7 @@ impl<'a> Picture<'a> {
             match heard.get(node).map(|member| (&member.heard, is_late(&member))) {
                 Some((Heard::Said(view), false)) => _ = picture.views.insert(node, view),
                 Some((Heard::NoSay, _)) => {}
+                Some((Heard::OtherVersion, _)) => picture.strange.push(node.clone()),
                 Some((Heard::Silence, late)) => {
                     picture.silent.push(node.clone());
                     picture.unheard.extend(late.then(|| node.clone()));
@@ -110,6 +120,11 @@ impl<'a> Picture<'a> {
         &self.silent
     }
 
+    /// Members of another version.
+    pub(super) fn strange(&self) -> &[NodeName] {
+        &self.strange
+    }
+
     /// Members that have to be asked.
     pub(super) fn unheard(&self) -> Vec<NodeName> {
         self.unheard.clone()
@@ -132,6 +147,7 @@ impl<'a> Picture<'a> {
 pub(super) struct Known {
     running: Vec<NodeName>,
     said: BTreeMap<NodeName, (u64, Option<String>, bool)>,
+    /// Those of another version, too.
     silent: Vec<NodeName>,
 }
 
@@ -156,7 +172,8 @@ impl Known {
         said.extend(
             picture.views().map(|(node, view)| (node.clone(), (view.boot, view.policy.clone(), view.paused))),
         );
-        let now = Self { running, said, silent: picture.silent().to_vec() };
+        let silent = picture.silent().iter().chain(picture.strange()).cloned().collect();
+        let now = Self { running, said, silent };
         let before = std::mem::replace(self, now);
         if (&before.running, &before.said) != (&self.running, &self.said) {
             News::Members
