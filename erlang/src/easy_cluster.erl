@@ -277,20 +277,21 @@ pause() ->
 
 %% Gives this VM's Mnesia directory, whose database is From's, to the name To. Mnesia is stopped. Where no ejabberd starts, as
 %% its name is another one already, it is done from a terminal: `easy-cluster rename FROM TO DIRECTORY'.
--spec rename(node_name(), node_name()) -> changed().
+-spec rename(node_name(), node_name()) -> ok | error().
 rename(From, To) ->
     rename(From, To, #{}).
 
 %% Options: dry_run.
--spec rename(node_name(), node_name(), options()) -> changed().
+-spec rename(node_name(), node_name(), options()) -> ok | error().
 rename(From, To, Opts) ->
     rename(From, To, mnesia:system_info(directory), Opts).
 
--spec rename(node_name(), node_name(), file:filename(), options()) -> changed().
+-spec rename(node_name(), node_name(), file:filename(), options()) -> ok | error().
 rename(From, To, Directory, Opts) ->
     case easy_cluster_rename:plan(From, To, Directory, Opts) of
-        {ok, #{options := #{dry_run := true}}} = Planned ->
-            easy_cluster_shell:planned(Planned);
+        %% Nobody but this function carries it out, so that it has no name to commit it by.
+        {ok, #{options := #{dry_run := true}} = Plan} ->
+            easy_cluster_shell:show(Plan);
         {ok, #{steps := Steps} = Plan} ->
             easy_cluster_shell:show(Plan),
             easy_cluster_shell:finished(Steps, easy_cluster_rename:commit(Plan, Directory));

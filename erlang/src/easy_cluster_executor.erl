@@ -187,8 +187,8 @@ is_undo({undo, _Action}) -> true;
 is_undo({recovery, back}) -> true;
 is_undo(_Event) -> false.
 
-%% Whether the node that the operation is about answers; where it is about no other, there is nobody to wait for.
-reached({_Name, Target}, Timeout) when is_atom(Target) ->
+%% Whether the node that the operation joins or copies from answers. What is about no other waits for nobody, nor what is about a dead one.
+reached({Name, Target}, Timeout) when Name =:= join; Name =:= join_as_master; Name =:= sync_node ->
     easy_cluster_rpc:call(Target, mnesia, system_info, [is_running], Timeout) =:= {ok, yes};
 reached(_OfHere, _Timeout) ->
     true.

@@ -29,5 +29,4 @@ rename(From, To, Directory, Opts) ->
     easy_cluster:rename(From, To, Directory, Opts).
 
 status(ok) -> 0;
-status({ok, _Plan}) -> 0;
 status({error, _Reason}) -> 1.

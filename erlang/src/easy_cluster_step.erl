@@ -24,8 +24,9 @@
 -define(RECONNECT_TIMEOUT, 2000).
 -define(TABLES_INTERVAL, 500).
 -define(PROGRESS_INTERVAL, 200).
-%% Milliseconds that rows which were archived wait for their tables, at least.
+%% Milliseconds that a table which is loaded is waited for, at least, and how often that is tried.
 -define(LOAD_TIMEOUT, 60000).
+-define(LOADS, 5).
 %% How long nothing may arrive in a change in which a member was lost, milliseconds.
 -define(LOST_TIMEOUT, 10000).
 
@@ -560,7 +561,7 @@ wait_for_tables(Tables, #{timeout := Timeout}) ->
 force_load(Tables, #{timeout := Timeout} = Context) ->
     Load = fun({Table, Holder}) ->
                    case easy_cluster_rpc:call(Holder, mnesia, table_info, [Table, where_to_read], Timeout) of
-                       {ok, nowhere} -> is_loaded(easy_cluster_rpc:call(Holder, mnesia, force_load_table, [Table], infinity));
+                       {ok, nowhere} -> force_load(Holder, Table, max(Timeout, ?LOAD_TIMEOUT), ?LOADS);
                        {ok, _There} -> ok;
                        {error, Reason} -> {error, Reason}
                    end
@@ -570,9 +571,15 @@ force_load(Tables, #{timeout := Timeout} = Context) ->
         {error, Reason} -> {error, Reason}
     end.
 
-is_loaded({ok, yes}) -> ok;
-is_loaded({ok, Other}) -> {error, Other};
-is_loaded({error, Reason}) -> {error, Reason}.
+%% It can hang for ever where a sender dies in the middle (otp#11344, mended in Mnesia 4.27): the next try finds another one. A table that is
+%% large takes its time, and what was begun goes on: then the next try finds it loaded.
+force_load(Holder, Table, Timeout, Left) ->
+    case easy_cluster_rpc:call(Holder, mnesia, force_load_table, [Table], Timeout) of
+        {ok, yes} -> ok;
+        {error, timeout} when Left > 1 -> force_load(Holder, Table, 2 * Timeout, Left - 1);
+        {ok, Other} -> {error, Other};
+        {error, Reason} -> {error, Reason}
+    end.
 
 %% After a start, the tables may not be loaded yet.
 restore_rows(Tables, #{timeout := Timeout} = Context) ->

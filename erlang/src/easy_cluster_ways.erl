@@ -3,6 +3,7 @@
 
 -export([ways/3]).
 -export([ask/2, pairs/1, unanswered/1]).
+-export([program/0]).
 
 -type question() :: #{from := node(), to := [node()]}.
 
@@ -76,8 +77,7 @@ reason({error, Reason}) -> [Reason].
 
 -spec ask(question(), pos_integer()) -> {ok, [{node(), term()}]} | {error, term()}.
 ask(#{from := From, to := To}, Timeout) ->
-    {ok, Tokens, _} = erl_scan:string(?WAYS),
-    {ok, Exprs} = erl_parse:parse_exprs(Tokens),
+    Exprs = program(),
     Others = [{Node, Alive, Host} || Node <- To, [Alive, Host] <- [string:split(atom_to_list(Node), "@")]],
     Bindings = orddict:from_list([{'Timeout', max(1, Timeout div ?STEPS)}, {'EpmdPort', easy_cluster_reach:epmd_port()},
                                   {'Others', Others}]),
@@ -97,3 +97,10 @@ reconnected({ok, opened}, From, Args, Timeout, Left) ->
     Answer;
 reconnected(_ThereOrNot, From, Args, Timeout, Left) ->
     asked(From, Args, Timeout, Left).
+
+%% What the other nodes evaluate, with `Timeout', `EpmdPort' and `Others' bound.
+-spec program() -> [erl_parse:abstract_expr()].
+program() ->
+    {ok, Tokens, _} = erl_scan:string(?WAYS),
+    {ok, Exprs} = erl_parse:parse_exprs(Tokens),
+    Exprs.

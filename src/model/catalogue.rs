@@ -47,11 +47,17 @@ const KNOWN: &[(&str, Class)] = &[
     ("http_bind", Class::OwnerKeyed),
     ("http_poll", Class::OwnerKeyed),
     ("iq_response", Class::OwnerKeyed),
+    ("matrix_direct", Class::Derived),
+    ("matrix_room", Class::OwnerKeyed),
+    ("matrix_s2s", Class::OwnerKeyed),
     ("mod_register_ip", Class::Local),
     ("mqtt_session", Class::OwnerKeyed),
     ("mqtt_sub", Class::OwnerKeyed),
+    ("muc_occupantid", Class::Local),
     ("muc_online_room", Class::OwnerKeyed),
     ("muc_online_users", Class::OwnerKeyed),
+    ("muc_rtbl", Class::Local),
+    ("multicastc", Class::Derived),
     ("pubsub_last_item", Class::Derived),
     ("reg_users_counter", Class::Derived),
     ("route", Class::OwnerKeyed),
@@ -83,6 +89,14 @@ mod tests {
         for (name, expected) in KNOWN {
             assert_eq!(class(&(*name).into()), *expected, "{name}");
         }
+    }
+
+    #[test]
+    fn rows_of_gateways_and_caches_are_not_durable() {
+        let classes = ["matrix_room", "matrix_s2s", "multicastc", "muc_rtbl", "muc_occupantid"]
+            .map(|name| class(&name.into()));
+        let [owned, derived, local] = [Class::OwnerKeyed, Class::Derived, Class::Local];
+        assert_eq!(classes, [owned, owned, derived, local, local]);
     }
 
     #[test]

@@ -132,6 +132,8 @@ dry(Dir) ->
     {ok, ok} = vm(?OLD, make, [Dir]),
     Before = contents(Dir),
     ?assertMatch({ok, #{options := #{dry_run := true}, steps := [_, _, _, _, _]}}, easy_cluster_rename:plan(?OLD, ?NEW, Dir, #{dry_run => true})),
+    %% Nothing to be committed by a name: this function alone carries it out.
+    ?assertEqual(ok, easy_cluster:rename(?OLD, ?NEW, Dir, #{dry_run => true})),
     ?assertEqual(Before, contents(Dir)).
 
 refuses(Dir) ->
