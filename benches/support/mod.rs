@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use easy_cluster::model::name::NodeName;
-use easy_cluster::model::snapshot::SetIndex;
+use easy_cluster::model::table::SetIndex;
 
 /// Nodes and tables.
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
 //! What a cluster is: names, tables, what every member says, and what an operator asks for.
 
+pub mod broken;
 pub mod catalogue;
 pub mod count;
 pub mod machine;

@@ -6,13 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{AtomName, NodeName, TableName};
 use super::pair::Pair;
-use super::table::{Storage, Table};
+use super::table::{SetIndex, Storage, Table};
 
 /// The one layout of [`Snapshot`] that this version reads.
 pub const FORMAT: u32 = 1;
-
-/// An index into [`Snapshot::node_sets`].
-pub type SetIndex = u32;
 
 /// The facts that every decision is made from.
 ///

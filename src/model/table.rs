@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::name::{AtomName, TableName};
-use super::snapshot::SetIndex;
+
+/// An index into the sets of nodes that a snapshot names once (`node_sets`).
+pub type SetIndex = u32;
 
 /// How a copy of a table is stored (`mnesia:table_info(Tab, storage_type)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

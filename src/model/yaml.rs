@@ -2,7 +2,7 @@
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::machine::Broken;
+use super::broken::Broken;
 
 /// Deeper files are none of ejabberd's.
 const MAX_DEPTH: usize = 64;

@@ -1,7 +1,7 @@
 //! What a node does with its own database before its Mnesia starts: a forgotten one that shall come in again moves it aside and starts empty;
 //! one that others have gone on without copies it aside, as theirs replaces it. Nothing of this comes from a snapshot.
 
-use super::rollback::Past;
+use super::past::Past;
 use super::{Becomes, Room};
 use crate::model::name::NodeName;
 use crate::model::request::{Operation, Options, Way};

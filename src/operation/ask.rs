@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rollback::Past;
+use super::past::Past;
 use super::{fits, repair_table, rollback, room, view};
 use crate::model::name::{NodeName, TableName};
 use crate::model::request::{Backup, Drift, ForceBoot, Operation, Options, Repair, TableRepair};

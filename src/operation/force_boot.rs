@@ -1,7 +1,7 @@
 //! Going on without nodes that are gone for good, after a total outage.
 
 use super::ask::{Need, facts};
-use super::rollback::Past;
+use super::past::Past;
 use super::{Becomes, Room};
 use crate::model::name::TableName;
 use crate::model::request::{ForceBoot, Options, Way};

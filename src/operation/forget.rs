@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::ask::{Look, Need};
-use super::rollback::Past;
+use super::past::Past;
 use super::{Becomes, Room};
 use crate::model::catalogue;
 use crate::model::name::{NodeName, TableName};

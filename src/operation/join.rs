@@ -5,7 +5,8 @@
 use std::collections::HashSet;
 
 use super::ask::{Answers, Need};
-use super::rollback::{self, Past};
+use super::past::Past;
+use super::rollback;
 use super::{Becomes, Room};
 use crate::model::catalogue::{self, Class};
 use crate::model::name::{AtomName, NodeName, TableName};

@@ -2,7 +2,8 @@
 
 use super::ask::{Answers, Need};
 use super::join;
-use super::rollback::{self, Past};
+use super::past::Past;
+use super::rollback;
 use super::{Becomes, Room};
 use crate::model::name::NodeName;
 use crate::model::request::{LocalRows, Way};

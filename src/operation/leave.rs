@@ -1,7 +1,8 @@
 //! Leaving the cluster and going on alone, with the cluster's data or without.
 
 use super::alone::{Alone, keeping};
-use super::rollback::{self, Past};
+use super::past::Past;
+use super::rollback;
 use super::{Becomes, Room};
 use crate::model::request::{Data, Way};
 use crate::plan::draft::members;

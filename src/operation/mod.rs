@@ -14,6 +14,7 @@ mod forget;
 mod join;
 mod join_as_master;
 mod leave;
+pub mod past;
 #[cfg(test)]
 mod recovery_tests;
 pub mod rename;
@@ -34,7 +35,7 @@ use crate::plan::{Inputs, Plan, goal as shared};
 use crate::validate::problem::Problem;
 use crate::validate::view::View;
 use ask::{Answers, Look, Need};
-use rollback::Past;
+use past::Past;
 
 /// What this node is after an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rollback::Past;
+use super::past::Past;
 use super::{Becomes, Room};
 use crate::model::name::NodeName;
 use crate::model::request::{Operation, Options, Rename, Way};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::ask::{Need, facts};
-use super::rollback::Past;
+use super::past::Past;
 use super::{Becomes, Room};
 use crate::model::catalogue::Class;
 use crate::model::name::{NodeName, TableName};

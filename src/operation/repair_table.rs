@@ -4,7 +4,7 @@
 //! refused when other rows differ than those that were shown; the steps look themselves.
 
 use super::ask::{Answers, Need, facts};
-use super::rollback::Past;
+use super::past::Past;
 use super::{Becomes, Room};
 use crate::model::count::counted;
 use crate::model::name::NodeName;

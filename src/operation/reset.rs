@@ -1,7 +1,8 @@
 //! Going on alone with an empty database.
 
 use super::alone::{Alone, keeping};
-use super::rollback::{self, Past};
+use super::past::Past;
+use super::rollback;
 use super::{Becomes, Room};
 use crate::model::request::Way;
 use crate::plan::step::Source;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::alone::{Alone, keeping};
 use super::ask::{Answers, Need};
-use super::rollback::{self, Past};
+use super::past::Past;
+use super::rollback;
 use super::{Becomes, Room};
 use crate::model::catalogue::{self, Class};
 use crate::model::count::counted;

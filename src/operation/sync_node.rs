@@ -1,7 +1,8 @@
 //! Copying what is missing, with everything running.
 
 use super::join::not_itself;
-use super::rollback::{self, Past};
+use super::past::Past;
+use super::rollback;
 use super::{Becomes, Room};
 use crate::model::name::NodeName;
 use crate::model::request::Way;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::name::NodeName;
-use crate::model::snapshot::{Running, SetIndex};
+use crate::model::snapshot::Running;
+use crate::model::table::SetIndex;
 use crate::validate::view::View;
 
 /// Digests of the parts, so that a refusal can say which of them changed.

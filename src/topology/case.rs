@@ -1,8 +1,26 @@
 //! A cluster and its policy as numbers: nodes and tables by their place in the alphabet, so that nothing depends on the order of what
 //! came in.
 
-use super::order::{Change, What};
 use crate::model::table::Storage;
+
+/// One change of one table on one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) table: usize,
+    pub(crate) node: usize,
+    pub(crate) what: What,
+}
+
+/// What a change is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A copy more.
+    Add(Storage),
+    /// The same copy made anew, stored in another way.
+    Store { from: Storage, to: Storage },
+    /// A copy less.
+    Remove(Storage),
+}
 
 /// Bytes in memory and on disc.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -5,27 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::case::{Case, Place, Room, TableCase};
+use super::case::{Case, Change, Place, Room, TableCase, What};
 use crate::model::table::Storage;
-
-/// One change of one table on one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) table: usize,
-    pub(crate) node: usize,
-    pub(crate) what: What,
-}
-
-/// What a change is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    /// A copy more.
-    Add(Storage),
-    /// The same copy made anew, stored in another way.
-    Store { from: Storage, to: Storage },
-    /// A copy less.
-    Remove(Storage),
-}
 
 /// What cannot be reached: the tables, and the nodes that are too full.
 #[derive(Debug, PartialEq, Eq)]

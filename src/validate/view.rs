@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use super::problem::{Nodes, Problem};
 use crate::model::name::NodeName;
 use crate::model::pair::Pair;
-use crate::model::snapshot::{Answer, Copied, FORMAT, Facts, KeptFile, SetIndex, Snapshot};
+use crate::model::snapshot::{Answer, Copied, FORMAT, Facts, KeptFile, Snapshot};
+use crate::model::table::SetIndex;
 use crate::model::table::{Storage, Table};
 
 /// A snapshot whose indexes are known to be in range, with its members by name.

@@ -10,9 +10,8 @@ use easy_cluster::model::pair::Pair;
 use easy_cluster::model::reach::ReachFailure;
 use easy_cluster::model::request::{Operation, Options};
 use easy_cluster::model::rows::RowDifference;
-use easy_cluster::model::snapshot::{
-    Answer, Beside, FORMAT, Facts, KeptFile, Member, Running, SetIndex, Snapshot,
-};
+use easy_cluster::model::snapshot::{Answer, Beside, FORMAT, Facts, KeptFile, Member, Running, Snapshot};
+use easy_cluster::model::table::SetIndex;
 use easy_cluster::model::table::{AccessMode, Storage, Table, TableType};
 use easy_cluster::operation::ask::{self, Answers, Ask, Next, Wish};
 use easy_cluster::plan::Inputs;

@@ -19,6 +19,7 @@ pub mod users;
 
 use core::net::IpAddr;
 
+pub use super::broken::Broken;
 use serde::{Deserialize, Serialize};
 
 use self::cookie::CookieFacts;
@@ -30,15 +31,6 @@ use super::name::NodeName;
 
 /// The version of [`Machine`].
 pub const FORMAT: u32 = 1;
-
-/// Where a file cannot be read on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Broken {
-    /// The line.
-    pub line: u32,
-    /// What is wrong there.
-    pub reason: String,
-}
 
 /// What only running a file would tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
