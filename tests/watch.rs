@@ -21,6 +21,8 @@ use serde::de::DeserializeOwned;
 const HERE: &str = "b@here";
 const FIRST: &str = "a@first";
 const LAST: &str = "c@last";
+/// Times can be below zero; the number of the first job begins with this one.
+const START: Time = -(1 << 40);
 const SETTLE: u64 = 100;
 const INTERVAL: u64 = 60_000;
 const RETRY: u64 = 1_000;
@@ -66,7 +68,7 @@ impl Watch {
         let said = |node: &&str| Member { node: (*node).into(), heard: Heard::Said(view(nodes)), ago: 0 };
         Self {
             memory: Memory::default(),
-            now: -5_000,
+            now: START,
             policy: Some(POLICY),
             own: view(nodes),
             others: others.map(said).collect(),
@@ -213,6 +215,18 @@ fn the_first_by_name_of_those_with_a_policy_acts() {
     let mut has_left = Watch::of(&[FIRST, HERE]);
     has_left.own.running_db_nodes = vec![HERE.into()];
     assert_eq!(has_left.looks(), 1);
+}
+
+#[test]
+fn a_job_of_a_watch_that_has_died_is_not_that_of_the_next_one() {
+    let mut watch = Watch::of(&[HERE]);
+    let former = watch.looks();
+    watch.memory = Memory::default();
+    watch.now += 1;
+    let job = watch.looks();
+    assert_ne!(job, former);
+    assert_eq!(watch.decide(vec![Event::Done { job: former, id: "late".into() }]), []);
+    watch.carries_out(job, "stock");
 }
 
 #[test]

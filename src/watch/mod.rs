@@ -28,6 +28,9 @@ use reconciler::Reconciler;
 use scrub::Scrub;
 use view::Picture;
 
+/// The numbers of jobs begin below this.
+const NUMBERS: Time = 1 << 40;
+
 /// A time in milliseconds, by a clock that never goes back; it may begin anywhere, below zero too (`erlang:monotonic_time/1`).
 pub type Time = i64;
 
@@ -231,6 +234,7 @@ pub struct Report {
 /// One decision: what is remembered from now on, and what has to be done.
 #[must_use]
 pub fn decide(mut memory: Memory, seen: &Seen) -> (Memory, Vec<Effect>) {
+    memory.begin(seen);
     let picture = Picture::new(seen, memory.is_late(seen));
     let mut effects = memory.ask(&picture, seen);
     let news = memory.known.notice(&picture);
@@ -241,6 +245,13 @@ pub fn decide(mut memory: Memory, seen: &Seen) -> (Memory, Vec<Effect>) {
 }
 
 impl Memory {
+    /// A job that a watch before this one has begun can still tell what comes of it: no two have the same number.
+    fn begin(&mut self, seen: &Seen) {
+        if self.decided.is_none() {
+            self.jobs = seen.now.rem_euclid(NUMBERS).unsigned_abs();
+        }
+    }
+
     /// Whether this member itself has been late: it was stopped or very busy, and what it hears now may have been said long ago. All of that
     /// is older than `patience` when this is over.
     fn is_late(&mut self, seen: &Seen) -> bool {
